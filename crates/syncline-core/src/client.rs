@@ -1,0 +1,262 @@
+//! The client's half: what a page or program knows of its spaces, and how it stays in line with the server.
+//!
+//! A [`ClientCore`] owns one [link](link) to one server, the [spaces](space) with their typed rows, the writes that
+//! are on their way, and the watches that look at them. What a person sees is always
+//! **base at one version + pending writes replayed in order**; every change of either is one commit, and one batch of
+//! keyed diffs for each view that it changes.
+//!
+//! ```text
+//!  application ──watch, write──▶ ClientCore ──Open, Send, Close──▶ driver ──▶ server
+//!       ▲                          │    ▲                            │
+//!       └──Changed: take(diffs)────┘    └──Opened, Frame, Closed─────┘
+//! ```
+
+mod backoff;
+mod collection;
+mod core;
+mod frames;
+mod link;
+mod pending;
+mod rng;
+mod session;
+mod space;
+mod view;
+mod writes;
+
+use std::time::Duration;
+
+pub use backoff::Backoff;
+pub use core::ClientCore;
+
+use crate::error::Error;
+use crate::id::{ClientId, Version};
+use crate::wire::User;
+
+/// How a [`ClientCore`] is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The author of this core's writes: random, never used by two cores at once.
+    pub client: ClientId,
+    /// Seeds the jitter of reconnects.
+    pub seed: u64,
+    /// Which transports to use.
+    pub transport: TransportPreference,
+    /// The transport that worked last time.
+    pub remembered: Option<Transport>,
+    /// Whether the driver can answer [`Output::Credentials`].
+    pub has_credentials: bool,
+    /// The waits between attempts to connect.
+    pub backoff: Backoff,
+    /// How long anything that asks for an answer may go without one before the connection counts as dead.
+    pub answer_within: Duration,
+    /// How long a connection that nobody uses stays open.
+    pub linger: Duration,
+    /// The application's schema version.
+    pub schema_version: u32,
+}
+
+impl Config {
+    /// The defaults: transports chosen automatically, 1 s → 30 s between attempts without end, dead after 10 s without
+    /// an answer, closed 2 s after the last use.
+    pub fn new(client: ClientId, seed: u64) -> Self {
+        Self {
+            client,
+            seed,
+            transport: TransportPreference::Auto,
+            remembered: None,
+            has_credentials: false,
+            backoff: Backoff::default(),
+            answer_within: Duration::from_secs(10),
+            linger: Duration::from_secs(2),
+            schema_version: 0,
+        }
+    }
+}
+
+/// A way to carry frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// One WebSocket.
+    WebSocket,
+    /// A streaming fetch from the server, and a POST for what goes to it.
+    Sse,
+}
+
+impl Transport {
+    /// `ws` or `sse`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSocket => "ws",
+            Self::Sse => "sse",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::WebSocket => Self::Sse,
+            Self::Sse => Self::WebSocket,
+        }
+    }
+}
+
+/// Which transports a client may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TransportPreference {
+    /// WebSocket first, streaming fetch where it is refused.
+    #[default]
+    Auto,
+    /// WebSocket only.
+    WebSocket,
+    /// Streaming fetch only.
+    Sse,
+}
+
+/// What happened outside.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The connection asked for by [`Output::Open`] is open.
+    Opened {
+        /// Which attempt.
+        attempt: u64,
+    },
+    /// A frame came in.
+    Frame {
+        /// On which attempt's connection.
+        attempt: u64,
+        /// The whole frame.
+        bytes: &'a [u8],
+    },
+    /// The connection ended, or never came to be. One attempt may be reported closed more than once.
+    Closed {
+        /// Which attempt.
+        attempt: u64,
+        /// Why, as far as it is known.
+        error: Option<Error>,
+    },
+    /// Answers [`Output::Credentials`].
+    Credentials(Result<Option<String>, Error>),
+    /// The platform believes to be online or not: a hint.
+    Online(bool),
+    /// The page is visible or not: a hint.
+    Visible(bool),
+    /// Time has passed; [`ClientCore::deadline`] says when it matters.
+    Tick,
+}
+
+/// What is to be done outside.
+#[derive(Debug)]
+pub enum Output {
+    /// Open a connection. A connection of an earlier attempt has been closed before.
+    Open {
+        /// To be named in every input about it.
+        attempt: u64,
+        /// How.
+        transport: Transport,
+        /// The first frame. A transport that sends it while opening (streaming fetch) takes it from here; on a
+        /// WebSocket it comes as a [`Send`](Self::Send).
+        hello: Vec<u8>,
+    },
+    /// Send a frame, one line.
+    Send {
+        /// On which attempt's connection.
+        attempt: u64,
+        /// The whole frame.
+        frame: Vec<u8>,
+    },
+    /// Close the connection; no input about it is needed any more.
+    Close {
+        /// Which attempt.
+        attempt: u64,
+    },
+    /// Ask the application for credentials, once; answer with [`Input::Credentials`].
+    Credentials,
+    /// This transport works here: give it as [`Config::remembered`] next time.
+    Remember(Transport),
+    /// A watch has diffs to [take](ClientCore::take) or another [state](ClientCore::watch_state).
+    Changed(WatchId),
+    /// [`ClientCore::connection`] gives something else now.
+    ConnectionChanged,
+    /// A write has its verdict: applied as of a version, or refused.
+    Settled {
+        /// Which write.
+        write: WriteRef,
+        /// The verdict.
+        result: Result<Version, Error>,
+    },
+}
+
+/// Names a watch of one core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WatchId(pub(crate) u64);
+
+/// Names a write of one core, before and after it has a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WriteRef(pub(crate) u64);
+
+/// What a hook shows: the states of link and session in one exhaustive word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Not started: there is no query yet, or nothing to connect with.
+    Idle,
+    /// The first connection is being made, or the subscription has been asked for.
+    Connecting,
+    /// A snapshot is coming in; rows of an earlier one stay visible until it is complete.
+    Snapshot {
+        /// Rows received.
+        done: u64,
+        /// Rows altogether.
+        total: u64,
+    },
+    /// Every change shows at once.
+    Live,
+    /// The connection was lost; rows stay visible and it comes back by itself.
+    Reconnecting,
+    /// Credentials are missing or no longer good; waits for `refresh_credentials`.
+    NeedsAuth,
+    /// Refused for good; the error says why.
+    Failed,
+    /// Stopped by the application.
+    Closed,
+}
+
+impl Status {
+    /// The word: `idle`, `connecting`, `snapshot`, `live`, `reconnecting`, `needs-auth`, `failed` or `closed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Connecting => "connecting",
+            Self::Snapshot { .. } => "snapshot",
+            Self::Live => "live",
+            Self::Reconnecting => "reconnecting",
+            Self::NeedsAuth => "needs-auth",
+            Self::Failed => "failed",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// How a watch stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchState {
+    /// In one word.
+    pub status: Status,
+    /// Why it failed, or which row could not be read.
+    pub error: Option<Error>,
+    /// Whether its rows have been complete at least once.
+    pub loaded: bool,
+}
+
+/// How the one connection to the server stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionState {
+    /// In one word; never [`Status::Snapshot`].
+    pub status: Status,
+    /// What carries it, when it is open.
+    pub transport: Option<Transport>,
+    /// Writes without a verdict.
+    pub pending: usize,
+    /// Why it was lost or refused last; `None` while all is well.
+    pub last_error: Option<Error>,
+    /// Who the server says we are.
+    pub user: Option<User>,
+}

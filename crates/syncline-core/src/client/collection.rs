@@ -1,0 +1,389 @@
+//! The typed rows of one collection in one space: the confirmed base, what is shown of it, and the views on it.
+
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use fixedbitset::FixedBitSet;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use crate::client::WatchId;
+use crate::client::session::SessionId;
+use crate::client::view::View;
+use crate::diff::{Diff, Entry, RowState};
+use crate::error::Error;
+use crate::id::Key;
+use crate::query::{CompiledQuery, QuerySpec};
+use crate::record::{AnyRow, Record, downcast};
+use crate::schema::CollectionDef;
+
+/// A change of more rows than this, and of more than a quarter of all, rebuilds the views instead of editing them.
+const MANY: usize = 256;
+
+/// What local writes make of one row.
+pub(crate) struct Overlaid {
+    /// The row with their effects; `None` when they delete it.
+    pub(crate) row: Option<Arc<dyn AnyRow>>,
+    /// How the latest of them stands.
+    pub(crate) state: RowState,
+}
+
+/// The local effects on one collection, by key.
+pub(crate) type Overlay = BTreeMap<Key, Overlaid>;
+
+/// A collection whose row type is behind it. All methods that change rows only prepare; [`commit`](Self::commit) shows
+/// it, so that nobody sees half of a change.
+pub(crate) trait AnyCollection: Send {
+    fn as_any(&self) -> &dyn Any;
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+
+    /// The confirmed row at a key.
+    fn confirmed(&self, key: &str) -> Option<Arc<dyn AnyRow>>;
+
+    /// Opens a view for a session.
+    fn open_view(&mut self, session: SessionId, query: &QuerySpec) -> Result<(), Error>;
+    /// Closes it; rows that no other view holds go with it at the next commit.
+    fn close_view(&mut self, session: SessionId);
+    fn observe(&mut self, session: SessionId, watch: WatchId);
+    fn unobserve(&mut self, session: SessionId, watch: WatchId);
+
+    /// Starts to collect the rows of a snapshot.
+    fn begin_snapshot(&mut self, session: SessionId);
+    /// Decodes one row of it.
+    fn snapshot_row(&mut self, session: SessionId, json: &[u8]) -> Result<(), Error>;
+    /// The snapshot is complete: its rows, and no others, are the view's members.
+    fn finish_snapshot(&mut self, session: SessionId);
+
+    /// Decodes a row and makes it the confirmed one; gives its slot.
+    fn upsert(&mut self, json: &[u8]) -> Result<u32, Error>;
+    /// The row in this slot is now in the view's result.
+    fn add_member(&mut self, session: SessionId, slot: u32);
+    /// The row at this key is no longer in the view's result.
+    fn remove_member(&mut self, session: SessionId, key: &str);
+    /// The keys whose confirmed rows changed since the last commit.
+    fn touched_keys(&self) -> Vec<Key>;
+
+    /// Lets go of confirmed rows that no view holds any more. To be called before local effects are replayed.
+    fn evict(&mut self);
+    /// Shows all that was prepared, under these local effects. Adds the sessions whose views changed to `changed`.
+    fn commit(&mut self, overlay: &Overlay, changed: &mut BTreeSet<SessionId>);
+
+    /// Whether there is neither a row nor a view.
+    fn is_empty(&self) -> bool;
+}
+
+/// One row's place. Slots are numbered, so that views are lists of numbers.
+pub(crate) struct Slot<R> {
+    confirmed: Option<Arc<R>>,
+    /// What views show; differs from `confirmed` under local effects, and while a commit is being prepared.
+    pub(crate) shown: Option<Entry<R>>,
+    /// How many views have it as a member.
+    held: u32,
+}
+
+impl<R: Record> Slot<R> {
+    fn key(&self) -> &str {
+        match (&self.confirmed, &self.shown) {
+            (Some(record), _) => record.key(),
+            (None, Some(entry)) => entry.key(),
+            (None, None) => "",
+        }
+    }
+}
+
+/// See the [module](self).
+pub(crate) struct Collection<R> {
+    def: CollectionDef,
+    slots: Vec<Slot<R>>,
+    free: Vec<u32>,
+    /// Slots by key; the key itself stands in the row.
+    index: HashTable<u32>,
+    hasher: FixedState,
+    views: BTreeMap<SessionId, View<R>>,
+    /// Slots that a commit has to look at.
+    touched: Vec<u32>,
+    /// Slots that were under local effects at the last commit.
+    overlaid: Vec<u32>,
+}
+
+impl<R: Record> Collection<R> {
+    pub(crate) fn new() -> Self {
+        Self {
+            def: CollectionDef::of::<R>(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            hasher: FixedState::default(),
+            views: BTreeMap::new(),
+            touched: Vec::new(),
+            overlaid: Vec::new(),
+        }
+    }
+
+    pub(crate) fn take(&mut self, session: SessionId, watch: WatchId) -> Vec<Diff<R>> {
+        self.views.get_mut(&session).map(|view| view.take(watch, &self.slots)).unwrap_or_default()
+    }
+
+    pub(crate) fn entries(&self, session: SessionId) -> Vec<Entry<R>> {
+        self.views.get(&session).map(|view| view.entries(&self.slots)).unwrap_or_default()
+    }
+
+    /// What is shown of the row at a key.
+    pub(crate) fn shown(&self, key: &str) -> Option<&Entry<R>> {
+        self.slots[self.find(key)? as usize].shown.as_ref()
+    }
+
+    fn find(&self, key: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one(key);
+        self.index.find(hash, |&slot| self.slots[slot as usize].key() == key).copied()
+    }
+
+    fn allocate(&mut self, slot: Slot<R>) -> u32 {
+        if let Some(free) = self.free.pop() {
+            self.slots[free as usize] = slot;
+            return free;
+        }
+        self.slots.push(slot);
+        (self.slots.len() - 1) as u32
+    }
+
+    /// Puts a slot into the index by the key it has now.
+    fn enter(&mut self, slot: u32) {
+        let Self { index, slots, hasher, .. } = self;
+        let hash = |slot: u32| hasher.hash_one(slots[slot as usize].key());
+        index.insert_unique(hash(slot), slot, |&other| hash(other));
+    }
+
+    fn upsert_record(&mut self, record: Arc<R>) -> u32 {
+        let slot = match self.find(record.key()) {
+            Some(slot) => {
+                let confirmed = &mut self.slots[slot as usize].confirmed;
+                // an equal row keeps its identity, so that nobody is told of it
+                if confirmed.as_deref() != Some(&*record) {
+                    *confirmed = Some(record);
+                }
+                slot
+            }
+            None => {
+                let slot = self.allocate(Slot { confirmed: Some(record), shown: None, held: 0 });
+                self.enter(slot);
+                slot
+            }
+        };
+        self.touched.push(slot);
+        slot
+    }
+
+    fn decode(&self, json: &[u8]) -> Result<Arc<R>, Error> {
+        let record = serde_json::from_slice::<R>(json);
+        record.map(Arc::new).map_err(|error| self.def.undecodable(json, &error))
+    }
+
+    /// What a slot is to show, and whether local effects are in it.
+    fn next(&self, slot: u32, overlay: &Overlay) -> (Option<Entry<R>>, bool) {
+        let slot = &self.slots[slot as usize];
+        match overlay.get(slot.key()) {
+            Some(overlaid) => (entry(overlaid), true),
+            None => {
+                let confirmed = slot.confirmed.as_ref();
+                (confirmed.map(|record| Entry { record: Arc::clone(record), state: RowState::Confirmed }), false)
+            }
+        }
+    }
+
+    /// Sets what a slot shows, after the views know; frees it when it shows and holds nothing.
+    fn show(&mut self, slot: u32, next: Option<Entry<R>>) {
+        let place = &mut self.slots[slot as usize];
+        if next.is_none() && place.confirmed.is_none() {
+            let hash = self.hasher.hash_one(place.key());
+            if let Ok(found) = self.index.find_entry(hash, |&other| other == slot) {
+                found.remove();
+                self.free.push(slot);
+            }
+        }
+        self.slots[slot as usize].shown = next;
+    }
+
+    fn commit_few(&mut self, targets: &[u32], overlay: &Overlay, changed: &mut BTreeSet<SessionId>) {
+        for &slot in targets {
+            let (next, overlaid) = self.next(slot, overlay);
+            for (&session, view) in &mut self.views {
+                if view.reconcile(slot, next.as_ref(), overlaid, &self.slots) {
+                    changed.insert(session);
+                }
+            }
+            self.show(slot, next);
+        }
+    }
+
+    fn commit_many(&mut self, targets: &[u32], overlay: &Overlay, changed: &mut BTreeSet<SessionId>) {
+        let mut rebuilt = BTreeSet::new();
+        for &slot in targets {
+            let (next, overlaid) = self.next(slot, overlay);
+            let old = self.slots[slot as usize].shown.as_ref();
+            for (&session, view) in &mut self.views {
+                if view.mark(slot, old, next.as_ref(), overlaid) {
+                    rebuilt.insert(session);
+                }
+            }
+            self.show(slot, next);
+        }
+        for session in &rebuilt {
+            if let Some(view) = self.views.get_mut(session) {
+                view.rebuild(&self.slots);
+            }
+        }
+        changed.extend(rebuilt);
+    }
+}
+
+fn entry<R: Record>(overlaid: &Overlaid) -> Option<Entry<R>> {
+    let record = downcast(Arc::clone(overlaid.row.as_ref()?))?;
+    Some(Entry { record, state: overlaid.state.clone() })
+}
+
+impl<R: Record> AnyCollection for Collection<R> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn confirmed(&self, key: &str) -> Option<Arc<dyn AnyRow>> {
+        let record = self.slots[self.find(key)? as usize].confirmed.as_ref()?;
+        Some(Arc::clone(record) as Arc<dyn AnyRow>)
+    }
+
+    fn open_view(&mut self, session: SessionId, query: &QuerySpec) -> Result<(), Error> {
+        let view = View::new(CompiledQuery::new(query, self.def.fields)?);
+        self.views.insert(session, view);
+        // rows under local effects may belong into it at once
+        self.touched.extend(&self.overlaid);
+        Ok(())
+    }
+
+    fn close_view(&mut self, session: SessionId) {
+        let Some(view) = self.views.remove(&session) else { return };
+        for slot in view.members.ones() {
+            self.slots[slot].held -= 1;
+            self.touched.push(slot as u32);
+        }
+    }
+
+    fn observe(&mut self, session: SessionId, watch: WatchId) {
+        if let Some(view) = self.views.get_mut(&session) {
+            view.observe(watch);
+        }
+    }
+
+    fn unobserve(&mut self, session: SessionId, watch: WatchId) {
+        if let Some(view) = self.views.get_mut(&session) {
+            view.unobserve(watch);
+        }
+    }
+
+    fn begin_snapshot(&mut self, session: SessionId) {
+        if let Some(view) = self.views.get_mut(&session) {
+            view.incoming = Some(Vec::new());
+        }
+    }
+
+    fn snapshot_row(&mut self, session: SessionId, json: &[u8]) -> Result<(), Error> {
+        let record = self.decode(json)?;
+        if let Some(incoming) = self.views.get_mut(&session).and_then(|view| view.incoming.as_mut()) {
+            incoming.push(record);
+        }
+        Ok(())
+    }
+
+    fn finish_snapshot(&mut self, session: SessionId) {
+        let Some(records) = self.views.get_mut(&session).and_then(|view| view.incoming.take()) else { return };
+        self.slots.reserve(records.len().saturating_sub(self.slots.len()));
+        let mut members = FixedBitSet::with_capacity(self.slots.len() + records.len());
+        for record in records {
+            let slot = self.upsert_record(record) as usize;
+            if !members.put(slot) {
+                self.slots[slot].held += 1;
+            }
+        }
+        let Some(view) = self.views.get_mut(&session) else { return };
+        for slot in std::mem::replace(&mut view.members, members).ones() {
+            self.slots[slot].held -= 1;
+            self.touched.push(slot as u32);
+        }
+    }
+
+    fn upsert(&mut self, json: &[u8]) -> Result<u32, Error> {
+        let record = self.decode(json)?;
+        Ok(self.upsert_record(record))
+    }
+
+    fn add_member(&mut self, session: SessionId, slot: u32) {
+        let Some(view) = self.views.get_mut(&session) else { return };
+        view.members.grow(slot as usize + 1);
+        if !view.members.put(slot as usize) {
+            self.slots[slot as usize].held += 1;
+        }
+    }
+
+    fn remove_member(&mut self, session: SessionId, key: &str) {
+        let Some(slot) = self.find(key) else { return };
+        let Some(view) = self.views.get_mut(&session) else { return };
+        if view.members.contains(slot as usize) {
+            view.members.remove(slot as usize);
+            self.slots[slot as usize].held -= 1;
+            self.touched.push(slot);
+        }
+    }
+
+    fn touched_keys(&self) -> Vec<Key> {
+        self.touched.iter().map(|&slot| Key::from(self.slots[slot as usize].key())).collect()
+    }
+
+    fn evict(&mut self) {
+        for &slot in &self.touched {
+            let place = &mut self.slots[slot as usize];
+            if place.held == 0 && place.confirmed.is_some() {
+                // shown keeps the key while the row leaves the base
+                if place.shown.is_none() {
+                    place.shown = place.confirmed.take().map(|record| Entry { record, state: RowState::Confirmed });
+                }
+                place.confirmed = None;
+            }
+        }
+    }
+
+    fn commit(&mut self, overlay: &Overlay, changed: &mut BTreeSet<SessionId>) {
+        let mut targets = std::mem::take(&mut self.touched);
+        targets.append(&mut self.overlaid);
+        for (key, overlaid) in overlay {
+            let slot = match self.find(key.as_str()) {
+                Some(slot) => slot,
+                None => {
+                    // it enters the index with the key of what it will show
+                    let Some(entry) = entry::<R>(overlaid) else { continue };
+                    let slot = self.allocate(Slot { confirmed: None, shown: Some(entry), held: 0 });
+                    self.enter(slot);
+                    slot
+                }
+            };
+            self.overlaid.push(slot);
+        }
+        targets.extend(&self.overlaid);
+        targets.sort_unstable();
+        targets.dedup();
+        if targets.len() > MANY && targets.len() * 4 > self.slots.len() {
+            self.commit_many(&targets, overlay, changed);
+        } else {
+            self.commit_few(&targets, overlay, changed);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.index.is_empty() && self.views.is_empty()
+    }
+}

@@ -1,0 +1,435 @@
+//! The core itself: what the application and the driver call, and the one place where outputs come from.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::client::link::{Event, Link};
+use crate::client::rng::Rng;
+use crate::client::session::{Phase, Session, SessionId};
+use crate::client::space::Space;
+use crate::client::{Config, ConnectionState, Input, Output, Status, WatchId, WatchState};
+use crate::diff::{Diff, Entry};
+use crate::error::{Error, code};
+use crate::id::{ClientId, Cursor, SpaceId};
+use crate::query::{Query, QuerySpec};
+use crate::record::Record;
+use crate::schema::Schema;
+use crate::wire::{ClientMessage, SubId, Subscribe, Unsubscribe};
+
+/// A client without a socket, a clock or a task. See the [module](super).
+///
+/// After every call of a method that takes `now`, drain [`poll_output`](Self::poll_output), then look at
+/// [`deadline`](Self::deadline).
+pub struct ClientCore {
+    pub(super) config: Config,
+    pub(super) rng: Rng,
+    pub(super) schema: Schema,
+    pub(super) link: Link,
+    pub(super) spaces: BTreeMap<SpaceId, Space>,
+    pub(super) sessions: BTreeMap<SessionId, Session>,
+    pub(super) by_query: BTreeMap<QuerySpec, SessionId>,
+    pub(super) by_sub: BTreeMap<SubId, SessionId>,
+    pub(super) watches: BTreeMap<WatchId, Watch>,
+    pub(super) next_sub: SubId,
+    pub(super) next_id: u64,
+    /// Writes are sent again from here on, after the server said it could not handle them.
+    pub(super) resend_at: Option<Duration>,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) changed: BTreeSet<WatchId>,
+    pub(super) connection_seen: ConnectionState,
+}
+
+/// One look at a query. Looks at equal queries share a session.
+pub(super) struct Watch {
+    query: QuerySpec,
+    /// There is none while it is stopped, or when the query is not to be answered at all.
+    pub(super) session: Option<SessionId>,
+    /// Opens the typed collection and the view; the row type is behind it.
+    open: fn(&mut Space, SessionId, &QuerySpec) -> Result<(), Error>,
+    error: Option<Error>,
+    stopped: bool,
+}
+
+impl ClientCore {
+    /// A core at rest: it connects when there is something to watch or to write.
+    pub fn new(config: Config) -> Self {
+        let link = Link::new(config.clone());
+        let schema = Schema::new(config.schema_version);
+        let rng = Rng::new(config.seed ^ 0x5851_f42d_4c95_7f2d);
+        let connection_seen =
+            ConnectionState { status: Status::Idle, transport: None, pending: 0, last_error: None, user: None };
+        Self {
+            config,
+            rng,
+            schema,
+            link,
+            spaces: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            by_query: BTreeMap::new(),
+            by_sub: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            next_sub: 0,
+            next_id: 0,
+            resend_at: None,
+            outputs: VecDeque::new(),
+            changed: BTreeSet::new(),
+            connection_seen,
+        }
+    }
+
+    /// Takes in one thing that happened outside.
+    pub fn handle(&mut self, now: Duration, input: Input<'_>) {
+        let mut out = Vec::new();
+        let event = match input {
+            Input::Opened { attempt } if self.link.is_current(attempt) => {
+                self.link.opened(now, &mut out);
+                Event::None
+            }
+            Input::Frame { attempt, bytes } if self.link.is_current(attempt) => {
+                self.link.heard(now);
+                self.frame(now, bytes, &mut out)
+            }
+            Input::Closed { attempt, error } if self.link.is_current(attempt) => self.link.lost(now, error, &mut out),
+            Input::Opened { .. } | Input::Frame { .. } | Input::Closed { .. } => Event::None,
+            Input::Credentials(result) => self.link.credentials(now, result, &mut out),
+            Input::Online(_) | Input::Visible(true) => {
+                self.link.hint(now, &mut out);
+                Event::None
+            }
+            Input::Visible(false) => Event::None,
+            Input::Tick => self.tick(now, &mut out),
+        };
+        self.after(now, event, out);
+    }
+
+    fn tick(&mut self, now: Duration, out: &mut Vec<Output>) -> Event {
+        if self.resend_at.is_some_and(|at| now >= at) {
+            self.resend_at = None;
+        }
+        let overdue = |at: Option<Duration>| at.is_some_and(|at| now >= at);
+        let late = self.sessions.values().any(|session| overdue(session.phase.overdue()))
+            || overdue(self.oldest_unanswered_write());
+        if late && self.link.is_open() {
+            return self.link.lost(now, Some(Error::new(code::TIMEOUT, "the server did not answer in time")), out);
+        }
+        self.link.tick(now, out)
+    }
+
+    /// What there is to do, one thing after the other. To be called until it gives `None`, after everything that
+    /// changed the core.
+    #[must_use = "what an output says has to be done"]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        if let Some(watch) = self.changed.pop_first() {
+            return Some(Output::Changed(watch));
+        }
+        let connection = self.connection();
+        if connection != self.connection_seen {
+            self.connection_seen = connection;
+            return Some(Output::ConnectionChanged);
+        }
+        None
+    }
+
+    /// When to feed [`Input::Tick`] at the latest. Changes with everything that changes the core.
+    pub fn deadline(&self) -> Option<Duration> {
+        let sessions = self.sessions.values().filter_map(|session| session.phase.overdue());
+        let open = self.link.is_open();
+        let late = sessions.chain(self.oldest_unanswered_write()).min().filter(|_| open);
+        [self.link.deadline(), late, self.resend_at].into_iter().flatten().min()
+    }
+
+    /// Watches a query: its rows, now and from now on. Equal queries share one subscription.
+    pub fn watch<R: Record>(&mut self, now: Duration, query: &Query<R>) -> WatchId {
+        self.schema.add::<R>();
+        let id = WatchId(self.next_id());
+        let open = |space: &mut Space, session: SessionId, query: &QuerySpec| {
+            space.base.open::<R>().open_view(session, query)
+        };
+        let watch = Watch { query: query.spec().clone(), session: None, open, error: None, stopped: true };
+        self.watches.insert(id, watch);
+        self.start(now, id);
+        id
+    }
+
+    /// Ends a watch. The last one on a query ends its subscription, the last one of all the connection.
+    pub fn unwatch(&mut self, now: Duration, watch: WatchId) {
+        self.stop(now, watch);
+        self.watches.remove(&watch);
+        self.changed.remove(&watch);
+    }
+
+    /// Starts a watch that was stopped; its diffs start anew with a `Reset`.
+    pub fn start(&mut self, now: Duration, id: WatchId) {
+        let Some(watch) = self.watches.get_mut(&id).filter(|watch| watch.stopped) else { return };
+        watch.stopped = false;
+        watch.error = None;
+        let (query, open) = (watch.query.clone(), watch.open);
+        let result = self.session(&query, open);
+        match result {
+            Ok(session) => self.attach(id, session),
+            Err(error) => {
+                if let Some(watch) = self.watches.get_mut(&id) {
+                    watch.error = Some(error);
+                }
+            }
+        }
+        self.changed.insert(id);
+        self.after(now, Event::None, Vec::new());
+    }
+
+    /// Stops a watch: it keeps what it has shown, and nothing new comes. [`start`](Self::start) starts it again.
+    pub fn stop(&mut self, now: Duration, id: WatchId) {
+        let Some(watch) = self.watches.get_mut(&id).filter(|watch| !watch.stopped) else { return };
+        watch.stopped = true;
+        if let Some(session) = watch.session.take() {
+            self.detach(now, id, session);
+        }
+        self.changed.insert(id);
+        self.after(now, Event::None, Vec::new());
+    }
+
+    /// The session for a query: the one there is, or a new one.
+    fn session(
+        &mut self,
+        query: &QuerySpec,
+        open: fn(&mut Space, SessionId, &QuerySpec) -> Result<(), Error>,
+    ) -> Result<SessionId, Error> {
+        if let Some(&session) = self.by_query.get(query) {
+            return Ok(session);
+        }
+        let collection = self.schema.collection(&query.collection)?.name;
+        let id = SessionId(self.next_id());
+        let space = self.space(&query.space);
+        open(space, id, query)?;
+        let session = Session::new(query.clone(), collection);
+        self.sessions.insert(id, session);
+        self.by_query.insert(query.clone(), id);
+        // rows with local effects belong into it at once
+        self.commit(&query.space);
+        Ok(id)
+    }
+
+    fn attach(&mut self, watch: WatchId, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.watches.insert(watch);
+        let (space, collection) = (session.query.space.clone(), session.collection);
+        if let Some(rows) = self.spaces.get_mut(&space).and_then(|space| space.base.get_mut(collection)) {
+            rows.observe(id, watch);
+        }
+        if let Some(watch) = self.watches.get_mut(&watch) {
+            watch.session = Some(id);
+        }
+    }
+
+    fn detach(&mut self, now: Duration, watch: WatchId, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.watches.remove(&watch);
+        let (space, collection) = (session.query.space.clone(), session.collection);
+        let last = session.watches.is_empty();
+        if let Some(rows) = self.spaces.get_mut(&space).and_then(|space| space.base.get_mut(collection)) {
+            rows.unobserve(id, watch);
+            if last {
+                rows.close_view(id);
+            }
+        }
+        if last {
+            self.end_session(now, id);
+            self.end_chain(&space);
+            self.commit(&space);
+        }
+    }
+
+    fn end_session(&mut self, now: Duration, id: SessionId) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        self.by_query.remove(&session.query);
+        if let Some(sub) = session.phase.sub() {
+            self.by_sub.remove(&sub);
+            if self.link.is_open() {
+                let mut out = Vec::new();
+                self.link.send(now, &ClientMessage::Unsubscribe(Unsubscribe { sub }), &mut out);
+                self.outputs.extend(out);
+            }
+        }
+    }
+
+    /// The diffs since the last call, the first time a `Reset` with all rows there are. A reader that leaves too many
+    /// waiting gets a `Reset` instead of them. Empty for a stopped watch and for another row type than the watch has.
+    pub fn take<R: Record>(&mut self, watch: WatchId) -> Vec<Diff<R>> {
+        self.changed.remove(&watch);
+        let Some((id, space)) = self.place(watch) else { return Vec::new() };
+        let rows = self.spaces.get_mut(&space).and_then(|space| space.base.typed_mut::<R>());
+        rows.map(|rows| rows.take(id, watch)).unwrap_or_default()
+    }
+
+    /// All rows of a watch, in order.
+    pub fn entries<R: Record>(&self, watch: WatchId) -> Vec<Entry<R>> {
+        let Some((id, space)) = self.place(watch) else { return Vec::new() };
+        let rows = self.spaces.get(&space).and_then(|space| space.base.typed::<R>());
+        rows.map(|rows| rows.entries(id)).unwrap_or_default()
+    }
+
+    fn place(&self, watch: WatchId) -> Option<(SessionId, SpaceId)> {
+        let session = self.watches.get(&watch)?.session?;
+        Some((session, self.sessions.get(&session)?.query.space.clone()))
+    }
+
+    /// How a watch stands.
+    pub fn watch_state(&self, watch: WatchId) -> WatchState {
+        let closed = WatchState { status: Status::Closed, error: None, loaded: false };
+        let Some(watch) = self.watches.get(&watch) else { return closed };
+        let Some(session) = watch.session.and_then(|session| self.sessions.get(&session)) else {
+            let failed = watch.error.is_some();
+            let status = if failed { Status::Failed } else { Status::Closed };
+            return WatchState { status, error: watch.error.clone(), loaded: false };
+        };
+        let loaded = session.cursor.is_some();
+        let status = match (session.phase, self.link.status()) {
+            (Phase::Failed, _) => Status::Failed,
+            (_, Status::Closed) => Status::Closed,
+            (Phase::Live { .. }, _) => Status::Live,
+            (Phase::Snapshot { done, total, .. }, _) => Status::Snapshot { done, total },
+            (_, Status::NeedsAuth) => Status::NeedsAuth,
+            (_, Status::Failed) => Status::Failed,
+            (Phase::Idle | Phase::Asked { .. }, Status::Reconnecting) => Status::Reconnecting,
+            (Phase::Idle | Phase::Asked { .. }, _) if loaded => Status::Reconnecting,
+            (Phase::Idle | Phase::Asked { .. }, _) => Status::Connecting,
+        };
+        let link_error = matches!(status, Status::Failed | Status::NeedsAuth).then(|| self.link.last_error().cloned());
+        WatchState { status, error: session.error.clone().or(link_error.flatten()), loaded }
+    }
+
+    /// Where the rows of a watch stand; there is no place before they have been complete once.
+    pub fn cursor(&self, watch: WatchId) -> Option<Cursor> {
+        self.sessions.get(&self.watches.get(&watch)?.session?)?.cursor
+    }
+
+    /// The author of the writes that are made now.
+    pub fn client(&self) -> &ClientId {
+        &self.config.client
+    }
+
+    /// How many local intents lie over the confirmed rows of a space: writes without a verdict, refused ones that
+    /// wait for a person, optimistic rows.
+    pub fn intents(&self, space: &SpaceId) -> usize {
+        self.spaces.get(space).map_or(0, |space| space.pending.len())
+    }
+
+    /// How the connection stands.
+    pub fn connection(&self) -> ConnectionState {
+        ConnectionState {
+            status: self.link.status(),
+            transport: self.link.transport(),
+            pending: self.pending_writes(),
+            last_error: self.link.last_error().cloned(),
+            user: self.link.user().cloned(),
+        }
+    }
+
+    /// Does not wait for the next attempt.
+    pub fn retry_now(&mut self, now: Duration) {
+        let mut out = Vec::new();
+        self.link.retry_now(now, &mut out);
+        self.after(now, Event::None, out);
+    }
+
+    /// Switches the connection off and on again; writes wait meanwhile.
+    pub fn set_enabled(&mut self, now: Duration, enabled: bool) {
+        let mut out = Vec::new();
+        let event = self.link.set_enabled(now, enabled, &mut out);
+        self.after(now, event, out);
+    }
+
+    /// Asks the application for credentials again and gives them to the server, in place when the connection is open.
+    pub fn refresh_credentials(&mut self, now: Duration) {
+        let mut out = Vec::new();
+        self.link.refresh_credentials(now, &mut out);
+        self.after(now, Event::None, out);
+    }
+
+    /// Ends the connection for good.
+    pub fn close(&mut self, now: Duration) {
+        let mut out = Vec::new();
+        let event = self.link.close(&mut out);
+        self.after(now, event, out);
+    }
+
+    /// What everything ends with: the link learns whether it is needed, what can be sent is sent.
+    pub(super) fn after(&mut self, now: Duration, event: Event, mut out: Vec<Output>) {
+        if event == Event::Lost {
+            self.interrupt();
+        }
+        let wanted = !self.sessions.is_empty() || self.has_queued_writes();
+        self.link.want(now, wanted, &mut out);
+        self.outputs.extend(out);
+        if self.link.is_open() {
+            self.subscribe(now);
+            self.send_writes(now);
+        }
+        self.note_status_changes();
+        self.spaces.retain(|_, space| !space.is_idle() || space.next_write > 1);
+    }
+
+    /// The connection is gone: everything that was asked on it is to be asked again on the next one.
+    fn interrupt(&mut self) {
+        self.by_sub.clear();
+        for session in self.sessions.values_mut() {
+            session.interrupt();
+        }
+        for space in self.spaces.values_mut() {
+            space.told = None;
+        }
+        self.unsend_writes();
+    }
+
+    fn subscribe(&mut self, now: Duration) {
+        let mut out = Vec::new();
+        let overdue = now + self.config.answer_within * 3;
+        for (&id, session) in &mut self.sessions {
+            if session.phase == Phase::Idle {
+                self.next_sub += 1;
+                let sub = self.next_sub;
+                session.phase = Phase::Asked { sub, overdue };
+                self.by_sub.insert(sub, id);
+                let subscribe = Subscribe { sub, query: session.query.clone(), cursor: session.cursor };
+                self.link.send(now, &ClientMessage::Subscribe(subscribe), &mut out);
+            }
+        }
+        self.outputs.extend(out);
+    }
+
+    /// Watches whose status depends on the link are told when it changes.
+    fn note_status_changes(&mut self) {
+        let connection = self.connection();
+        if connection.status != self.connection_seen.status {
+            self.changed.extend(self.watches.keys());
+        }
+    }
+
+    /// The watches of a session have something new.
+    pub(super) fn note(&mut self, session: SessionId) {
+        if let Some(session) = self.sessions.get(&session) {
+            self.changed.extend(&session.watches);
+        }
+    }
+
+    /// Shows all that was prepared in a space, at once.
+    pub(super) fn commit(&mut self, space: &SpaceId) {
+        let Some(space) = self.spaces.get_mut(space) else { return };
+        for session in space.commit(&self.schema) {
+            self.note(session);
+        }
+    }
+
+    pub(super) fn space(&mut self, id: &SpaceId) -> &mut Space {
+        let client = &self.config.client;
+        self.spaces.entry(id.clone()).or_insert_with(|| Space::new(id.clone(), client.clone()))
+    }
+
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}

@@ -1,0 +1,261 @@
+//! What the server's frames mean.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::client::core::ClientCore;
+use crate::client::link::Event;
+use crate::client::session::Phase;
+use crate::client::{Output, collection::AnyCollection};
+use crate::error::{Error, code};
+use crate::id::SpaceId;
+use crate::wire::{Changes, ClientMessage, Failed, Frame, Reset, Resume, ServerMessage, Snapshot, Welcome, encode};
+
+/// Something is missing that must have been sent: what is held cannot be trusted to be complete.
+struct Gap;
+
+impl ClientCore {
+    pub(super) fn frame(&mut self, now: Duration, bytes: &[u8], out: &mut Vec<Output>) -> Event {
+        let frame = match Frame::parse(bytes) {
+            Ok(frame) => frame,
+            Err(error) => return self.link.lost(now, Some(error), out),
+        };
+        let rows: Vec<&[u8]> = frame.rows().collect();
+        let taken = match frame.message {
+            ServerMessage::Welcome(welcome) => return self.welcomed(now, welcome, out),
+            ServerMessage::Expired(expired) => return self.link.unauthenticated(now, expired.error, out),
+            ServerMessage::Error(error) => return self.link.lost(now, Some(error), out),
+            ServerMessage::Ping(number) => {
+                let frame = encode(&ClientMessage::Pong(number), []);
+                out.push(Output::Send { attempt: self.link.attempt(), frame });
+                Ok(())
+            }
+            ServerMessage::Pong(_) => Ok(()),
+            ServerMessage::Failed(failed) => {
+                self.failed(failed);
+                Ok(())
+            }
+            ServerMessage::Snapshot(snapshot) => self.snapshot(now, snapshot, &rows),
+            ServerMessage::Resume(resume) => {
+                self.resume(resume, &rows);
+                Ok(())
+            }
+            ServerMessage::Changes(changes) => self.changes(now, &changes, &rows),
+            ServerMessage::Reset(reset) => {
+                self.reset(now, &reset);
+                Ok(())
+            }
+        };
+        match taken {
+            Ok(()) => Event::None,
+            Err(Gap) => {
+                let error = Error::new(code::CONNECTION, "a frame from the server was missed");
+                self.link.lost(now, Some(error), out)
+            }
+        }
+    }
+
+    fn welcomed(&mut self, now: Duration, welcome: Welcome, out: &mut Vec<Output>) -> Event {
+        let before = self.link.user().map(|user| user.id.clone());
+        let other = before.is_some_and(|before| before != welcome.user.id);
+        let event = self.link.welcome(welcome, out);
+        if other { self.change_identity(now, out) } else { event }
+    }
+
+    fn failed(&mut self, failed: Failed) {
+        let Some(id) = self.by_sub.remove(&failed.sub) else { return };
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.phase = Phase::Failed;
+            session.error = Some(failed.error);
+        }
+        self.note(id);
+    }
+
+    fn snapshot(&mut self, now: Duration, snapshot: Snapshot, rows: &[&[u8]]) -> Result<(), Gap> {
+        let Some((id, session, space)) = self.by_sub.get(&snapshot.sub).copied().and_then(|id| {
+            let session = self.sessions.get_mut(&id)?;
+            let space = self.spaces.get_mut(&session.query.space)?;
+            Some((id, session, space))
+        }) else {
+            return Ok(());
+        };
+        let Some(base) = space.base.get_mut(session.collection) else { return Ok(()) };
+        let expected = match session.phase {
+            Phase::Snapshot { next_chunk, .. } => next_chunk,
+            _ => 0,
+        };
+        if snapshot.chunk == 0 {
+            // one that was overtaken by what came since is of no use
+            if space.told.is_some_and(|told| snapshot.cursor.version < told) {
+                return Ok(());
+            }
+            base.begin_snapshot(id);
+            session.error = None;
+        } else if snapshot.chunk < expected || !matches!(session.phase, Phase::Snapshot { .. }) {
+            return Ok(());
+        } else if snapshot.chunk > expected {
+            return Err(Gap);
+        }
+        let before = match session.phase {
+            Phase::Snapshot { done, .. } if snapshot.chunk > 0 => done,
+            _ => 0,
+        };
+        for row in rows {
+            if let Err(error) = base.snapshot_row(id, row) {
+                session.error.get_or_insert(error);
+            }
+        }
+        session.phase = Phase::Snapshot {
+            sub: snapshot.sub,
+            next_chunk: snapshot.chunk + 1,
+            done: before + rows.len() as u64,
+            total: snapshot.total,
+            overdue: now + self.config.answer_within * 3,
+        };
+        if snapshot.last {
+            base.finish_snapshot(id);
+            session.phase = Phase::Live { sub: snapshot.sub };
+            session.cursor = Some(snapshot.cursor);
+            let (space_id, collection) = (session.query.space.clone(), session.collection);
+            space.told = Some(snapshot.cursor.version);
+            space.settle_local(collection);
+            self.settle_up_to(&space_id, &snapshot.writes, snapshot.cursor.version);
+            self.commit(&space_id);
+        }
+        self.note(id);
+        Ok(())
+    }
+
+    fn resume(&mut self, resume: Resume, rows: &[&[u8]]) {
+        let Some(id) = self.by_sub.get(&resume.sub).copied() else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if !matches!(session.phase, Phase::Asked { .. }) {
+            return;
+        }
+        let (space_id, collection) = (session.query.space.clone(), session.collection);
+        session.phase = Phase::Live { sub: resume.sub };
+        session.cursor = Some(resume.cursor);
+        let Some(space) = self.spaces.get_mut(&space_id) else { return };
+        if let Some(base) = space.base.get_mut(collection) {
+            for row in rows {
+                match base.upsert(row) {
+                    Ok(slot) => base.add_member(id, slot),
+                    Err(error) => session.error = Some(error),
+                }
+            }
+            for key in &resume.del {
+                base.remove_member(id, key);
+            }
+        }
+        space.told = Some(resume.cursor.version);
+        space.settle_local(collection);
+        self.settle_up_to(&space_id, &resume.writes, resume.cursor.version);
+        self.commit(&space_id);
+        self.note(id);
+    }
+
+    /// The server has dropped what was on its way to these; their answers come anew.
+    fn reset(&mut self, now: Duration, reset: &Reset) {
+        let overdue = now + self.config.answer_within * 3;
+        for &sub in &reset.subs {
+            let Some(id) = self.by_sub.get(&sub).copied() else { continue };
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            session.phase = Phase::Asked { sub, overdue };
+            let space = session.query.space.clone();
+            self.end_chain(&space);
+            self.note(id);
+        }
+    }
+
+    /// Versions of a space make a chain while this connection holds rows of it, and start anew after.
+    pub(super) fn end_chain(&mut self, space: &SpaceId) {
+        if !self.is_live(space) && let Some(space) = self.spaces.get_mut(space) {
+            space.told = None;
+        }
+    }
+
+    fn is_live(&self, space: &SpaceId) -> bool {
+        let live = |phase| matches!(phase, Phase::Live { .. });
+        self.sessions.values().any(|session| session.query.space == *space && live(session.phase))
+    }
+
+    fn changes(&mut self, now: Duration, changes: &Changes, rows: &[&[u8]]) -> Result<(), Gap> {
+        let live = self.is_live(&changes.space);
+        let Some(space) = self.spaces.get_mut(&changes.space) else { return Ok(()) };
+        let repeated = match space.told {
+            Some(told) if changes.from > told => return Err(Gap),
+            Some(told) if changes.from < told && changes.to > told => return Err(Gap),
+            Some(told) => changes.from < told,
+            None => false,
+        };
+        if !repeated {
+            let mut errors = Vec::new();
+            let mut decoded = Decoded::default();
+            for part in &changes.parts {
+                let Some(id) = self.by_sub.get(&part.sub).copied() else { continue };
+                let Some(session) = self.sessions.get(&id) else { continue };
+                if !matches!(session.phase, Phase::Live { .. }) {
+                    continue;
+                }
+                let collection = session.collection;
+                let Some(base) = space.base.get_mut(collection) else { continue };
+                for &line in &part.put {
+                    let Some(row) = rows.get(line) else { return Err(Gap) };
+                    match decoded.slot(collection, base, line, row) {
+                        Ok(slot) => base.add_member(id, slot),
+                        Err(error) => errors.push((id, error)),
+                    }
+                }
+                for key in &part.del {
+                    base.remove_member(id, key);
+                }
+                space.settle_local(collection);
+            }
+            space.told = live.then_some(changes.to);
+            self.advance(&changes.space, changes.to);
+            for (id, error) in errors {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.error = Some(error);
+                }
+                self.note(id);
+            }
+        }
+        for ack in &changes.acks {
+            self.acknowledge(now, &changes.space, ack, changes.to);
+        }
+        self.settle_up_to(&changes.space, &changes.writes, changes.to);
+        self.commit(&changes.space);
+        Ok(())
+    }
+
+    /// All live sessions of a space stand where the space stands: what did not touch them left them as they were.
+    fn advance(&mut self, space: &SpaceId, version: u64) {
+        let live = |phase| matches!(phase, Phase::Live { .. });
+        for session in self.sessions.values_mut().filter(|one| one.query.space == *space && live(one.phase)) {
+            if let Some(cursor) = &mut session.cursor {
+                cursor.version = version;
+            }
+        }
+    }
+}
+
+/// Rows of one frame that have been decoded, so that two sessions with the same row decode it once.
+#[derive(Default)]
+struct Decoded(BTreeMap<(&'static str, usize), u32>);
+
+impl Decoded {
+    fn slot(
+        &mut self,
+        collection: &'static str,
+        base: &mut dyn AnyCollection,
+        line: usize,
+        row: &[u8],
+    ) -> Result<u32, Error> {
+        if let Some(&slot) = self.0.get(&(collection, line)) {
+            return Ok(slot);
+        }
+        let slot = base.upsert(row)?;
+        self.0.insert((collection, line), slot);
+        Ok(slot)
+    }
+}

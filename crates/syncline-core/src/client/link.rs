@@ -1,0 +1,474 @@
+//! The one connection to the server: when to make it, how to tell that it is dead, when to try again.
+//!
+//! ```text
+//!            want            opened          welcome
+//!   Idle ──▶ Asking ──▶ Opening ──▶ Greeting ──▶ Open
+//!    ▲      (credentials)  │            │          │
+//!    │                     └─────┬──────┴──────────┘ one failure, one decision
+//!    └── nobody wants it         ▼
+//!                             Waiting (backoff) ──▶ Asking …        NeedsAuth, Failed: until told to try again
+//! ```
+
+use std::time::Duration;
+
+use crate::client::rng::Rng;
+use crate::client::{Config, Output, Status, Transport, TransportPreference};
+use crate::error::{Error, code};
+use crate::id::ClientId;
+use crate::wire::{Auth, ClientMessage, Hello, Limits, PROTOCOL, User, Welcome, encode};
+
+/// After so many failures in a row, a transport that used to work here is doubted.
+const DOUBT_AFTER: u32 = 4;
+
+/// See the [module](self).
+pub(crate) struct Link {
+    config: Config,
+    rng: Rng,
+    phase: Phase,
+    attempt: u64,
+    transport: Transport,
+    /// The transport is known to work here.
+    proven: bool,
+    failures: u32,
+    /// The application's credentials; asked for once for a connection, again when the server says they are no good.
+    token: Token,
+    last_error: Option<Error>,
+    user: Option<User>,
+    limits: Limits,
+    heartbeat: Duration,
+    /// When the server was heard last.
+    heard: Duration,
+    /// Something was asked at this time, and nothing heard since.
+    asked: Option<Duration>,
+    pings: u64,
+    /// The application has switched it on.
+    enabled: bool,
+    closed: bool,
+    /// Since when nobody has needed the connection.
+    unused_since: Option<Duration>,
+    wanted: bool,
+    /// Whether it has been open since it was last wanted.
+    was_open: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Asking,
+    Opening { overdue: Duration },
+    Greeting { overdue: Duration },
+    Open,
+    /// Open, but the server waits for fresh credentials.
+    Renewing { overdue: Duration },
+    Waiting { until: Duration },
+    NeedsAuth,
+    Failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    /// To be asked for.
+    Unknown,
+    /// What the application gave.
+    Known(Option<String>),
+    /// What the application gave after the server refused the one before; if this one is refused too, a person is needed.
+    Renewed(Option<String>),
+}
+
+/// What a step of the link means for the rest of the core.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Nothing.
+    None,
+    /// The connection is open: subscribe and send.
+    Ready,
+    /// The connection is gone.
+    Lost,
+}
+
+impl Link {
+    pub(crate) fn new(config: Config) -> Self {
+        let transport = match config.transport {
+            TransportPreference::Auto => config.remembered.unwrap_or(Transport::WebSocket),
+            TransportPreference::WebSocket => Transport::WebSocket,
+            TransportPreference::Sse => Transport::Sse,
+        };
+        Self {
+            rng: Rng::new(config.seed),
+            phase: Phase::Idle,
+            attempt: 0,
+            transport,
+            proven: config.remembered.is_some(),
+            failures: 0,
+            token: Token::Unknown,
+            last_error: None,
+            user: None,
+            limits: Limits::default(),
+            heartbeat: Duration::from_secs(30),
+            heard: Duration::ZERO,
+            asked: None,
+            pings: 0,
+            enabled: true,
+            closed: false,
+            unused_since: None,
+            wanted: false,
+            was_open: false,
+            config,
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub(crate) fn attempt(&self) -> u64 {
+        self.attempt
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        match self.phase {
+            _ if self.closed || !self.enabled => Status::Closed,
+            Phase::Idle => Status::Idle,
+            Phase::Open => Status::Live,
+            Phase::NeedsAuth => Status::NeedsAuth,
+            Phase::Failed => Status::Failed,
+            _ if self.was_open || self.failures > 0 => Status::Reconnecting,
+            _ => Status::Connecting,
+        }
+    }
+
+    pub(crate) fn transport(&self) -> Option<Transport> {
+        matches!(self.phase, Phase::Open | Phase::Renewing { .. }).then_some(self.transport)
+    }
+
+    pub(crate) fn last_error(&self) -> Option<&Error> {
+        self.last_error.as_ref()
+    }
+
+    pub(crate) fn user(&self) -> Option<&User> {
+        self.user.as_ref()
+    }
+
+    /// Whether inputs about this attempt still count.
+    pub(crate) fn is_current(&self, attempt: u64) -> bool {
+        attempt == self.attempt
+            && matches!(
+                self.phase,
+                Phase::Opening { .. } | Phase::Greeting { .. } | Phase::Open | Phase::Renewing { .. }
+            )
+    }
+
+    /// Says whether anybody needs the connection; opens it, or lets it end after the linger.
+    pub(crate) fn want(&mut self, now: Duration, wanted: bool, out: &mut Vec<Output>) {
+        self.wanted = wanted;
+        if wanted {
+            self.unused_since = None;
+            if self.phase == Phase::Idle && self.enabled && !self.closed {
+                self.connect(now, out);
+            }
+        } else if self.phase != Phase::Idle && self.unused_since.is_none() {
+            self.unused_since = Some(now);
+        }
+    }
+
+    fn connect(&mut self, now: Duration, out: &mut Vec<Output>) {
+        if self.config.has_credentials && self.token == Token::Unknown {
+            self.phase = Phase::Asking;
+            out.push(Output::Credentials);
+            return;
+        }
+        self.attempt += 1;
+        self.phase = Phase::Opening { overdue: now + self.config.answer_within };
+        self.asked = None;
+        out.push(Output::Open { attempt: self.attempt, transport: self.transport, hello: self.hello() });
+    }
+
+    fn token(&self) -> Option<String> {
+        match &self.token {
+            Token::Unknown => None,
+            Token::Known(token) | Token::Renewed(token) => token.clone(),
+        }
+    }
+
+    fn hello(&self) -> Vec<u8> {
+        let hello = Hello {
+            protocol: PROTOCOL,
+            schema: self.config.schema_version,
+            client: self.config.client.clone(),
+            encodings: vec!["json-bytes".into(), "json".into()],
+            token: self.token(),
+        };
+        encode(&ClientMessage::Hello(hello), [])
+    }
+
+    /// Sends a message that the server answers in some way.
+    pub(crate) fn send(&mut self, now: Duration, message: &ClientMessage, out: &mut Vec<Output>) {
+        self.asked.get_or_insert(now);
+        out.push(Output::Send { attempt: self.attempt, frame: encode(message, []) });
+    }
+
+    pub(crate) fn opened(&mut self, now: Duration, out: &mut Vec<Output>) {
+        if !matches!(self.phase, Phase::Opening { .. }) {
+            return;
+        }
+        self.phase = Phase::Greeting { overdue: now + self.config.answer_within };
+        if self.transport == Transport::WebSocket {
+            out.push(Output::Send { attempt: self.attempt, frame: self.hello() });
+        }
+    }
+
+    /// Any frame shows that the server is there.
+    pub(crate) fn heard(&mut self, now: Duration) {
+        self.heard = now;
+        self.asked = None;
+    }
+
+    pub(crate) fn welcome(&mut self, welcome: Welcome, out: &mut Vec<Output>) -> Event {
+        self.user = Some(welcome.user);
+        self.last_error = None;
+        if let Token::Renewed(token) = &self.token {
+            self.token = Token::Known(token.clone());
+        }
+        match self.phase {
+            // credentials were renewed in place: what was open is open
+            Phase::Renewing { .. } | Phase::Open => {
+                self.phase = Phase::Open;
+                Event::None
+            }
+            Phase::Opening { .. } | Phase::Greeting { .. } => {
+                self.limits = welcome.limits;
+                // at least a second, whatever a server says
+                self.heartbeat = Duration::from_millis(welcome.heartbeat_ms.max(1_000));
+                self.phase = Phase::Open;
+                self.failures = 0;
+                self.was_open = true;
+                if self.config.transport == TransportPreference::Auto && !self.proven {
+                    out.push(Output::Remember(self.transport));
+                }
+                self.proven = true;
+                Event::Ready
+            }
+            _ => Event::None,
+        }
+    }
+
+    /// The server says that the credentials are not good, or no longer.
+    pub(crate) fn unauthenticated(&mut self, now: Duration, error: Option<Error>, out: &mut Vec<Output>) -> Event {
+        if !matches!(self.phase, Phase::Greeting { .. } | Phase::Open | Phase::Opening { .. } | Phase::Renewing { .. }) {
+            return Event::None;
+        }
+        if self.config.has_credentials && !matches!(self.token, Token::Renewed(_)) {
+            self.token = Token::Unknown;
+            self.phase = Phase::Renewing { overdue: now + self.config.answer_within };
+            out.push(Output::Credentials);
+            return Event::None;
+        }
+        self.last_error = error.or_else(|| Some(Error::new(code::UNAUTHENTICATED, "the session has expired")));
+        self.token = Token::Unknown;
+        self.leave(Phase::NeedsAuth, out)
+    }
+
+    /// The application's answer to [`Output::Credentials`].
+    pub(crate) fn credentials(
+        &mut self,
+        now: Duration,
+        result: Result<Option<String>, Error>,
+        out: &mut Vec<Output>,
+    ) -> Event {
+        match (self.phase, result) {
+            (Phase::Asking, Ok(token)) => {
+                self.token = Token::Known(token);
+                self.connect(now, out);
+                Event::None
+            }
+            (Phase::Asking, Err(error)) => self.lost(now, Some(error), out),
+            (Phase::Renewing { .. }, Ok(token)) => {
+                self.token = Token::Renewed(token.clone());
+                self.phase = Phase::Renewing { overdue: now + self.config.answer_within };
+                let auth = ClientMessage::Auth(Auth { token });
+                out.push(Output::Send { attempt: self.attempt, frame: encode(&auth, []) });
+                Event::None
+            }
+            (Phase::Renewing { .. }, Err(error)) => self.lost(now, Some(error), out),
+            // nobody waits for it any more; the next connection may use it
+            (_, Ok(token)) => {
+                self.token = Token::Known(token);
+                Event::None
+            }
+            (_, Err(_)) => Event::None,
+        }
+    }
+
+    /// Asks for credentials anew: in place when the connection is open, with a new connection otherwise.
+    pub(crate) fn refresh_credentials(&mut self, now: Duration, out: &mut Vec<Output>) {
+        match self.phase {
+            Phase::Open if self.config.has_credentials => {
+                self.token = Token::Unknown;
+                self.phase = Phase::Renewing { overdue: now + self.config.answer_within };
+                out.push(Output::Credentials);
+            }
+            Phase::Open => {
+                self.phase = Phase::Renewing { overdue: now + self.config.answer_within };
+                let auth = ClientMessage::Auth(Auth { token: None });
+                out.push(Output::Send { attempt: self.attempt, frame: encode(&auth, []) });
+            }
+            Phase::NeedsAuth | Phase::Waiting { .. } | Phase::Failed => {
+                self.token = Token::Unknown;
+                self.retry_now(now, out);
+            }
+            Phase::Idle | Phase::Asking | Phase::Opening { .. } | Phase::Greeting { .. } | Phase::Renewing { .. } => {}
+        }
+    }
+
+    /// The connection failed, however many signs of it there are: one decision.
+    pub(crate) fn lost(&mut self, now: Duration, error: Option<Error>, out: &mut Vec<Output>) -> Event {
+        let reached = matches!(self.phase, Phase::Open | Phase::Renewing { .. });
+        self.failures = self.failures.saturating_add(1);
+        let terminal = error.as_ref().is_some_and(is_terminal);
+        self.last_error =
+            error.or_else(|| Some(Error::new(code::CONNECTION, "the connection to the server was lost")));
+        if !self.wanted || !self.enabled || self.closed {
+            return self.leave(Phase::Idle, out);
+        }
+        if terminal {
+            return self.leave(Phase::Failed, out);
+        }
+        if let Token::Renewed(token) = &self.token {
+            self.token = Token::Known(token.clone());
+        }
+        let first_look = !self.proven && self.failures == 1;
+        if !reached && self.config.transport == TransportPreference::Auto {
+            let doubt = if self.proven { DOUBT_AFTER } else { 1 };
+            if self.failures.is_multiple_of(doubt) {
+                self.transport = self.transport.other();
+            }
+        }
+        match self.config.backoff.wait(self.failures, &mut self.rng) {
+            // the other transport is tried at once: where WebSockets are refused nobody should wait for that
+            Some(_) if first_look && !reached && self.config.transport == TransportPreference::Auto => {
+                self.leave(Phase::Waiting { until: now }, out)
+            }
+            Some(wait) => self.leave(Phase::Waiting { until: now + wait }, out),
+            None => self.leave(Phase::Failed, out),
+        }
+    }
+
+    /// Connects anew at once, as another client.
+    pub(crate) fn restart(&mut self, now: Duration, client: ClientId, out: &mut Vec<Output>) -> Event {
+        self.config.client = client;
+        self.leave(Phase::Waiting { until: now }, out)
+    }
+
+    /// Ends the connection, if there is one, and goes to `phase`.
+    fn leave(&mut self, phase: Phase, out: &mut Vec<Output>) -> Event {
+        let before = std::mem::replace(&mut self.phase, phase);
+        self.asked = None;
+        match before {
+            Phase::Opening { .. } | Phase::Greeting { .. } | Phase::Open | Phase::Renewing { .. } => {
+                out.push(Output::Close { attempt: self.attempt });
+                Event::Lost
+            }
+            _ => Event::None,
+        }
+    }
+
+    pub(crate) fn retry_now(&mut self, now: Duration, out: &mut Vec<Output>) {
+        if matches!(self.phase, Phase::Waiting { .. } | Phase::NeedsAuth | Phase::Failed) && self.enabled && !self.closed
+        {
+            self.phase = Phase::Idle;
+            let wanted = self.wanted;
+            self.want(now, wanted, out);
+        }
+    }
+
+    /// The person's own switch.
+    pub(crate) fn set_enabled(&mut self, now: Duration, enabled: bool, out: &mut Vec<Output>) -> Event {
+        self.enabled = enabled;
+        if enabled {
+            let wanted = self.wanted;
+            self.want(now, wanted, out);
+            return Event::None;
+        }
+        self.failures = 0;
+        self.leave(Phase::Idle, out)
+    }
+
+    pub(crate) fn close(&mut self, out: &mut Vec<Output>) -> Event {
+        self.closed = true;
+        self.leave(Phase::Idle, out)
+    }
+
+    /// The platform believes to be online, or the page to be visible, again: look at once.
+    pub(crate) fn hint(&mut self, now: Duration, out: &mut Vec<Output>) {
+        match self.phase {
+            Phase::Waiting { .. } => self.retry_now(now, out),
+            Phase::Open => self.ping(now, out),
+            _ => {}
+        }
+    }
+
+    fn ping(&mut self, now: Duration, out: &mut Vec<Output>) {
+        self.pings += 1;
+        let ping = ClientMessage::Ping(self.pings);
+        self.send(now, &ping, out);
+    }
+
+    fn unused_until(&self) -> Option<Duration> {
+        self.unused_since.map(|since| since + self.config.linger)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        let phase = match self.phase {
+            Phase::Opening { overdue } | Phase::Greeting { overdue } | Phase::Renewing { overdue } => Some(overdue),
+            Phase::Waiting { until } => Some(until),
+            Phase::Open => Some(match self.asked {
+                Some(asked) => asked + self.config.answer_within,
+                None => self.heard + self.heartbeat,
+            }),
+            Phase::Idle | Phase::Asking | Phase::NeedsAuth | Phase::Failed => None,
+        };
+        let unused = if self.phase == Phase::Idle { None } else { self.unused_until() };
+        [phase, unused].into_iter().flatten().min()
+    }
+
+    pub(crate) fn tick(&mut self, now: Duration, out: &mut Vec<Output>) -> Event {
+        if self.phase != Phase::Idle && self.unused_until().is_some_and(|until| now >= until) {
+            self.unused_since = None;
+            self.was_open = false;
+            self.failures = 0;
+            return self.leave(Phase::Idle, out);
+        }
+        match self.phase {
+            Phase::Opening { overdue } | Phase::Greeting { overdue } | Phase::Renewing { overdue } if now >= overdue => {
+                self.lost(now, Some(Error::new(code::TIMEOUT, "the server did not answer in time")), out)
+            }
+            Phase::Waiting { until } if now >= until => {
+                self.phase = Phase::Idle;
+                let wanted = self.wanted;
+                self.want(now, wanted, out);
+                Event::None
+            }
+            Phase::Open => match self.asked {
+                Some(asked) if now >= asked + self.config.answer_within => {
+                    self.lost(now, Some(Error::new(code::TIMEOUT, "the server did not answer in time")), out)
+                }
+                None if now >= self.heard + self.heartbeat => {
+                    self.ping(now, out);
+                    Event::None
+                }
+                _ => Event::None,
+            },
+            _ => Event::None,
+        }
+    }
+}
+
+/// Trying again cannot help.
+fn is_terminal(error: &Error) -> bool {
+    matches!(error.code(), code::UNSUPPORTED_PROTOCOL | code::FORBIDDEN_ORIGIN | code::FOREIGN_CLIENT)
+        || error.code() == code::FORBIDDEN
+}

@@ -1,0 +1,137 @@
+//! Local effects that the server has not confirmed, in the order in which they were made, and how they are replayed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::client::WriteRef;
+use crate::client::collection::{Overlaid, Overlay};
+use crate::diff::RowState;
+use crate::draft::{Draft, ReadRows};
+use crate::error::Error;
+use crate::id::{Key, WriteId};
+use crate::ops::{RowOp, RowOps};
+use crate::record::AnyRow;
+use crate::schema::Schema;
+
+/// One local intent.
+pub(crate) struct Pending {
+    pub(crate) write: WriteRef,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) stage: Stage,
+}
+
+/// How far it has come.
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    /// A write in this client's sequence, sent at a time on this connection or not yet.
+    Queued { id: WriteId, payload: Arc<RawValue>, sent: Option<Duration> },
+    /// A write that was refused, kept until it is retried or dismissed.
+    Refused { payload: Arc<RawValue>, error: Arc<Error> },
+    /// Not a write of ours: the application makes it by its own means, and its row will come.
+    Local { error: Option<Arc<Error>> },
+}
+
+/// What one step of an intent does to rows, ready to be replayed.
+pub(crate) enum Effect {
+    Put(&'static str, Arc<dyn AnyRow>),
+    Patch(&'static str, Key, Map<String, Value>),
+    Delete(&'static str, Key),
+}
+
+impl Effect {
+    /// Reads the steps of a write once, so that a replay need not.
+    pub(crate) fn prepare(ops: &RowOps, schema: &Schema) -> Result<Vec<Self>, Error> {
+        let prepare = |op: &RowOp| {
+            Ok(match op {
+                RowOp::Put(collection, row) => {
+                    let def = schema.collection(collection)?;
+                    Self::Put(def.name, def.decode(row.get().as_bytes())?)
+                }
+                RowOp::Patch(collection, key, set) => {
+                    Self::Patch(schema.collection(collection)?.name, Key::checked(key)?, set.clone())
+                }
+                RowOp::Delete(collection, key) => {
+                    Self::Delete(schema.collection(collection)?.name, Key::checked(key)?)
+                }
+            })
+        };
+        ops.ops.iter().map(prepare).collect()
+    }
+
+    /// The row it is about.
+    pub(crate) fn target(&self) -> (&'static str, &str) {
+        match self {
+            Self::Put(collection, row) => (collection, row.key()),
+            Self::Patch(collection, key, _) | Self::Delete(collection, key) => (collection, key.as_str()),
+        }
+    }
+}
+
+impl Pending {
+    /// Whether it is about this row.
+    pub(crate) fn is_about(&self, collection: &str, key: &str) -> bool {
+        self.effects.iter().any(|effect| effect.target() == (collection, key))
+    }
+
+    /// Whether it waits for a person's decision.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.stage, Stage::Refused { .. } | Stage::Local { error: Some(_) })
+    }
+
+    fn state(&self) -> RowState {
+        match &self.stage {
+            Stage::Refused { error, .. } | Stage::Local { error: Some(error) } => {
+                RowState::Failed(Arc::clone(error))
+            }
+            Stage::Queued { .. } | Stage::Local { error: None } => RowState::Pending,
+        }
+    }
+
+    /// Takes the steps on a draft: all, or none when one cannot be taken (its row is gone, say). A delete that was
+    /// refused is not taken: the row is back, marked.
+    fn apply(&self, draft: &mut Draft<'_>) -> Result<(), Error> {
+        let failed = self.has_failed();
+        for effect in &self.effects {
+            match effect {
+                Effect::Put(collection, row) => draft.put_row(collection, Arc::clone(row))?,
+                Effect::Patch(collection, key, set) => draft.patch_row(collection, key.as_str(), set)?,
+                Effect::Delete(collection, key) if failed => {
+                    if let Some(row) = draft.row(collection, key.as_str()) {
+                        draft.put_row(collection, row)?;
+                    }
+                }
+                Effect::Delete(collection, key) => draft.delete_row(collection, key.as_str())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Replays all intents, in order, over the base: the rows they make of it, by collection.
+pub(crate) fn replay(
+    pending: &[Pending],
+    schema: &Schema,
+    base: &dyn ReadRows,
+) -> BTreeMap<&'static str, Overlay> {
+    let mut draft = Draft::new(schema, base);
+    let mut states = BTreeMap::new();
+    for intent in pending {
+        let mut child = Draft::new(schema, &draft);
+        if intent.apply(&mut child).is_err() {
+            continue;
+        }
+        let touched = child.into_touched();
+        states.extend(touched.keys().map(|row| (row.clone(), intent.state())));
+        draft.absorb(touched);
+    }
+    let mut overlays: BTreeMap<&'static str, Overlay> = BTreeMap::new();
+    for ((collection, key), row) in draft.into_touched() {
+        let state = states.remove(&(collection, key.clone())).unwrap_or(RowState::Pending);
+        overlays.entry(collection).or_default().insert(key, Overlaid { row, state });
+    }
+    overlays
+}

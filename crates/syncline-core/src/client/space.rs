@@ -1,0 +1,102 @@
+//! What a client knows of one space: the base of each collection, and the local effects on top.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::client::collection::{AnyCollection, Collection, Overlay};
+use crate::client::pending::{Pending, replay};
+use crate::client::session::SessionId;
+use crate::draft::ReadRows;
+use crate::id::{ClientId, SpaceId, Version, WriteId};
+use crate::record::{AnyRow, Record};
+use crate::schema::Schema;
+
+/// See the [module](self).
+pub(crate) struct Space {
+    pub(crate) id: SpaceId,
+    pub(crate) base: Base,
+    /// In the order in which they were made; write ids rise along it.
+    pub(crate) pending: Vec<Pending>,
+    /// Whose sequence the writes belong to.
+    pub(crate) client: ClientId,
+    /// The id of the next write.
+    pub(crate) next_write: WriteId,
+    /// What this connection was told last.
+    pub(crate) told: Option<Version>,
+}
+
+/// The confirmed rows, by collection.
+#[derive(Default)]
+pub(crate) struct Base(BTreeMap<&'static str, Box<dyn AnyCollection>>);
+
+impl Base {
+    pub(crate) fn get(&self, collection: &str) -> Option<&dyn AnyCollection> {
+        self.0.get(collection).map(|collection| &**collection)
+    }
+
+    pub(crate) fn get_mut(&mut self, collection: &str) -> Option<&mut (dyn AnyCollection + 'static)> {
+        self.0.get_mut(collection).map(|collection| &mut **collection)
+    }
+
+    /// The typed collection, when it has been opened.
+    pub(crate) fn typed<R: Record>(&self) -> Option<&Collection<R>> {
+        self.get(R::COLLECTION)?.as_any().downcast_ref()
+    }
+
+    /// See [`typed`](Self::typed).
+    pub(crate) fn typed_mut<R: Record>(&mut self) -> Option<&mut Collection<R>> {
+        self.get_mut(R::COLLECTION)?.as_any_mut().downcast_mut()
+    }
+
+    /// Opens a collection, unless it is open.
+    pub(crate) fn open<R: Record>(&mut self) -> &mut (dyn AnyCollection + 'static) {
+        &mut **self.0.entry(R::COLLECTION).or_insert_with(|| Box::new(Collection::<R>::new()))
+    }
+}
+
+impl ReadRows for Base {
+    fn row(&self, collection: &'static str, key: &str) -> Option<Arc<dyn AnyRow>> {
+        self.get(collection)?.confirmed(key)
+    }
+}
+
+impl Space {
+    pub(crate) fn new(id: SpaceId, client: ClientId) -> Self {
+        Self { id, base: Base::default(), pending: Vec::new(), client, next_write: 1, told: None }
+    }
+
+    /// The one place where anything becomes visible: replays the pending writes over the base and shows the result.
+    /// Gives the sessions whose views changed.
+    pub(crate) fn commit(&mut self, schema: &Schema) -> BTreeSet<SessionId> {
+        for collection in self.base.0.values_mut() {
+            collection.evict();
+        }
+        let overlays = replay(&self.pending, schema, &self.base);
+        let (none, mut changed) = (Overlay::new(), BTreeSet::new());
+        for (name, collection) in &mut self.base.0 {
+            collection.commit(overlays.get(name).unwrap_or(&none), &mut changed);
+        }
+        changed
+    }
+
+    /// Local rows whose confirmed counterparts have come: they are done.
+    pub(crate) fn settle_local(&mut self, collection: &str) {
+        use crate::client::pending::Stage;
+        let Some(rows) = self.base.get(collection) else { return };
+        if self.pending.iter().any(|intent| matches!(intent.stage, Stage::Local { .. })) {
+            let keys: BTreeSet<_> = rows.touched_keys().into_iter().collect();
+            self.pending.retain(|intent| {
+                !matches!(intent.stage, Stage::Local { .. })
+                    || !intent.effects.iter().any(|effect| {
+                        let (name, key) = effect.target();
+                        name == collection && keys.contains(key)
+                    })
+            });
+        }
+    }
+
+    /// Whether nothing needs it any more.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.base.0.values().all(|collection| collection.is_empty())
+    }
+}

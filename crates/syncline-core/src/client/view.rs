@@ -1,0 +1,195 @@
+//! One query's rows in order, and the diffs that lead there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fixedbitset::FixedBitSet;
+
+use crate::client::WatchId;
+use crate::client::collection::Slot;
+use crate::diff::{Diff, Entry};
+use crate::id::Key;
+use crate::query::CompiledQuery;
+use crate::record::Record;
+
+/// An observer that has not taken this many diffs gets a `Reset` instead.
+const MAX_WAITING_DIFFS: usize = 4096;
+
+/// The rows of one session's query.
+pub(crate) struct View<R> {
+    query: CompiledQuery,
+    /// Rows that the server says are in the result, by slot.
+    pub(crate) members: FixedBitSet,
+    /// Rows that are in `order`, by slot.
+    present: FixedBitSet,
+    /// Slots, sorted by the query's order over what they show.
+    order: Vec<u32>,
+    /// The rows of a snapshot that is still coming in.
+    pub(crate) incoming: Option<Vec<Arc<R>>>,
+    observers: BTreeMap<WatchId, Observer<R>>,
+}
+
+struct Observer<R> {
+    diffs: Vec<Diff<R>>,
+    reset: bool,
+}
+
+impl<R: Record> View<R> {
+    pub(crate) fn new(query: CompiledQuery) -> Self {
+        Self {
+            query,
+            members: FixedBitSet::new(),
+            present: FixedBitSet::new(),
+            order: Vec::new(),
+            incoming: None,
+            observers: BTreeMap::new(),
+        }
+    }
+
+    /// A new observer starts with a `Reset`.
+    pub(crate) fn observe(&mut self, watch: WatchId) {
+        self.observers.insert(watch, Observer { diffs: Vec::new(), reset: true });
+    }
+
+    pub(crate) fn unobserve(&mut self, watch: WatchId) {
+        self.observers.remove(&watch);
+    }
+
+    pub(crate) fn take(&mut self, watch: WatchId, slots: &[Slot<R>]) -> Vec<Diff<R>> {
+        let Some(observer) = self.observers.get_mut(&watch) else { return Vec::new() };
+        if observer.reset {
+            observer.reset = false;
+            return vec![Diff::Reset(entries(&self.order, slots))];
+        }
+        std::mem::take(&mut observer.diffs)
+    }
+
+    pub(crate) fn entries(&self, slots: &[Slot<R>]) -> Vec<Entry<R>> {
+        entries(&self.order, slots)
+    }
+
+    /// Brings the view in line with one slot that is about to show `next` instead of what it shows now. To be called
+    /// for one slot after the other, each before `Slot::shown` changes: the order stays searchable throughout.
+    /// Returns whether anything changed.
+    pub(crate) fn reconcile(
+        &mut self,
+        slot: u32,
+        next: Option<&Entry<R>>,
+        overlaid: bool,
+        slots: &[Slot<R>],
+    ) -> bool {
+        let index = slot as usize;
+        let old = slots[index].shown.as_ref().filter(|_| self.present.contains(index));
+        let next = next.filter(|entry| self.wants(index, entry, overlaid));
+        match (old, next) {
+            (None, None) => false,
+            (Some(old), None) => {
+                let at = self.take_out(slot, old, slots);
+                self.present.remove(index);
+                self.emit(|| Diff::Remove { index: at, key: Key::from(old.key()) });
+                true
+            }
+            (None, Some(entry)) => {
+                let at = self.put_in(slot, entry, slots);
+                self.present.grow_and_insert(index);
+                self.emit(|| Diff::Insert { index: at, entry: entry.clone() });
+                true
+            }
+            (Some(old), Some(entry)) if old.same(entry) => false,
+            (Some(old), Some(entry)) if self.query.compare_order(&*old.record, &*entry.record).is_eq() => {
+                self.emit(|| Diff::Update { entry: entry.clone() });
+                true
+            }
+            (Some(old), Some(entry)) => {
+                let from = self.take_out(slot, old, slots);
+                let to = self.put_in(slot, entry, slots);
+                if from == to {
+                    self.emit(|| Diff::Update { entry: entry.clone() });
+                } else {
+                    self.emit(|| Diff::Move { from, to, entry: entry.clone() });
+                }
+                true
+            }
+        }
+    }
+
+    /// Notes, for a change of many rows, whether a slot is to be in the view. Returns whether anything changed; then
+    /// [`rebuild`](Self::rebuild) must follow.
+    pub(crate) fn mark(&mut self, slot: u32, old: Option<&Entry<R>>, next: Option<&Entry<R>>, overlaid: bool) -> bool {
+        let index = slot as usize;
+        let was = self.present.contains(index);
+        match next.filter(|entry| self.wants(index, entry, overlaid)) {
+            Some(entry) if was => !old.is_some_and(|old| old.same(entry)),
+            Some(_) => {
+                self.present.grow_and_insert(index);
+                self.order.push(slot);
+                true
+            }
+            None if was => {
+                self.present.remove(index);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Sorts anew after [`mark`](Self::mark); every observer gets a `Reset`.
+    pub(crate) fn rebuild(&mut self, slots: &[Slot<R>]) {
+        let (present, query) = (&self.present, &self.query);
+        self.order.retain(|&slot| present.contains(slot as usize));
+        self.order.sort_by(|&a, &b| match (&slots[a as usize].shown, &slots[b as usize].shown) {
+            (Some(a), Some(b)) => query.compare(&*a.record, &*b.record),
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        });
+        for observer in self.observers.values_mut() {
+            observer.reset = true;
+            observer.diffs.clear();
+        }
+    }
+
+    /// A confirmed row is in when the server says so; a row with local effects when the query wants what it has
+    /// become.
+    fn wants(&self, index: usize, entry: &Entry<R>, overlaid: bool) -> bool {
+        if overlaid { self.query.matches(&*entry.record) } else { self.members.contains(index) }
+    }
+
+    fn position(&self, record: &R, slots: &[Slot<R>]) -> Result<usize, usize> {
+        self.order.binary_search_by(|&slot| match &slots[slot as usize].shown {
+            Some(entry) => self.query.compare(&*entry.record, record),
+            None => std::cmp::Ordering::Less,
+        })
+    }
+
+    fn take_out(&mut self, slot: u32, entry: &Entry<R>, slots: &[Slot<R>]) -> usize {
+        let at = match self.position(&entry.record, slots) {
+            Ok(at) if self.order[at] == slot => at,
+            // cannot be while keys are unique; a linear look keeps the view right whatever a record's key does
+            Ok(near) | Err(near) => self.order.iter().position(|&other| other == slot).unwrap_or(near),
+        };
+        if at < self.order.len() {
+            self.order.remove(at);
+        }
+        at
+    }
+
+    fn put_in(&mut self, slot: u32, entry: &Entry<R>, slots: &[Slot<R>]) -> usize {
+        let at = self.position(&entry.record, slots).unwrap_or_else(|at| at);
+        self.order.insert(at, slot);
+        at
+    }
+
+    fn emit(&mut self, diff: impl Fn() -> Diff<R>) {
+        for observer in self.observers.values_mut().filter(|observer| !observer.reset) {
+            if observer.diffs.len() < MAX_WAITING_DIFFS {
+                observer.diffs.push(diff());
+            } else {
+                observer.reset = true;
+                observer.diffs = Vec::new();
+            }
+        }
+    }
+}
+
+fn entries<R: Record>(order: &[u32], slots: &[Slot<R>]) -> Vec<Entry<R>> {
+    order.iter().filter_map(|&slot| slots[slot as usize].shown.clone()).collect()
+}

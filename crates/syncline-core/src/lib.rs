@@ -1,0 +1,52 @@
+//! The sans-IO heart of Syncline.
+//!
+//! # The invariant
+//!
+//! Nothing in this crate reads a clock, opens a socket, starts a task or draws a random number. Whoever drives it
+//! calls [`handle`](client::Client::handle) with the time and one input, then drains the outputs until there is none:
+//! what they say is all that has to be done. The same inputs and the same seed give the same outputs.
+//!
+//! # The canonical loop
+//!
+//! The client's ([`client`]) and the server's ([`space`]) are driven alike:
+//!
+//! 1. feed what happened, `core.handle(now, input)`, or call one of the methods with which an application acts;
+//! 2. `while let Some(output) = core.poll_output()`, do what it says;
+//! 3. sleep until `core.deadline()` or until something happens; then start again.
+//!
+//! # What is where
+//!
+//! Shared by both ends: rows and their fields ([`record`]), queries ([`query`]), drafts ([`draft`]), the frames of the
+//! wire ([`wire`]). The client's half is [`client`]: link, sessions, base and overlay, views. The server's half is
+//! [`space`]: working set, versions, log, subscriptions.
+
+pub mod client;
+pub mod diff;
+pub mod draft;
+pub mod error;
+pub mod id;
+pub mod ops;
+pub mod query;
+pub mod record;
+pub mod scalar;
+pub mod schema;
+pub mod space;
+pub mod wire;
+
+pub use diff::{Diff, Entry, RowState};
+pub use error::{Error, code};
+pub use id::{ClientId, Cursor, Incarnation, Key, SpaceId, UserId, Version, WriteId};
+pub use query::{Direction, Filter, OrderBy, Query, QuerySpec};
+pub use record::{Field, FieldDef, Record};
+pub use scalar::{Scalar, ScalarRef};
+pub use schema::{CollectionDef, Schema};
+
+#[cfg(feature = "derive")]
+pub use syncline_macros::Record;
+
+/// What the code that `#[derive(Record)]` writes refers to.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::record::{Field, FieldDef, Record};
+    pub use crate::scalar::{ScalarRef, ToScalar};
+}

@@ -1,0 +1,123 @@
+//! Writes of kind `rows`: puts, patches and deletes of rows, all or none of them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::draft::Draft;
+use crate::error::{Error, code};
+use crate::record::Record;
+
+/// The kind of a write that carries [`RowOps`].
+pub const ROWS: &str = "rows";
+
+/// One step of a write of kind `rows`. On the wire: `{"put":["todos",{…}]}`,
+/// `{"patch":["todos","key",{"done":true}]}`, `{"delete":["todos","key"]}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowOp {
+    /// Puts a row in the place of whatever had its key.
+    Put(Box<str>, Box<RawValue>),
+    /// Sets some fields of the row at a key; other fields keep what somebody else may have given them meanwhile.
+    Patch(Box<str>, Box<str>, Map<String, Value>),
+    /// Removes the row at a key.
+    Delete(Box<str>, Box<str>),
+}
+
+/// The payload of a write of kind `rows`: at most 1,000 steps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowOps {
+    /// The steps, in order.
+    pub ops: Vec<RowOp>,
+}
+
+/// The most steps of one write.
+const MAX_OPS: usize = 1_000;
+
+impl RowOp {
+    /// Puts `row`.
+    ///
+    /// # Errors
+    /// `bad_row` when the row cannot be written as JSON.
+    pub fn put<R: Record>(row: &R) -> Result<Self, Error> {
+        let json = serde_json::value::to_raw_value(row)
+            .map_err(|error| Error::new(code::BAD_ROW, format!("the row cannot be written as JSON: {error}")))?;
+        Ok(Self::Put(R::COLLECTION.into(), json))
+    }
+
+    /// Sets the fields in which `after` differs from `before`; `None` when there are none.
+    ///
+    /// # Errors
+    /// `bad_row` when a row cannot be written as JSON; `bad_key` when the two have different keys.
+    pub fn patch<R: Record>(before: &R, after: &R) -> Result<Option<Self>, Error> {
+        if before.key() != after.key() {
+            return Err(Error::new(code::BAD_KEY, "an update cannot change the key").with_field(R::KEY_FIELD));
+        }
+        let key = before.key().into();
+        let (before, after) = (object(before)?, object(after)?);
+        let set: Map<_, _> = after.into_iter().filter(|(name, value)| before.get(name) != Some(value)).collect();
+        Ok((!set.is_empty()).then(|| Self::Patch(R::COLLECTION.into(), key, set)))
+    }
+
+    /// Removes the row at `key`.
+    pub fn delete<R: Record>(key: &str) -> Self {
+        Self::Delete(R::COLLECTION.into(), key.into())
+    }
+}
+
+fn object<R: Record>(row: &R) -> Result<Map<String, Value>, Error> {
+    match serde_json::to_value(row) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(Error::new(code::BAD_ROW, "a row is a JSON object")),
+        Err(error) => Err(Error::new(code::BAD_ROW, format!("the row cannot be written as JSON: {error}"))),
+    }
+}
+
+impl RowOps {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// `bad_write` when it is not one, or has more than 1,000 steps.
+    pub fn parse(payload: &str) -> Result<Self, Error> {
+        let ops: Self = serde_json::from_str(payload)
+            .map_err(|error| Error::new(code::BAD_WRITE, format!("not a payload of kind `rows`: {error}")))?;
+        if ops.ops.len() > MAX_OPS {
+            return Err(Error::new(code::BAD_WRITE, "a write has at most 1,000 steps"));
+        }
+        Ok(ops)
+    }
+
+    /// Writes the payload.
+    ///
+    /// # Errors
+    /// `bad_write` when it cannot be written as JSON.
+    pub fn to_payload(&self) -> Result<Box<RawValue>, Error> {
+        serde_json::value::to_raw_value(self)
+            .map_err(|error| Error::new(code::BAD_WRITE, format!("the write cannot be written as JSON: {error}")))
+    }
+
+    /// Takes the steps on a draft, the same on both ends. A refused step ends it; the draft is then to be dropped.
+    ///
+    /// # Errors
+    /// Whatever the first refused step is refused for.
+    pub fn apply(&self, draft: &mut Draft<'_>) -> Result<(), Error> {
+        for op in &self.ops {
+            match op {
+                RowOp::Put(collection, row) => {
+                    let def = draft.schema().collection(collection)?;
+                    draft.put_row(def.name, def.decode(row.get().as_bytes())?)?;
+                }
+                RowOp::Patch(collection, key, set) => {
+                    let def = draft.schema().collection(collection)?;
+                    draft.patch_row(def.name, key, set)?;
+                }
+                RowOp::Delete(collection, key) => {
+                    let def = draft.schema().collection(collection)?;
+                    draft.delete_row(def.name, key)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

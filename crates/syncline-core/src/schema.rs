@@ -1,0 +1,153 @@
+//! The collections that one end knows, by name, each with its codec.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, code};
+use crate::id::check_key;
+use crate::record::{AnyRow, FieldDef, Record};
+
+/// The largest row, in bytes of its encoding.
+pub const MAX_VALUE_BYTES: usize = 1_000_000;
+
+/// What is known of a collection without its Rust type: its name, its fields and its codec.
+#[derive(Clone, Copy)]
+pub struct CollectionDef {
+    /// The name on the wire.
+    pub name: &'static str,
+    /// The fields, in the order in which rows count them.
+    pub fields: &'static [FieldDef],
+    /// The name of the key field.
+    pub key_field: &'static str,
+    decode: fn(&[u8]) -> Coded<Arc<dyn AnyRow>>,
+    encode: fn(&dyn AnyRow) -> Coded<Vec<u8>>,
+    patch: fn(&dyn AnyRow, &Map<String, Value>) -> Coded<Arc<dyn AnyRow>>,
+}
+
+type Coded<T> = Result<T, serde_json::Error>;
+
+impl CollectionDef {
+    /// The definition that `R` derives.
+    pub fn of<R: Record>() -> Self {
+        Self {
+            name: R::COLLECTION,
+            fields: R::FIELDS,
+            key_field: R::KEY_FIELD,
+            decode: |json| Ok(Arc::new(serde_json::from_slice::<R>(json)?)),
+            encode: |row| serde_json::to_vec(typed::<R>(row)?),
+            patch: |row, set| {
+                let mut value = serde_json::to_value(typed::<R>(row)?)?;
+                if let Value::Object(fields) = &mut value {
+                    fields.extend(set.iter().map(|(name, value)| (name.clone(), value.clone())));
+                }
+                Ok(Arc::new(serde_json::from_value::<R>(value)?))
+            },
+        }
+    }
+
+    /// Decodes one row and checks its key.
+    ///
+    /// # Errors
+    /// `value_too_large`, `bad_row` when it is not of the collection's type, `bad_key`.
+    pub fn decode(&self, json: &[u8]) -> Result<Arc<dyn AnyRow>, Error> {
+        if json.len() > MAX_VALUE_BYTES {
+            return Err(Error::new(code::VALUE_TOO_LARGE, "a row is at most 1 MB").with_field(self.name));
+        }
+        let row = (self.decode)(json).map_err(|error| self.bad_row(&error))?;
+        check_key(row.key())?;
+        Ok(row)
+    }
+
+    /// Encodes one row.
+    ///
+    /// # Errors
+    /// `bad_row` when it is not of the collection's type or cannot be written as JSON; `value_too_large`.
+    pub fn encode(&self, row: &dyn AnyRow) -> Result<Vec<u8>, Error> {
+        let json = (self.encode)(row).map_err(|error| self.bad_row(&error))?;
+        if json.len() > MAX_VALUE_BYTES {
+            return Err(Error::new(code::VALUE_TOO_LARGE, "a row is at most 1 MB").with_field(self.name));
+        }
+        Ok(json)
+    }
+
+    /// The row with some of its fields set to other values.
+    ///
+    /// # Errors
+    /// `unknown_field` when the collection has no such field; `bad_row` when a value is of the wrong type; `bad_key`
+    /// when the patch would move the row to another key.
+    pub fn patch(&self, row: &dyn AnyRow, set: &Map<String, Value>) -> Result<Arc<dyn AnyRow>, Error> {
+        for name in set.keys() {
+            if !self.fields.iter().any(|field| field.name == name) {
+                return Err(Error::new(code::UNKNOWN_FIELD, "the collection has no such field").with_field(name));
+            }
+        }
+        let patched = (self.patch)(row, set).map_err(|error| self.bad_row(&error))?;
+        if patched.key() == row.key() {
+            Ok(patched)
+        } else {
+            Err(Error::new(code::BAD_KEY, "a patch cannot change the key").with_field(self.key_field))
+        }
+    }
+
+    /// The error for a row that is not of the collection's type, with its key as far as it can be told.
+    pub(crate) fn undecodable(&self, json: &[u8], error: &serde_json::Error) -> Error {
+        let fields: Map<String, Value> = serde_json::from_slice(json).unwrap_or_default();
+        match fields.get(self.key_field).and_then(Value::as_str) {
+            Some(key) => self.bad_row(error).with_field(format!("{}/{key}", self.name)),
+            None => self.bad_row(error),
+        }
+    }
+
+    // serde names the field and what it expected, never the row's contents beyond the wrong value's kind
+    fn bad_row(&self, error: &serde_json::Error) -> Error {
+        Error::new(code::BAD_ROW, format!("not a row of this collection: {error}")).with_field(self.name)
+    }
+}
+
+fn typed<R: Record>(row: &dyn AnyRow) -> Result<&R, serde_json::Error> {
+    row.as_any().downcast_ref().ok_or_else(|| serde::ser::Error::custom("a row of another collection"))
+}
+
+/// All collections that one end knows.
+#[derive(Clone, Default)]
+pub struct Schema {
+    collections: BTreeMap<&'static str, CollectionDef>,
+    /// The application's schema version, carried in every cursor.
+    pub version: u32,
+}
+
+impl Schema {
+    /// No collections yet, at a schema version of the application's choice.
+    pub fn new(version: u32) -> Self {
+        Self { collections: BTreeMap::new(), version }
+    }
+
+    /// Adds `R`'s collection. Adding the same one again changes nothing.
+    ///
+    /// # Panics
+    /// When two Rust types share a collection name but not their fields: a mistake in the program.
+    #[track_caller]
+    pub fn add<R: Record>(&mut self) {
+        let def = CollectionDef::of::<R>();
+        if let Some(before) = self.collections.insert(def.name, def) {
+            assert!(before.fields == def.fields, "two record types share the collection name {:?}", def.name);
+        }
+    }
+
+    /// The collection of this name.
+    ///
+    /// # Errors
+    /// `unknown_collection`.
+    pub fn collection(&self, name: &str) -> Result<&CollectionDef, Error> {
+        self.collections
+            .get(name)
+            .ok_or_else(|| Error::new(code::UNKNOWN_COLLECTION, "there is no such collection").with_field(name))
+    }
+
+    /// All collections, by name.
+    pub fn collections(&self) -> impl Iterator<Item = &CollectionDef> {
+        self.collections.values()
+    }
+}

@@ -1,0 +1,85 @@
+//! How far each client's writes have come.
+
+use std::collections::BTreeMap;
+
+use crate::error::Error;
+use crate::id::{ClientId, UserId, WriteId};
+use crate::space::image::ClientRecord;
+use crate::wire::{Refusal, WriteState};
+
+/// Where a write stands in its client's sequence.
+pub(super) enum Standing {
+    /// The client belongs to somebody else.
+    Foreign,
+    /// It was handled before, with this verdict.
+    Handled(Result<(), Error>),
+    /// It is the one to come.
+    Next,
+    /// Earlier ones are missing; this one has to come first.
+    Gap { expected: WriteId },
+}
+
+/// All clients that ever wrote to a space.
+#[derive(Default)]
+pub(super) struct Clients {
+    records: BTreeMap<ClientId, ClientRecord>,
+}
+
+impl Clients {
+    pub(super) fn new(records: Vec<ClientRecord>) -> Self {
+        Self { records: records.into_iter().map(|record| (record.client.clone(), record)).collect() }
+    }
+
+    pub(super) fn get(&self, client: &ClientId) -> Option<&ClientRecord> {
+        self.records.get(client)
+    }
+
+    pub(super) fn set(&mut self, record: ClientRecord) {
+        self.records.insert(record.client.clone(), record);
+    }
+
+    /// What to tell `user` of this client's writes: of somebody else's client, nothing.
+    pub(super) fn state(&self, client: &ClientId, user: &UserId) -> WriteState {
+        let record = self.records.get(client).filter(|record| record.user == *user);
+        WriteState {
+            client: client.clone(),
+            last: record.map_or(0, |record| record.last),
+            refused: record.map_or_else(Vec::new, |record| record.refused.clone()),
+        }
+    }
+}
+
+/// Where write `id` of `user` stands with a client of this record.
+pub(super) fn standing(record: Option<&ClientRecord>, user: &UserId, id: WriteId) -> Standing {
+    let last = match record {
+        Some(record) if record.user != *user => return Standing::Foreign,
+        Some(record) => record.last,
+        None => 0,
+    };
+    let refusal = || record?.refused.iter().find(|refusal| refusal.id == id).map(|refusal| refusal.error.clone());
+    if id <= last {
+        Standing::Handled(refusal().map_or(Ok(()), Err))
+    } else if id == last + 1 {
+        Standing::Next
+    } else {
+        Standing::Gap { expected: last + 1 }
+    }
+}
+
+impl ClientRecord {
+    /// A client that has not written yet.
+    pub(super) fn first(client: ClientId, user: UserId) -> Self {
+        Self { client, user, last: 0, refused: Vec::new(), seen: 0 }
+    }
+
+    /// Counts write `id`. Of its refusals, those that the client has settled are forgotten, and all but the newest
+    /// `keep`.
+    pub(super) fn count(&mut self, id: WriteId, settled: WriteId, now: u64, refusal: Option<Error>, keep: usize) {
+        self.last = id;
+        self.seen = now;
+        self.refused.retain(|refusal| refusal.id > settled);
+        self.refused.extend(refusal.map(|error| Refusal { id, error }));
+        let surplus = self.refused.len().saturating_sub(keep);
+        self.refused.drain(..surplus);
+    }
+}

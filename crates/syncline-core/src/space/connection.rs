@@ -1,0 +1,90 @@
+//! What the engine knows of one connection.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::id::{ClientId, Cursor};
+use crate::query::{CompiledQuery, QuerySpec};
+use crate::space::feed::Feed;
+use crate::space::request::Request;
+use crate::space::shape::ShapeKey;
+use crate::space::timers::Alarm;
+use crate::space::writers::Writers;
+use crate::wire::{SubId, User};
+
+/// One connection.
+pub(super) struct Connection {
+    /// The secret told in `welcome`.
+    pub(super) link: Option<String>,
+    /// `None` until it says hello.
+    pub(super) session: Option<Session>,
+    pub(super) subs: BTreeMap<SubId, Subscription>,
+    pub(super) feed: Feed,
+    pub(super) writers: Writers,
+    /// Its writes that are not yet answered, and their bytes.
+    pub(super) writes: usize,
+    pub(super) write_bytes: usize,
+    /// What it asked for while it was not authenticated, each with its size.
+    pub(super) waiting: VecDeque<(Request, usize)>,
+    /// When it was made.
+    pub(super) since: u64,
+    /// When a frame last came from it.
+    pub(super) heard: u64,
+    /// It was pinged since.
+    pub(super) pinged: bool,
+    pub(super) alarm: Alarm,
+}
+
+/// Who is at the other end.
+pub(super) struct Session {
+    /// The client that said hello.
+    pub(super) client: ClientId,
+    /// The person, once known; for good, though their name may change.
+    pub(super) user: Option<Arc<User>>,
+    /// The credentials are good, so data may flow.
+    pub(super) good: bool,
+    /// The driver has been asked and has not answered yet.
+    pub(super) asked: bool,
+    /// Newer credentials that came while it was asked.
+    pub(super) newer: Option<Option<String>>,
+    /// How often in a row credentials were refused.
+    pub(super) refusals: u32,
+    /// When good credentials grow old, or until when they must come. Unix ms.
+    pub(super) until: Option<u64>,
+}
+
+/// One subscription of a connection.
+pub(super) struct Subscription {
+    pub(super) spec: QuerySpec,
+    pub(super) collection: &'static str,
+    pub(super) query: Arc<CompiledQuery>,
+    /// Where the client stood when it subscribed; taken by the first answer.
+    pub(super) cursor: Option<Cursor>,
+    /// The shape whose changes it is told; `None` as long as an answer is owed.
+    pub(super) shape: Option<ShapeKey>,
+}
+
+impl Connection {
+    pub(super) fn new(link: Option<String>, feed: Feed, writers: Writers, now: u64) -> Self {
+        Self {
+            link,
+            session: None,
+            subs: BTreeMap::new(),
+            feed,
+            writers,
+            writes: 0,
+            write_bytes: 0,
+            waiting: VecDeque::new(),
+            since: now,
+            heard: now,
+            pinged: false,
+            alarm: Alarm::default(),
+        }
+    }
+
+    /// Who may be given data; `None` while nobody is.
+    pub(super) fn user(&self) -> Option<&Arc<User>> {
+        let session = self.session.as_ref().filter(|session| session.good)?;
+        session.user.as_ref()
+    }
+}

@@ -1,0 +1,108 @@
+//! What storage keeps of a space, and what one commit changes of it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ClientId, Incarnation, Key, SpaceId, UserId, Version, WriteId};
+use crate::wire::Refusal;
+
+/// A space as storage has it.
+#[derive(Clone, Debug, Default)]
+pub struct SpaceImage {
+    /// The id of its history; `None` when nothing was ever committed to it.
+    pub incarnation: Option<Incarnation>,
+    /// The last version.
+    pub version: Version,
+    /// All rows, in any order.
+    pub rows: Vec<StoredRow>,
+    /// The newest entries of the log, in the order of their versions, without gaps, up to `version`. How many is
+    /// storage's choice: clients whose cursor is older load all rows.
+    pub log: Vec<LogEntry>,
+    /// Everyone who ever wrote here.
+    pub clients: Vec<ClientRecord>,
+}
+
+/// A row as storage has it.
+#[derive(Clone, Debug)]
+pub struct StoredRow {
+    /// Its collection.
+    pub collection: String,
+    /// Its key.
+    pub key: String,
+    /// The version that wrote it last.
+    pub version: Version,
+    /// Its encoding.
+    pub json: Vec<u8>,
+}
+
+/// What one write did to a space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// The version it made.
+    pub version: Version,
+    /// Whose write it was.
+    pub client: ClientId,
+    /// Which one.
+    pub write: WriteId,
+    /// The person behind it.
+    pub user: UserId,
+    /// When, in Unix ms.
+    pub at: u64,
+    /// Its kind.
+    pub kind: String,
+    /// The rows it put or deleted, as collection and key.
+    pub touched: Vec<(String, String)>,
+}
+
+/// How far a client's writes have come in a space: what makes a write that is sent twice happen once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientRecord {
+    /// The client.
+    pub client: ClientId,
+    /// The person who used it first; nobody else may.
+    pub user: UserId,
+    /// All writes up to this one have been handled.
+    pub last: WriteId,
+    /// Those of them that were refused and that the client has not said to have heard of, by id.
+    pub refused: Vec<Refusal>,
+    /// When it last wrote, in Unix ms.
+    pub seen: u64,
+}
+
+/// What a batch of writes changes in a space: to be stored as a whole or not at all, and to be reported as
+/// [`Committed`](crate::space::Input::Committed) only when it would survive the loss of power.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// The engine's number for it.
+    pub id: u64,
+    /// The space.
+    pub space: SpaceId,
+    /// The id of its history; new when storage has none.
+    pub incarnation: Incarnation,
+    /// The version in storage.
+    pub from: Version,
+    /// The version afterwards; the same when all writes of the batch were refused and only counters moved.
+    pub to: Version,
+    /// The rows put and deleted, each key once.
+    pub rows: Vec<RowChange>,
+    /// One entry for each version from `from + 1` to `to`.
+    pub log: Vec<LogEntry>,
+    /// The clients whose counters moved, whole.
+    pub clients: Vec<ClientRecord>,
+    /// Log entries of this version and below are of no use any more.
+    pub log_floor: Version,
+}
+
+/// A row put or deleted by a [`Commit`].
+#[derive(Clone, Debug)]
+pub struct RowChange {
+    /// Its collection.
+    pub collection: &'static str,
+    /// Its key.
+    pub key: Key,
+    /// The version that did it.
+    pub version: Version,
+    /// Its encoding; `None` when it was deleted.
+    pub json: Option<Arc<[u8]>>,
+}

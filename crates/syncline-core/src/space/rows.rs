@@ -1,0 +1,89 @@
+//! The rows of a space, in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::draft::ReadRows;
+use crate::error::Error;
+use crate::id::Key;
+use crate::record::AnyRow;
+use crate::schema::CollectionDef;
+
+/// A row as its type, for rules and queries, and as its encoding, the same bytes in storage and in every frame.
+pub(super) struct Row {
+    pub(super) typed: Arc<dyn AnyRow>,
+    pub(super) json: Arc<[u8]>,
+}
+
+impl Row {
+    /// Encodes a row that a write has made.
+    ///
+    /// # Errors
+    /// What [`CollectionDef::encode`] refuses.
+    pub(super) fn encode(def: &CollectionDef, typed: Arc<dyn AnyRow>) -> Result<Self, Error> {
+        let json = one_line(def.encode(&*typed)?);
+        Ok(Self { typed, json })
+    }
+
+    /// Decodes a row that storage has.
+    ///
+    /// # Errors
+    /// What [`CollectionDef::decode`] refuses.
+    pub(super) fn decode(def: &CollectionDef, json: Vec<u8>) -> Result<Self, Error> {
+        Ok(Self { typed: def.decode(&json)?, json: one_line(json) })
+    }
+
+    pub(super) fn key(&self) -> &str {
+        self.typed.key()
+    }
+}
+
+// a frame has one row a line. JSON has line ends between its tokens only, where a space does as well; they can come
+// with raw JSON that a record passes through, or out of a database that somebody edited
+fn one_line(mut json: Vec<u8>) -> Arc<[u8]> {
+    for byte in &mut json {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+    json.into()
+}
+
+/// What became of one row in a commit.
+pub(super) struct RowTurn {
+    pub(super) collection: &'static str,
+    pub(super) before: Option<Arc<Row>>,
+    pub(super) after: Option<Arc<Row>>,
+}
+
+/// All rows of a space, by collection and key.
+#[derive(Default)]
+pub(super) struct Rows {
+    collections: BTreeMap<&'static str, BTreeMap<Key, Arc<Row>>>,
+}
+
+impl Rows {
+    pub(super) fn get(&self, collection: &str, key: &str) -> Option<&Arc<Row>> {
+        self.collections.get(collection)?.get(key)
+    }
+
+    pub(super) fn collection(&self, name: &str) -> impl Iterator<Item = &Arc<Row>> {
+        self.collections.get(name).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Puts or removes a row, and says what was there before.
+    pub(super) fn set(&mut self, collection: &'static str, key: Key, row: Option<Arc<Row>>) -> RowTurn {
+        let rows = self.collections.entry(collection).or_default();
+        let before = match &row {
+            Some(row) => rows.insert(key, Arc::clone(row)),
+            None => rows.remove(&key),
+        };
+        RowTurn { collection, before, after: row }
+    }
+}
+
+impl ReadRows for Rows {
+    fn row(&self, collection: &'static str, key: &str) -> Option<Arc<dyn AnyRow>> {
+        self.get(collection, key).map(|row| Arc::clone(&row.typed))
+    }
+}

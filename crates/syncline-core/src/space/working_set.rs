@@ -1,0 +1,215 @@
+//! A space in memory, as committed: what is shown to anyone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::id::{ClientId, Cursor, Incarnation, SpaceId, UserId, Version};
+use crate::schema::Schema;
+use crate::space::access::Access;
+use crate::space::clients::Clients;
+use crate::space::connection::Subscription;
+use crate::space::image::{SpaceImage, StoredRow};
+use crate::space::io::ConnId;
+use crate::space::listing::{Listing, ListingKey, Turn};
+use crate::space::log::Log;
+use crate::space::rows::{Row, RowTurn, Rows};
+use crate::space::shape::{Delta, Shape, ShapeKey};
+use crate::wire::{SubId, User, WriteState};
+
+/// A row that storage has and that cannot be read.
+pub(super) struct Unreadable {
+    pub(super) collection: String,
+    pub(super) key: String,
+    pub(super) code: &'static str,
+}
+
+/// A part of what a commit means for a connection: the delta with this number, for this subscription.
+pub(super) type Told = (ConnId, SubId, usize);
+
+/// See the [module](self).
+pub(super) struct WorkingSet {
+    pub(super) space: SpaceId,
+    pub(super) incarnation: Incarnation,
+    pub(super) version: Version,
+    pub(super) rows: Rows,
+    pub(super) log: Log,
+    pub(super) clients: Clients,
+    schema: u32,
+    listings: BTreeMap<ListingKey, Listed>,
+    members: BTreeMap<ConnId, Member>,
+}
+
+/// A listing with the shapes that are made of it.
+struct Listed {
+    listing: Listing,
+    shapes: BTreeMap<ShapeKey, Shape>,
+}
+
+/// A connection that is told of changes.
+struct Member {
+    /// The version it was told last.
+    told: Version,
+    /// How many of its subscriptions have a shape here.
+    subs: usize,
+}
+
+impl WorkingSet {
+    /// Takes a space in from storage. `fresh` becomes its incarnation when it has none.
+    pub(super) fn new(
+        space: SpaceId,
+        image: SpaceImage,
+        fresh: Incarnation,
+        schema: &Schema,
+        keep_log: u64,
+    ) -> (Self, Vec<Unreadable>) {
+        let mut rows = Rows::default();
+        let mut unreadable = Vec::new();
+        for stored in image.rows {
+            let StoredRow { collection, key, json, .. } = stored;
+            let row = schema.collection(&collection).and_then(|def| Ok((def.name, Row::decode(def, json)?)));
+            match row {
+                Ok((name, row)) if row.key() == key => {
+                    rows.set(name, row.key().into(), Some(Arc::new(row)));
+                }
+                Ok(_) => unreadable.push(Unreadable { collection, key, code: crate::error::code::BAD_KEY }),
+                // the error may quote the row, which is for nobody's eyes; its code does not
+                Err(_) => unreadable.push(Unreadable { collection, key, code: crate::error::code::BAD_ROW }),
+            }
+        }
+        let set = Self {
+            space,
+            incarnation: image.incarnation.unwrap_or(fresh),
+            version: image.version,
+            rows,
+            log: Log::new(image.log, image.version, keep_log),
+            clients: Clients::new(image.clients),
+            schema: schema.version,
+            listings: BTreeMap::new(),
+            members: BTreeMap::new(),
+        };
+        (set, unreadable)
+    }
+
+    /// Where a client stands that knows all there is.
+    pub(super) fn cursor(&self) -> Cursor {
+        let (incarnation, schema, version) = (self.incarnation, self.schema, self.version);
+        Cursor { incarnation, schema, epoch: 0, version }
+    }
+
+    /// What became of the writes of these clients, as far as `user` may know.
+    pub(super) fn writes<'a>(
+        &self,
+        clients: impl Iterator<Item = &'a ClientId>,
+        user: &UserId,
+    ) -> Vec<WriteState> {
+        clients.map(|client| self.clients.state(client, user)).collect()
+    }
+
+    /// From now on the subscription is told of changes. Returns its shape and, in order, the rows of its result.
+    pub(super) fn attach(
+        &mut self,
+        conn: ConnId,
+        sub: SubId,
+        subscription: &Subscription,
+        user: &Arc<User>,
+        access: &dyn Access,
+    ) -> (ShapeKey, Vec<Arc<Row>>) {
+        let collection = subscription.collection;
+        let viewer = (!access.reads_everything(collection)).then_some(user);
+        let listing_key = ListingKey::new(collection, &subscription.spec);
+        let limit = subscription.query.limit;
+        let key = ShapeKey::new(listing_key.clone(), limit, viewer.map(|user| &**user));
+        let Self { space, rows, listings, .. } = self;
+        let sees = |row: &Row| sees(access, viewer, space, collection, row);
+        let listed = listings.entry(listing_key).or_insert_with(|| Listed {
+            listing: Listing::new(collection, Arc::clone(&subscription.query), rows),
+            shapes: BTreeMap::new(),
+        });
+        let shape = listed
+            .shapes
+            .entry(key.clone())
+            .or_insert_with(|| Shape::new(viewer.cloned(), limit, &listed.listing, sees));
+        shape.audience.insert((conn, sub));
+        let result = shape.rows(&listed.listing, sees);
+        let version = self.version;
+        self.members.entry(conn).or_insert(Member { told: version, subs: 0 }).subs += 1;
+        (key, result)
+    }
+
+    /// The subscription is not told of changes any more.
+    pub(super) fn detach(&mut self, conn: ConnId, sub: SubId, key: &ShapeKey) {
+        let Some(listed) = self.listings.get_mut(&key.listing) else { return };
+        let Some(shape) = listed.shapes.get_mut(key) else { return };
+        if !shape.audience.remove(&(conn, sub)) {
+            return;
+        }
+        if shape.audience.is_empty() {
+            listed.shapes.remove(key);
+        }
+        if listed.shapes.is_empty() {
+            self.listings.remove(&key.listing);
+        }
+        if let Some(member) = self.members.get_mut(&conn) {
+            member.subs -= 1;
+            if member.subs == 0 {
+                self.members.remove(&conn);
+            }
+        }
+    }
+
+    /// What the connection was told last, if it holds rows of the space.
+    pub(super) fn told(&self, conn: ConnId) -> Option<Version> {
+        self.members.get(&conn).map(|member| member.told)
+    }
+
+    /// The connection is now being told of the current version. Returns what it was told before, or the current
+    /// version if it holds no rows of the space.
+    pub(super) fn tell(&mut self, conn: ConnId) -> Version {
+        let version = self.version;
+        self.members.get_mut(&conn).map_or(version, |member| std::mem::replace(&mut member.told, version))
+    }
+
+    /// Takes over the rows of a commit that made `version`, and works out what that means, once for each shape.
+    /// Returns the deltas and who is to be told of which, in the order of connections and subscriptions.
+    pub(super) fn advance(
+        &mut self,
+        version: Version,
+        turns: impl IntoIterator<Item = RowTurn>,
+        access: &dyn Access,
+    ) -> (Vec<Delta>, Vec<Told>) {
+        self.version = version;
+        let mut by_collection: BTreeMap<&'static str, Vec<RowTurn>> = BTreeMap::new();
+        for turn in turns {
+            by_collection.entry(turn.collection).or_default().push(turn);
+        }
+        let (mut deltas, mut told) = (Vec::new(), Vec::new());
+        for Listed { listing, shapes } in self.listings.values_mut() {
+            let turns = by_collection.get(listing.collection).map(Vec::as_slice).unwrap_or_default();
+            let turns: Vec<Turn> = turns.iter().filter_map(|turn| listing.follow(turn)).collect();
+            if turns.is_empty() {
+                continue;
+            }
+            for shape in shapes.values_mut() {
+                let viewer = shape.viewer.clone();
+                let sees = |row: &Row| sees(access, viewer.as_ref(), &self.space, listing.collection, row);
+                let delta = shape.follow(&turns, listing, sees);
+                if !delta.is_empty() {
+                    told.extend(shape.audience.iter().map(|&(conn, sub)| (conn, sub, deltas.len())));
+                    deltas.push(delta);
+                }
+            }
+        }
+        told.sort_unstable();
+        (deltas, told)
+    }
+}
+
+fn sees(
+    access: &dyn Access,
+    viewer: Option<&Arc<User>>,
+    space: &SpaceId,
+    collection: &'static str,
+    row: &Row,
+) -> bool {
+    viewer.is_none_or(|user| access.read(user, space, collection, &*row.typed))
+}

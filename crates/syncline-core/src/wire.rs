@@ -1,0 +1,336 @@
+//! The frames that travel between a Syncline client and a Syncline server.
+//!
+//! A frame is one or more lines of JSON. The first line is the message: an object with one key that names it. Frames
+//! that carry rows have them below, one row a line. So a frame can be read by eye, a row is decoded straight into its
+//! type, and the encoded row is the same bytes for every subscriber.
+//!
+//! ```text
+//! {"changes":{"space":"list-42","from":41,"to":42,"parts":[{"sub":1,"put":[0]}]}}
+//! {"id":"t1","text":"Milk","done":true}
+//! ```
+
+mod frame;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub use frame::{Frame, MAX_DEPTH, check_depth, encode, parse_client};
+
+use crate::error::Error;
+use crate::id::{ClientId, Cursor, SpaceId, UserId, Version, WriteId};
+use crate::query::QuerySpec;
+
+/// The protocol version of this crate.
+pub const PROTOCOL: u32 = 1;
+
+/// The number a client gives to a subscription; never used twice on one connection.
+pub type SubId = u32;
+
+/// What a client says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientMessage {
+    /// The first frame of a connection.
+    Hello(Hello),
+    /// Fresh credentials on the same connection, for the same person.
+    Auth(Auth),
+    /// Asks for a query's rows, now and from now on.
+    Subscribe(Subscribe),
+    /// Ends a subscription.
+    Unsubscribe(Unsubscribe),
+    /// A write.
+    Write(Write),
+    /// Asks for a `pong` with the same number.
+    Ping(u64),
+    /// Answers a `ping`.
+    Pong(u64),
+}
+
+/// See [`ClientMessage::Hello`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// The protocol version the client speaks.
+    pub protocol: u32,
+    /// The application's schema version.
+    #[serde(default)]
+    pub schema: u32,
+    /// Who writes on this connection.
+    pub client: ClientId,
+    /// The encodings the client reads, best first; `json` is always understood.
+    #[serde(default)]
+    pub encodings: Vec<String>,
+    /// Credentials, when they are not in a cookie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+/// See [`ClientMessage::Auth`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Auth {
+    /// The credentials; `None` asks the server to look at the connection's cookies again.
+    pub token: Option<String>,
+}
+
+/// See [`ClientMessage::Subscribe`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Subscribe {
+    /// The client's number for it.
+    pub sub: SubId,
+    /// What to watch.
+    pub query: QuerySpec,
+    /// Where the client stands, when it already holds the query's rows as of then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+}
+
+/// See [`ClientMessage::Unsubscribe`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Unsubscribe {
+    /// The subscription.
+    pub sub: SubId,
+}
+
+/// The one envelope of every intent: who, which one, what kind, with what.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Write {
+    /// The space it is for.
+    pub space: SpaceId,
+    /// Whose sequence it belongs to.
+    pub client: ClientId,
+    /// Its number in that sequence, in this space: 1, 2, 3, …
+    pub id: WriteId,
+    /// The client has the verdicts of all writes up to this one; the server may forget them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub settled: WriteId,
+    /// The kind: `rows`, or one that a face brings.
+    pub kind: Box<str>,
+    /// What a write of this kind carries.
+    pub payload: Box<RawValue>,
+}
+
+/// What a server says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerMessage {
+    /// Answers `hello`; also an `auth` that was accepted.
+    Welcome(Welcome),
+    /// A chunk of a subscription's rows. Rows follow.
+    Snapshot(Snapshot),
+    /// What a subscription missed since the cursor it came with. Rows follow.
+    Resume(Resume),
+    /// A run of versions of one space. Rows follow.
+    Changes(Changes),
+    /// The connection fell behind: what it holds of these subscriptions is out of date, and a fresh answer to each of
+    /// them follows, as if it had been subscribed anew without a cursor.
+    Reset(Reset),
+    /// A subscription failed, alone. It is closed.
+    Failed(Failed),
+    /// The credentials are missing, refused or no longer good; the connection waits for an `auth` and carries no data
+    /// until it has a good one.
+    Expired(Expired),
+    /// The connection is of no use any more and ends.
+    Error(Error),
+    /// Asks for a `pong` with the same number.
+    Ping(u64),
+    /// Answers a `ping`.
+    Pong(u64),
+}
+
+/// See [`ServerMessage::Welcome`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The protocol version both speak.
+    pub protocol: u32,
+    /// Who the client is, as the server sees it.
+    pub user: User,
+    /// The encoding of frames with rows.
+    pub encoding: String,
+    /// The client pings when it has heard nothing for this long, ms.
+    pub heartbeat_ms: u64,
+    /// What the client must keep to.
+    pub limits: Limits,
+    /// The secret that names this connection in `POST /send`, where frames cannot travel both ways on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+}
+
+/// A person, as an application's `authenticate` names them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Stable and unique.
+    pub id: UserId,
+    /// For display.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What one connection may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of one frame towards the server.
+    pub frame_bytes: usize,
+    /// Writes sent but not yet acknowledged.
+    pub writes_in_flight: usize,
+    /// Open subscriptions.
+    pub subscriptions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { frame_bytes: 2 * 1024 * 1024, writes_in_flight: 256, subscriptions: 256 }
+    }
+}
+
+/// See [`ServerMessage::Snapshot`]. Chunks come in order, 0, 1, 2, …; the rows count when the last one is there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The subscription.
+    pub sub: SubId,
+    /// Where the client stands once it has all of it.
+    pub cursor: Cursor,
+    /// The number of this chunk.
+    pub chunk: u32,
+    /// The rows of all chunks together.
+    pub total: u64,
+    /// No chunk follows.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub last: bool,
+    /// What became of the writes in the space, as of the cursor: of the client that said `hello`, and of every other
+    /// one that has written there over this connection. In the last chunk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<WriteState>,
+}
+
+/// See [`ServerMessage::Resume`]. Takes the place of a snapshot when the log reaches back to the client's cursor; all
+/// of it counts at once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Resume {
+    /// The subscription.
+    pub sub: SubId,
+    /// Where the client stands afterwards. The rows below are now in the result, in its order; others that the client
+    /// holds are as they were.
+    pub cursor: Cursor,
+    /// Keys that are not in the result, though the client may still hold them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub del: Vec<Box<str>>,
+    /// As in a [`Snapshot`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<WriteState>,
+}
+
+/// What a server knows of one client's writes in one space. It stands for all the acknowledgements that may have been
+/// lost on the way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteState {
+    /// Whose writes.
+    pub client: ClientId,
+    /// All up to this one have been handled; none after it has.
+    pub last: WriteId,
+    /// Which of them were refused, among those the client had not yet settled; the others were applied. The server
+    /// remembers at least as many as may be in flight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refusal>,
+}
+
+/// A write that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Which one.
+    pub id: WriteId,
+    /// Why.
+    pub error: Error,
+}
+
+/// See [`ServerMessage::Changes`]. All of it counts at once or not at all.
+///
+/// The frames of one space make a chain. It begins with the first snapshot or resume of a subscription to the space
+/// and lasts as long as the connection holds the rows of one: while it does, `from` is the `to` of the frame before,
+/// or the version the chain began with. A client that stands elsewhere has missed something and connects anew. While
+/// it holds none, `from` says nothing. A snapshot within a chain is always of the version the chain stands at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Changes {
+    /// The space.
+    pub space: SpaceId,
+    /// Where the client stands before.
+    pub from: Version,
+    /// Where the client stands afterwards.
+    pub to: Version,
+    /// What it means for each subscription it touches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+    /// Verdicts on writes sent over this connection, in the order of their ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acks: Vec<Ack>,
+    /// After a `reset`, for spaces without a subscription: what became of the writes sent over this connection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<WriteState>,
+}
+
+/// The rows of a [`Changes`] frame that one subscription gains, changes and loses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The subscription.
+    pub sub: SubId,
+    /// Rows now in its result, by the number of their line below, counted from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub put: Vec<usize>,
+    /// Keys no longer in its result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub del: Vec<Box<str>>,
+}
+
+/// The answer to one write.
+///
+/// Without `expected` it is the verdict, and final: the write was applied (no `error`) or refused, and its id is used
+/// up. With `expected` the write was *not handled* and its id is free: the client keeps it and sends again, from the
+/// write with that id. The codes of that are `write_gap` (an earlier one is missing: send again at once), `storage`
+/// (it could not be stored, nothing was changed: later) and `too_many` (more than the limits allow: later).
+///
+/// An `expected` below everything the client still holds comes from a server that has lost part of its memory (a
+/// database restored from an older copy): the client numbers what it holds anew, from there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// Whose write it is.
+    pub client: ClientId,
+    /// Which one.
+    pub id: WriteId,
+    /// Why it was refused or not handled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+    /// The write was not handled; the id to send again from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<WriteId>,
+}
+
+/// See [`ServerMessage::Reset`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// The subscriptions. Those not named go on as they are.
+    pub subs: Vec<SubId>,
+}
+
+/// See [`ServerMessage::Failed`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failed {
+    /// The subscription.
+    pub sub: SubId,
+    /// Why.
+    pub error: Error,
+}
+
+/// See [`ServerMessage::Expired`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Expired {
+    /// Why, when credentials were refused rather than grew old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+}
+
+fn is_zero(id: &WriteId) -> bool {
+    *id == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}

@@ -1,0 +1,117 @@
+//! Frames as bytes.
+
+use serde::Serialize;
+
+use crate::error::{Error, code};
+use crate::wire::{ClientMessage, ServerMessage};
+
+/// How deep the JSON of a frame from a client may be nested.
+pub const MAX_DEPTH: usize = 32;
+
+/// A frame from the server: the message, and the lines of its rows, undecoded.
+#[derive(Clone, Debug)]
+pub struct Frame<'a> {
+    /// The first line.
+    pub message: ServerMessage,
+    rows: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// Reads the first line; the rows are left as they are.
+    ///
+    /// # Errors
+    /// `bad_frame`.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
+        let message = serde_json::from_slice(&bytes[..end]).map_err(|error| bad_frame(&error))?;
+        Ok(Self { message, rows: bytes.get(end + 1..).unwrap_or_default() })
+    }
+
+    /// The rows, each as the JSON it stands in.
+    pub fn rows(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.rows.split(|&byte| byte == b'\n').filter(|line| !line.is_empty())
+    }
+}
+
+/// Writes a message and the rows below it.
+pub fn encode<'a>(message: &impl Serialize, rows: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    // every message is made of maps with text keys: writing it to memory cannot fail
+    let mut bytes = serde_json::to_vec(message).unwrap_or_default();
+    for row in rows {
+        bytes.push(b'\n');
+        bytes.extend_from_slice(row);
+    }
+    bytes
+}
+
+/// Reads a frame from a client.
+///
+/// # Errors
+/// `frame_too_large` over `limit` bytes or nested deeper than [`MAX_DEPTH`]; `bad_frame` when it is not a message.
+pub fn parse_client(bytes: &[u8], limit: usize) -> Result<ClientMessage, Error> {
+    if bytes.len() > limit {
+        return Err(Error::new(code::FRAME_TOO_LARGE, format!("a frame is at most {limit} bytes")));
+    }
+    check_depth(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| bad_frame(&error))
+}
+
+/// Refuses JSON nested deeper than [`MAX_DEPTH`], whatever else it is.
+///
+/// # Errors
+/// `frame_too_large`.
+pub fn check_depth(json: &[u8]) -> Result<(), Error> {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for &byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    let message = format!("a frame is nested at most {MAX_DEPTH} deep");
+                    return Err(Error::new(code::FRAME_TOO_LARGE, message));
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn bad_frame(error: &serde_json::Error) -> Error {
+    Error::new(code::BAD_FRAME, format!("not a message: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_its_message_and_its_rows() {
+        let message = ServerMessage::Ping(7);
+        let bytes = encode(&message, [&br#"{"id":"a"}"#[..], br#"{"id":"b"}"#]);
+        assert_eq!(bytes, b"{\"ping\":7}\n{\"id\":\"a\"}\n{\"id\":\"b\"}");
+        let frame = Frame::parse(&bytes).unwrap();
+        assert!(matches!(frame.message, ServerMessage::Ping(7)));
+        assert_eq!(frame.rows().collect::<Vec<_>>(), [&br#"{"id":"a"}"#[..], br#"{"id":"b"}"#]);
+    }
+
+    #[test]
+    fn nesting_is_counted_outside_texts_only() {
+        assert!(check_depth("[".repeat(32).as_bytes()).is_ok());
+        assert_eq!(check_depth("[".repeat(33).as_bytes()).unwrap_err().code(), code::FRAME_TOO_LARGE);
+        assert!(check_depth(format!("\"{}\\\"[\"", "[".repeat(99)).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_a_message_is_a_bad_frame() {
+        for bytes in [&b""[..], b"{", b"null", b"{\"hello\":{}}", b"{\"nonsense\":1}", b"\xff\xfe"] {
+            assert_eq!(parse_client(bytes, 1000).unwrap_err().code(), code::BAD_FRAME);
+        }
+        assert_eq!(parse_client(&[b' '; 20], 10).unwrap_err().code(), code::FRAME_TOO_LARGE);
+    }
+}

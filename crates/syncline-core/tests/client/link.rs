@@ -1,0 +1,247 @@
+//! The connection: made when needed, known dead when it is, tried again with patience.
+
+use std::time::Duration;
+
+use serde_json::json;
+use syncline_core::Error;
+use syncline_core::client::{Input, Output, Status, Transport, TransportPreference};
+
+use crate::rig::{Rig, Todo, all};
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+#[test]
+fn connects_when_something_is_watched_and_lets_go_after_the_last() {
+    let mut rig = Rig::new();
+    assert!(rig.drain().is_empty());
+    assert_eq!(rig.core.connection().status, Status::Idle);
+    let watch = rig.watch(&all());
+    assert_eq!(rig.opened(), [Transport::WebSocket]);
+    rig.connect();
+    assert_eq!(rig.core.connection().status, Status::Live);
+    rig.core.unwatch(rig.now, watch);
+    assert!(rig.sent().iter().any(|frame| frame.get("unsubscribe").is_some()));
+    assert!(rig.wait_for_deadline() <= secs(2));
+    assert!(rig.drain().iter().any(|output| matches!(output, Output::Close { .. })));
+    assert_eq!(rig.core.connection().status, Status::Idle);
+    assert_eq!(rig.core.deadline(), None);
+}
+
+#[test]
+fn a_connection_used_again_within_the_linger_stays() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.core.unwatch(rig.now, watch);
+    rig.wait(secs(1));
+    rig.watch(&all());
+    rig.wait(secs(3));
+    assert!(!rig.drain().iter().any(|output| matches!(output, Output::Close { .. })));
+}
+
+#[test]
+fn many_signs_of_one_failure_are_one_reconnect() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    rig.connect();
+    let attempt = rig.attempt;
+    rig.drain();
+    for _ in 0..3 {
+        rig.input(Input::Closed { attempt, error: None });
+    }
+    assert_eq!(rig.drain().iter().filter(|output| matches!(output, Output::Close { .. })).count(), 1);
+    rig.wait_for_deadline();
+    assert_eq!(rig.opened().len(), 1);
+    rig.input(Input::Frame { attempt, bytes: b"{\"pong\":1}" });
+    rig.input(Input::Opened { attempt });
+    assert!(rig.sent().is_empty(), "the old connection is of no concern any more");
+}
+
+#[test]
+fn a_silent_connection_is_asked_and_then_given_up() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.drain();
+    assert_eq!(rig.wait_for_deadline(), secs(30));
+    assert_eq!(rig.sent(), [json!({"ping": 1})]);
+    assert_eq!(rig.wait_for_deadline(), secs(10));
+    assert_eq!(rig.status(watch), "reconnecting");
+    assert_eq!(rig.core.connection().last_error.unwrap().code(), "timeout");
+}
+
+#[test]
+fn an_answer_keeps_it() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    for number in 1..5 {
+        rig.drain();
+        rig.wait_for_deadline();
+        assert_eq!(rig.sent(), [json!({"ping": number})]);
+        rig.server(json!({"pong": number}));
+    }
+    assert_eq!(rig.core.connection().status, Status::Live);
+}
+
+#[test]
+fn a_server_that_never_says_welcome_is_given_up() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    rig.accept();
+    assert_eq!(rig.wait_for_deadline(), secs(10));
+    assert!(rig.drain().iter().any(|output| matches!(output, Output::Close { .. })));
+    assert_eq!(rig.core.connection().status, Status::Reconnecting);
+}
+
+#[test]
+fn where_websockets_are_refused_streaming_is_tried_at_once_and_remembered() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    rig.drain();
+    rig.lose();
+    assert_eq!(rig.wait_for_deadline(), Duration::ZERO);
+    assert_eq!(rig.opened(), [Transport::Sse]);
+    rig.connect();
+    assert!(rig.drain().iter().any(|output| matches!(output, Output::Remember(Transport::Sse))));
+    assert_eq!(rig.core.connection().transport, Some(Transport::Sse));
+    rig.lose();
+    rig.wait_for_deadline();
+    assert_eq!(rig.opened(), [Transport::Sse], "what works is kept");
+}
+
+#[test]
+fn a_preference_is_obeyed() {
+    for (preference, transport) in
+        [(TransportPreference::WebSocket, Transport::WebSocket), (TransportPreference::Sse, Transport::Sse)]
+    {
+        let mut rig = Rig::with(|config| config.transport = preference);
+        rig.watch(&all());
+        for _ in 0..6 {
+            assert_eq!(rig.opened(), [transport]);
+            rig.lose();
+            rig.wait_for_deadline();
+        }
+    }
+}
+
+#[test]
+fn while_the_server_is_away_attempts_grow_rare() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    let (start, mut attempts) = (rig.now, 0);
+    while rig.now < start + secs(600) {
+        attempts += rig.opened().len();
+        rig.lose();
+        rig.wait_for_deadline();
+    }
+    assert!((20..120).contains(&attempts), "{attempts} attempts in ten minutes");
+}
+
+#[test]
+fn gives_up_after_the_attempts_it_was_given_until_told_otherwise() {
+    let mut rig = Rig::with(|config| config.backoff.attempts = Some(3));
+    let watch = rig.watch(&all());
+    for _ in 0..2 {
+        rig.drain();
+        rig.lose();
+        rig.wait_for_deadline();
+    }
+    rig.drain();
+    rig.lose();
+    assert_eq!(rig.status(watch), "failed");
+    assert_eq!(rig.core.deadline(), None);
+    rig.core.retry_now(rig.now);
+    assert_eq!(rig.opened().len(), 1);
+}
+
+#[test]
+fn being_online_again_or_seen_again_does_not_wait() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    rig.connect();
+    rig.lose();
+    rig.drain();
+    rig.input(Input::Online(true));
+    assert_eq!(rig.opened().len(), 1);
+    rig.connect();
+    rig.drain();
+    rig.input(Input::Visible(true));
+    assert_eq!(rig.sent(), [json!({"ping": 1})], "an open connection is looked at");
+}
+
+#[test]
+fn credentials_are_asked_for_once_and_renewed_in_place_once() {
+    let mut rig = Rig::with(|config| config.has_credentials = true);
+    rig.watch(&all());
+    assert!(matches!(rig.drain()[..], [Output::Credentials, ..]));
+    rig.input(Input::Credentials(Ok(Some("one".into()))));
+    rig.connect();
+    let hello = rig.sent();
+    assert!(hello.iter().all(|frame| frame.get("auth").is_none()));
+    rig.server(json!({"expired": {}}));
+    assert!(rig.drain().iter().any(|output| matches!(output, Output::Credentials)));
+    rig.input(Input::Credentials(Ok(Some("two".into()))));
+    assert_eq!(rig.sent(), [json!({"auth": {"token": "two"}})]);
+    rig.server(json!({"expired": {"error": {"code": "unauthenticated", "message": "no"}}}));
+    let outputs = rig.drain();
+    assert!(outputs.iter().any(|output| matches!(output, Output::Close { .. })));
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Credentials)));
+    assert_eq!(rig.core.connection().status, Status::NeedsAuth);
+    assert_eq!(rig.core.deadline(), None, "a person is needed");
+    rig.core.refresh_credentials(rig.now);
+    assert!(rig.drain().iter().any(|output| matches!(output, Output::Credentials)));
+}
+
+#[test]
+fn the_switch_ends_the_connection_and_brings_it_back() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    rig.core.set_enabled(rig.now, false);
+    assert_eq!(rig.status(watch), "closed");
+    assert_eq!(rig.shown(watch), ["a"]);
+    assert_eq!(rig.core.deadline(), None);
+    rig.drain();
+    rig.core.set_enabled(rig.now, true);
+    assert_eq!(rig.opened().len(), 1);
+}
+
+#[test]
+fn what_cannot_help_is_not_tried_again() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.accept();
+    rig.server(json!({"error": {"code": "unsupported_protocol", "message": "too old"}}));
+    assert_eq!(rig.status(watch), "failed");
+    assert_eq!(rig.core.watch_state(watch).error.unwrap().code(), "unsupported_protocol");
+    assert_eq!(rig.core.deadline(), None);
+}
+
+#[test]
+fn nonsense_from_a_server_is_a_lost_connection_not_a_panic() {
+    for bytes in [&b""[..], b"\xff", b"{", b"[]", b"{\"changes\":1}", b"{\"welcome\":{\"protocol\":\"x\"}}"] {
+        let mut rig = Rig::new();
+        rig.watch(&all());
+        rig.connect();
+        let attempt = rig.attempt;
+        rig.input(Input::Frame { attempt, bytes });
+        assert_eq!(rig.core.connection().status, Status::Reconnecting);
+        assert_eq!(rig.core.connection().last_error.unwrap().code(), "bad_frame");
+    }
+}
+
+#[test]
+fn a_refused_page_origin_is_named() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    rig.drain();
+    let error = Error::new("forbidden_origin", "this page may not connect");
+    rig.input(Input::Closed { attempt: rig.attempt, error: Some(error) });
+    assert_eq!(rig.core.connection().status, Status::Failed);
+}

@@ -1,0 +1,207 @@
+//! Subscriptions: shared, moved, interrupted, refused.
+
+use serde_json::json;
+
+use crate::rig::{Rig, Todo, all, list, open};
+use syncline_core::Record;
+
+#[test]
+fn equal_queries_share_one_subscription_and_one_row() {
+    let mut rig = Rig::new();
+    let (one, two) = (rig.watch(&all()), rig.watch(&all()));
+    rig.connect();
+    let subscribes = rig.sent().iter().filter(|frame| frame.get("subscribe").is_some()).count();
+    assert_eq!(subscribes, 1);
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    assert_eq!((rig.shown(one), rig.shown(two)), (vec!["a".into()], vec!["a".into()]));
+    rig.core.unwatch(rig.now, one);
+    assert!(rig.sent().is_empty());
+    rig.core.unwatch(rig.now, two);
+    assert_eq!(rig.sent(), [json!({"unsubscribe": {"sub": 1}})]);
+}
+
+#[test]
+fn a_snapshot_counts_when_it_is_complete() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    assert_eq!(rig.status(watch), "connecting");
+    let cursor = rig.cursor();
+    let chunk = |chunk: u32, last: bool| {
+        json!({"snapshot": {"sub": 1, "cursor": cursor.clone(), "chunk": chunk, "total": 2, "last": last}})
+    };
+    rig.server_rows(chunk(0, false), &[json!({"id": "a", "text": "", "done": false, "position": 1})]);
+    assert_eq!(rig.status(watch), "snapshot");
+    assert!(rig.shown(watch).is_empty());
+    assert!(!rig.core.watch_state(watch).loaded);
+    rig.server_rows(chunk(1, true), &[json!({"id": "b", "text": "", "done": false, "position": 0})]);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["b".into(), "a".into()]));
+    assert!(rig.core.watch_state(watch).loaded);
+}
+
+#[test]
+fn rows_stay_through_a_reconnect_and_what_was_deleted_meanwhile_goes_with_the_snapshot() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1), Todo::new("b", 2)]);
+    rig.lose();
+    assert_eq!((rig.status(watch), rig.shown(watch).len()), ("reconnecting", 2));
+    rig.wait_for_deadline();
+    rig.connect();
+    let subscribe = rig.sent().pop().unwrap();
+    assert_eq!(subscribe["subscribe"]["cursor"]["version"], 0, "it says where it stands");
+    assert_eq!(rig.shown(watch).len(), 2);
+    rig.snapshot(2, &[Todo::new("b", 2)]);
+    assert_eq!(rig.shown(watch), ["b"]);
+}
+
+#[test]
+fn a_resume_brings_only_what_was_missed() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1), Todo::new("b", 2)]);
+    rig.lose();
+    rig.wait_for_deadline();
+    rig.connect();
+    rig.version = 5;
+    let head = json!({"resume": {"sub": 2, "cursor": rig.cursor(), "del": ["a"]}});
+    rig.server_rows(head, &[serde_json::to_value(Todo::new("c", 3)).unwrap()]);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["b".into(), "c".into()]));
+    rig.change(2, &[Todo::new("d", 4)], &[], &[]);
+    assert_eq!(rig.shown(watch).len(), 3);
+}
+
+#[test]
+fn a_missed_frame_means_a_new_connection() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.version = 3;
+    rig.change(1, &[Todo::new("a", 1)], &[], &[]);
+    assert_eq!((rig.status(watch), rig.shown(watch).len()), ("reconnecting", 0));
+}
+
+#[test]
+fn a_frame_that_comes_twice_counts_once() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.change(1, &[Todo::new("a", 1)], &[], &[]);
+    rig.change(1, &[], &["a"], &[]);
+    rig.version = 0;
+    rig.change(1, &[Todo::new("a", 1)], &[], &[]);
+    assert_eq!((rig.status(watch), rig.shown(watch).len()), ("live", 0));
+}
+
+#[test]
+fn a_refused_subscription_fails_alone() {
+    let mut rig = Rig::new();
+    let (good, bad) = (rig.watch(&all()), rig.watch(&open()));
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    rig.server(json!({"failed": {"sub": 2, "error": {"code": "forbidden", "message": "not yours"}}}));
+    assert_eq!((rig.status(good), rig.status(bad)), ("live", "failed"));
+    assert_eq!(rig.core.watch_state(bad).error.unwrap().code(), "forbidden");
+    rig.change(1, &[Todo::new("b", 2)], &[], &[]);
+    assert_eq!(rig.shown(good).len(), 2);
+}
+
+#[test]
+fn a_row_that_does_not_decode_is_reported_by_its_key_and_skipped() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    rig.version = 1;
+    let head = json!({"changes": {"space": "list", "from": 0, "to": 1, "parts": [{"sub": 1, "put": [0, 1]}]}});
+    let good = serde_json::to_value(Todo::new("c", 3)).unwrap();
+    rig.server_rows(head, &[json!({"id": "b", "text": 7}), good]);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["a".into(), "c".into()]));
+    let error = rig.core.watch_state(watch).error.unwrap();
+    assert_eq!((error.code(), error.field()), ("bad_row", Some("todos/b")));
+}
+
+#[test]
+fn a_stopped_watch_starts_again() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    rig.core.stop(rig.now, watch);
+    assert_eq!(rig.status(watch), "closed");
+    assert!(rig.sent().iter().any(|frame| frame.get("unsubscribe").is_some()));
+    rig.core.start(rig.now, watch);
+    rig.snapshot(2, &[Todo::new("b", 1)]);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["b".into()]));
+}
+
+#[test]
+fn after_a_reset_the_answer_comes_anew() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    rig.server(json!({"reset": {"subs": [1]}}));
+    assert_eq!(rig.shown(watch), ["a"], "rows stay visible");
+    rig.version = 9;
+    rig.snapshot(1, &[Todo::new("b", 1)]);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["b".into()]));
+}
+
+#[test]
+fn a_query_that_cannot_be_asked_fails_at_once() {
+    let mut rig = Rig::new();
+    let filter = syncline_core::Filter::And(vec![]);
+    let watch = rig.watch(&Todo::in_space(list()).filter(filter).limit(0));
+    assert_eq!(rig.status(watch), "failed");
+    assert_eq!(rig.core.watch_state(watch).error.unwrap().field(), Some("limit"));
+    assert!(rig.opened().is_empty());
+}
+
+#[test]
+fn a_watch_that_is_gone_leaves_nothing_behind() {
+    let mut rig = Rig::new();
+    rig.connect_nothing();
+    for round in 0..50 {
+        let watch = rig.watch(&all());
+        if round == 0 {
+            rig.connect();
+        }
+        rig.core.unwatch(rig.now, watch);
+        rig.drain();
+    }
+    let watch = rig.watch(&all());
+    assert!(rig.shown(watch).is_empty());
+}
+
+impl Rig {
+    fn connect_nothing(&mut self) {
+        assert!(self.drain().is_empty());
+    }
+}
+
+#[test]
+fn another_identity_sees_and_sends_nothing_of_the_one_before() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    rig.put(&Todo::new("mine", 2));
+    rig.lose();
+    rig.wait_for_deadline();
+    rig.accept();
+    rig.drain();
+    rig.server(json!({"welcome": {
+        "protocol": 1, "user": {"id": "bob"}, "encoding": "json", "heartbeat_ms": 30_000,
+        "limits": {"frame_bytes": 2_097_152, "writes_in_flight": 256, "subscriptions": 256},
+    }}));
+    assert!(rig.shown(watch).is_empty());
+    assert_eq!(rig.core.connection().pending, 0);
+    rig.wait_for_deadline();
+    rig.connect();
+    assert!(rig.sent().iter().all(|frame| frame.get("write").is_none()));
+}

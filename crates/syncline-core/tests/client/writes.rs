@@ -1,0 +1,203 @@
+//! Writes: shown at once, sent once each, confirmed without a flicker, refused with a reason.
+
+use serde_json::{Value, json};
+use syncline_core::{Diff, Error, Record};
+
+use crate::rig::{Rig, Todo, all, list, open};
+
+fn writes(frames: &[Value]) -> Vec<u64> {
+    frames.iter().filter_map(|frame| frame.get("write")?.get("id")?.as_u64()).collect()
+}
+
+fn live() -> (Rig, syncline_core::client::WatchId) {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    rig.drain();
+    (rig, watch)
+}
+
+#[test]
+fn a_write_is_shown_at_once_and_settles_in_the_commit_that_brings_it_back() {
+    let (mut rig, watch) = live();
+    rig.core.take::<Todo>(watch);
+    let write = rig.put(&Todo::new("b", 2));
+    assert_eq!(rig.shown(watch), ["a", "b?"]);
+    assert!(matches!(&rig.core.take::<Todo>(watch)[..], [Diff::Insert { index: 1, .. }]));
+    assert_eq!(writes(&rig.sent()), [1]);
+    rig.change(1, &[Todo::new("b", 2)], &[], &[1]);
+    assert_eq!(rig.settled(), [(write, Ok(1))]);
+    assert_eq!(rig.shown(watch), ["a", "b"]);
+    assert!(matches!(&rig.core.take::<Todo>(watch)[..], [Diff::Update { .. }]), "one change, no flicker");
+}
+
+#[test]
+fn writes_made_while_away_wait_and_go_out_in_order() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    for (key, position) in [("a", 1), ("b", 2), ("c", 3)] {
+        rig.put(&Todo::new(key, position));
+    }
+    assert_eq!(rig.shown(watch), ["a?", "b?", "c?"]);
+    assert_eq!(rig.core.connection().pending, 3);
+    rig.connect();
+    assert_eq!(writes(&rig.sent()), [1, 2, 3]);
+}
+
+#[test]
+fn a_write_without_an_answer_is_sent_again_and_a_verdict_in_the_snapshot_counts() {
+    let (mut rig, watch) = live();
+    let (kept, lost) = (rig.put(&Todo::new("b", 2)), rig.put(&Todo::new("c", 3)));
+    assert_eq!(writes(&rig.sent()), [1, 2]);
+    rig.lose();
+    rig.wait_for_deadline();
+    rig.connect();
+    assert_eq!(writes(&rig.sent()), [1, 2], "nobody knows what became of them");
+    rig.version = 1;
+    rig.snapshot_with(2, &[Todo::new("a", 1), Todo::new("b", 2)], json!([{"client": "client-1", "last": 1}]));
+    assert_eq!(rig.settled(), [(kept, Ok(1))]);
+    assert_eq!(rig.shown(watch), ["a", "b", "c?"]);
+    rig.change(2, &[Todo::new("c", 3)], &[], &[2]);
+    assert_eq!(rig.settled(), [(lost, Ok(2))]);
+}
+
+#[test]
+fn a_refused_write_is_marked_and_can_be_retried_or_dismissed() {
+    let (mut rig, watch) = live();
+    let write = rig.put(&Todo::new("b", 2));
+    let refuse = |id: u64| {
+        json!({"changes": {"space": "list", "from": 0, "to": 0, "acks": [
+            {"client": "client-1", "id": id, "error": {"code": "name_required", "message": "choose a name"}},
+        ]}})
+    };
+    rig.server(refuse(1));
+    assert_eq!(rig.settled(), [(write, Err(Error::new("name_required", "choose a name")))]);
+    assert_eq!(rig.shown(watch), ["a", "b!"]);
+    assert_eq!(rig.core.retry(rig.now, &list(), "todos", "b").len(), 1);
+    assert_eq!(rig.shown(watch), ["a", "b?"]);
+    assert_eq!(writes(&rig.sent()), [2], "under a new id");
+    rig.server(refuse(2));
+    assert_eq!(rig.core.dismiss(rig.now, &list(), "todos", "b"), 1);
+    assert_eq!(rig.shown(watch), ["a"]);
+}
+
+#[test]
+fn a_refused_delete_brings_the_row_back_marked() {
+    let (mut rig, watch) = live();
+    rig.delete("a");
+    assert!(rig.shown(watch).is_empty());
+    rig.server(json!({"changes": {"space": "list", "from": 0, "to": 0, "acks": [
+        {"client": "client-1", "id": 1, "error": {"code": "forbidden", "message": "not yours"}},
+    ]}}));
+    assert_eq!(rig.shown(watch), ["a!"]);
+    rig.core.dismiss(rig.now, &list(), "todos", "a");
+    assert_eq!(rig.shown(watch), ["a"]);
+}
+
+#[test]
+fn an_update_writes_the_changed_fields_only_and_keeps_what_others_change() {
+    let (mut rig, watch) = live();
+    rig.core.update::<Todo>(rig.now, &list(), "a", |todo| todo.done = true).unwrap();
+    let sent = rig.sent();
+    assert_eq!(sent[0]["write"]["payload"], json!({"ops": [{"patch": ["todos", "a", {"done": true}]}]}));
+    rig.change(1, &[Todo { text: "theirs".into(), ..Todo::new("a", 1) }], &[], &[]);
+    let entry = &rig.core.entries::<Todo>(watch)[0];
+    assert_eq!((entry.record.text.as_str(), entry.record.done), ("theirs", true));
+}
+
+#[test]
+fn an_update_that_leaves_the_query_leaves_the_view_at_once() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&open());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1), Todo::new("b", 2)]);
+    rig.core.update::<Todo>(rig.now, &list(), "a", |todo| todo.done = true).unwrap();
+    assert_eq!(rig.shown(watch), ["b"]);
+    rig.change(1, &[], &["a"], &[1]);
+    assert_eq!(rig.shown(watch), ["b"]);
+}
+
+#[test]
+fn what_the_server_could_not_handle_is_sent_again_later() {
+    let (mut rig, watch) = live();
+    rig.put(&Todo::new("b", 2));
+    rig.put(&Todo::new("c", 3));
+    assert_eq!(writes(&rig.sent()), [1, 2]);
+    let error = json!({"code": "storage", "message": "the disk is full"});
+    rig.server(json!({"changes": {"space": "list", "from": 0, "to": 0, "acks": [
+        {"client": "client-1", "id": 1, "error": error, "expected": 1},
+    ]}}));
+    assert!(rig.sent().is_empty(), "not at once");
+    assert_eq!(rig.shown(watch), ["a", "b?", "c?"]);
+    rig.wait_for_deadline();
+    assert_eq!(writes(&rig.sent()), [1, 2]);
+}
+
+#[test]
+fn a_server_that_lost_its_memory_gets_a_sequence_it_knows() {
+    let (mut rig, _) = live();
+    for position in 0..3 {
+        rig.put(&Todo::new("b", position));
+    }
+    rig.change(1, &[Todo::new("b", 2)], &[], &[1, 2, 3]);
+    rig.put(&Todo::new("c", 3));
+    rig.sent();
+    let gap = json!({"code": "write_gap", "message": "an earlier write is missing"});
+    rig.server(json!({"changes": {"space": "list", "from": 1, "to": 1, "acks": [
+        {"client": "client-1", "id": 4, "error": gap, "expected": 1},
+    ]}}));
+    rig.wait_for_deadline();
+    assert_eq!(writes(&rig.sent()), [1]);
+}
+
+#[test]
+fn no_more_writes_are_in_flight_than_the_server_allows() {
+    let (mut rig, _) = live();
+    for position in 0..300 {
+        rig.put(&Todo::new("b", position));
+    }
+    assert_eq!(writes(&rig.sent()).len(), 256);
+    rig.change(1, &[], &[], &[1, 2]);
+    assert_eq!(writes(&rig.sent()), [257, 258]);
+}
+
+#[test]
+fn a_row_of_the_application_shows_until_the_real_one_comes() {
+    let (mut rig, watch) = live();
+    rig.core.add_optimistic(rig.now, &list(), &Todo::new("b", 2)).unwrap();
+    assert_eq!(rig.shown(watch), ["a", "b?"]);
+    assert!(writes(&rig.sent()).is_empty());
+    assert!(rig.core.mark_failed(rig.now, &list(), "todos", "b", Error::new("offline", "could not post")));
+    assert_eq!(rig.shown(watch), ["a", "b!"]);
+    rig.change(1, &[Todo::new("b", 2)], &[], &[]);
+    assert_eq!(rig.shown(watch), ["a", "b"]);
+    rig.core.add_optimistic(rig.now, &list(), &Todo::new("c", 3)).unwrap();
+    assert!(rig.core.remove_optimistic(rig.now, &list(), "todos", "c"));
+    assert_eq!(rig.shown(watch), ["a", "b"]);
+}
+
+#[test]
+fn bad_writes_are_refused_before_they_are_queued() {
+    let (mut rig, _) = live();
+    let too_long = Todo::new(&"k".repeat(257), 1);
+    let ops = |todo: &Todo| syncline_core::ops::RowOps { ops: vec![syncline_core::ops::RowOp::put(todo).unwrap()] };
+    assert_eq!(rig.core.write_rows(rig.now, &list(), &ops(&too_long)).unwrap_err().code(), "bad_key");
+    let too_large = Todo { text: "x".repeat(1_000_001), ..Todo::new("a", 1) };
+    assert_eq!(rig.core.write_rows(rig.now, &list(), &ops(&too_large)).unwrap_err().code(), "value_too_large");
+    let space = syncline_core::SpaceId::from("no such space!");
+    assert_eq!(rig.core.write_rows(rig.now, &space, &ops(&Todo::new("a", 1))).unwrap_err().code(), "unknown_space");
+    assert_eq!(rig.core.update::<Todo>(rig.now, &list(), "nobody", |_| ()).unwrap_err().code(), "unknown_row");
+    assert!(writes(&rig.sent()).is_empty());
+    assert_eq!(Todo::COLLECTION, "todos");
+}
+
+#[test]
+fn a_reader_that_never_takes_its_diffs_gets_a_reset() {
+    let (mut rig, watch) = live();
+    rig.core.take::<Todo>(watch);
+    for position in 0..10_000 {
+        rig.change(1, &[Todo::new("a", position)], &[], &[]);
+    }
+    assert!(matches!(&rig.core.take::<Todo>(watch)[..], [Diff::Reset(rows)] if rows[0].record.position == 9_999));
+}
