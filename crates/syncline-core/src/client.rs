@@ -17,7 +17,6 @@ mod core;
 mod frames;
 mod link;
 mod pending;
-mod rng;
 mod session;
 mod space;
 mod view;

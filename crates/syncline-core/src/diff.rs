@@ -62,6 +62,17 @@ pub enum RowState {
     Failed(Arc<Error>),
 }
 
+impl RowState {
+    /// The word: `confirmed`, `pending` or `failed`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Pending => "pending",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 impl<R: Record> Entry<R> {
     /// The row's key.
     pub fn key(&self) -> &str {

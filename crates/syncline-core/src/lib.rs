@@ -28,6 +28,7 @@ pub mod id;
 pub mod ops;
 pub mod query;
 pub mod record;
+mod rng;
 pub mod scalar;
 pub mod schema;
 pub mod space;

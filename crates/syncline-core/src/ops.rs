@@ -56,7 +56,10 @@ impl RowOp {
         }
         let key = before.key().into();
         let (before, after) = (object(before)?, object(after)?);
-        let set: Map<_, _> = after.into_iter().filter(|(name, value)| before.get(name) != Some(value)).collect();
+        // a field that is not written any more, for `skip_serializing_if`, must not keep its old value
+        let gone = before.keys().filter(|name| !after.contains_key(*name)).map(|name| (name.clone(), Value::Null));
+        let mut set: Map<_, _> = gone.collect();
+        set.extend(after.into_iter().filter(|(name, value)| before.get(name) != Some(value)));
         Ok((!set.is_empty()).then(|| Self::Patch(R::COLLECTION.into(), key, set)))
     }
 
@@ -119,5 +122,40 @@ impl RowOps {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "derive"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::record::AnyRow;
+    use crate::schema::CollectionDef;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, syncline_macros::Record)]
+    #[record(collection = "notes", key = id, crate = crate)]
+    struct Note {
+        id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        due: Option<u64>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[record(opaque)]
+        labels: Vec<String>,
+    }
+
+    fn patched(before: &Note, after: &Note) -> Arc<dyn AnyRow> {
+        let Some(RowOp::Patch(_, _, set)) = RowOp::patch(before, after).unwrap() else { panic!("nothing changed") };
+        CollectionDef::of::<Note>().patch(before, &set).unwrap()
+    }
+
+    #[test]
+    fn a_patch_takes_back_fields_that_are_not_written_any_more() {
+        let full = Note { id: "n".into(), due: Some(1), labels: vec!["home".into()] };
+        let empty = Note { id: "n".into(), due: None, labels: Vec::new() };
+        for (before, after) in [(&full, &empty), (&empty, &full)] {
+            assert_eq!(patched(before, after).as_any().downcast_ref(), Some(after));
+        }
+        assert!(RowOp::patch(&full, &full).unwrap().is_none());
     }
 }

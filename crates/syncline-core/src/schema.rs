@@ -38,11 +38,12 @@ impl CollectionDef {
             decode: |json| Ok(Arc::new(serde_json::from_slice::<R>(json)?)),
             encode: |row| serde_json::to_vec(typed::<R>(row)?),
             patch: |row, set| {
-                let mut value = serde_json::to_value(typed::<R>(row)?)?;
-                if let Value::Object(fields) = &mut value {
-                    fields.extend(set.iter().map(|(name, value)| (name.clone(), value.clone())));
-                }
-                Ok(Arc::new(serde_json::from_value::<R>(value)?))
+                let row = typed::<R>(row)?;
+                let patched = set_fields(row, set, true).or_else(|error| {
+                    // null also stands for a field that is left out, as an empty list may be
+                    set_fields(row, set, false).map_err(|_| error)
+                });
+                Ok(Arc::new(patched?))
             },
         }
     }
@@ -104,6 +105,20 @@ impl CollectionDef {
     fn bad_row(&self, error: &serde_json::Error) -> Error {
         Error::new(code::BAD_ROW, format!("not a row of this collection: {error}")).with_field(self.name)
     }
+}
+
+fn set_fields<R: Record>(row: &R, set: &Map<String, Value>, nulls: bool) -> Result<R, serde_json::Error> {
+    let mut value = serde_json::to_value(row)?;
+    if let Value::Object(fields) = &mut value {
+        for (name, value) in set {
+            if nulls || !value.is_null() {
+                fields.insert(name.clone(), value.clone());
+            } else {
+                fields.remove(name);
+            }
+        }
+    }
+    serde_json::from_value(value)
 }
 
 fn typed<R: Record>(row: &dyn AnyRow) -> Result<&R, serde_json::Error> {

@@ -23,6 +23,12 @@ use crate::query::QuerySpec;
 /// The protocol version of this crate.
 pub const PROTOCOL: u32 = 1;
 
+/// The encoding that is always understood: JSON, in text messages where there are messages.
+pub const JSON: &str = "json";
+
+/// The same JSON in binary messages: a browser copies them into wasm as they are and need not transcode them.
+pub const JSON_BYTES: &str = "json-bytes";
+
 /// The number a client gives to a subscription; never used twice on one connection.
 pub type SubId = u32;
 
@@ -56,7 +62,7 @@ pub struct Hello {
     pub schema: u32,
     /// Who writes on this connection.
     pub client: ClientId,
-    /// The encodings the client reads, best first; `json` is always understood.
+    /// The encodings the client reads, best first; [`JSON`] is always understood.
     #[serde(default)]
     pub encodings: Vec<String>,
     /// Credentials, when they are not in a cookie.
@@ -120,8 +126,9 @@ pub enum ServerMessage {
     Resume(Resume),
     /// A run of versions of one space. Rows follow.
     Changes(Changes),
-    /// The connection fell behind: what it holds of these subscriptions is out of date, and a fresh answer to each of
-    /// them follows, as if it had been subscribed anew without a cursor.
+    /// The connection fell behind and was not told everything. What it holds of these subscriptions is out of date, and
+    /// a fresh answer to each of them follows, as if it had been subscribed anew without a cursor. Writes that have not
+    /// been acknowledged are to be sent again, as after a reconnect.
     Reset(Reset),
     /// A subscription failed, alone. It is closed.
     Failed(Failed),
@@ -143,7 +150,7 @@ pub struct Welcome {
     pub protocol: u32,
     /// Who the client is, as the server sees it.
     pub user: User,
-    /// The encoding of frames with rows.
+    /// The encoding of the frames that follow, one of those in `hello`.
     pub encoding: String,
     /// The client pings when it has heard nothing for this long, ms.
     pub heartbeat_ms: u64,
@@ -207,8 +214,8 @@ pub struct Snapshot {
 pub struct Resume {
     /// The subscription.
     pub sub: SubId,
-    /// Where the client stands afterwards. The rows below are now in the result, in its order; others that the client
-    /// holds are as they were.
+    /// Where the client stands afterwards. The rows below are now in the result; others that the client holds are as
+    /// they were, but for those of `del`.
     pub cursor: Cursor,
     /// Keys that are not in the result, though the client may still hold them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

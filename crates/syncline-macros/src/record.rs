@@ -18,7 +18,10 @@ struct Field<'a> {
 pub(crate) fn expand(input: &DeriveInput, syncline: &Path) -> Result<TokenStream> {
     let attributes = StructAttributes::parse(&input.attrs)?;
     if !input.generics.params.is_empty() {
-        return Err(Error::new_spanned(&input.generics, "a record has no parameters: a collection is of one type"));
+        return Err(Error::new_spanned(
+            &input.generics,
+            "a record has no parameters: a collection is of one type",
+        ));
     }
     let fields = fields(input)?;
 
@@ -115,15 +118,24 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         assert_eq!(refusal("struct T { id: String }"), "a record needs `#[record(collection = \"…\")]`");
-        assert_eq!(refusal("#[record(collection = \"t\")] struct T { id: String }"), "a record needs `#[record(key = field)]`");
-        assert_eq!(refusal("#[record(collection = \"\")] struct T { id: String }"), "a collection needs a name");
+        assert_eq!(
+            refusal("#[record(collection = \"t\")] struct T { id: String }"),
+            "a record needs `#[record(key = field)]`"
+        );
+        assert_eq!(
+            refusal("#[record(collection = \"\")] struct T { id: String }"),
+            "a collection needs a name"
+        );
     }
 
     #[test]
     fn the_key_is_one_of_the_fields() {
         let refused = "the key is a field of the record, and not a skipped one";
         assert_eq!(refusal("#[record(collection = \"t\", key = uuid)] struct T { id: String }"), refused);
-        assert_eq!(refusal("#[record(collection = \"t\", key = id)] struct T { #[serde(skip)] id: String }"), refused);
+        assert_eq!(
+            refusal("#[record(collection = \"t\", key = id)] struct T { #[serde(skip)] id: String }"),
+            refused
+        );
         assert_eq!(
             refusal("#[record(collection = \"t\", key = \"id\")] struct T { id: String }"),
             "`key` takes the name of a field, without quotes: `key = id`"
@@ -137,7 +149,9 @@ mod tests {
             "a record has `collection = \"…\"`, `key = field` and `crate = path`"
         );
         assert_eq!(
-            refusal("#[record(collection = \"t\", key = id)] struct T { id: String, #[record(index)] a: u8 }"),
+            refusal(
+                "#[record(collection = \"t\", key = id)] struct T { id: String, #[record(index)] a: u8 }"
+            ),
             "a field of a record can be `opaque`, nothing else"
         );
         assert_eq!(refusal("#[record(key = id, key = id)] struct T { id: String }"), "said twice");

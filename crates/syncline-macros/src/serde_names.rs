@@ -64,9 +64,10 @@ impl Names {
         match (unwritten, unread) {
             (Some(_), Some(_)) => Ok(None),
             (None, None) => Ok(Some(renamed.unwrap_or_else(|| self.renamed(field)))),
-            (Some(span), None) | (None, Some(span)) => {
-                Err(Error::new(span, "a field of a record is both written and read, or neither: `#[serde(skip)]`"))
-            }
+            (Some(span), None) | (None, Some(span)) => Err(Error::new(
+                span,
+                "a field of a record is both written and read, or neither: `#[serde(skip)]`",
+            )),
         }
     }
 
@@ -162,13 +163,14 @@ fn ignore(meta: &ParseNestedMeta<'_>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use syn::{ItemStruct, parse_str};
+    use syn::{Data, DeriveInput, parse_str};
 
     use super::*;
 
     fn name(container: &str, field: &str) -> Result<Option<String>> {
-        let item: ItemStruct = parse_str(&format!("{container} struct S {{ {field}: u8 }}")).unwrap();
-        let field = item.fields.iter().next().unwrap();
+        let item: DeriveInput = parse_str(&format!("{container} struct S {{ {field}: u8 }}")).unwrap();
+        let Data::Struct(data) = &item.data else { unreachable!() };
+        let field = data.fields.iter().next().unwrap();
         Names::parse(&item.attrs)?.of(field.ident.as_ref().unwrap(), &field.attrs)
     }
 
@@ -192,9 +194,17 @@ mod tests {
 
     #[test]
     fn a_fields_own_name_wins_and_raw_identifiers_are_plain_words() {
-        assert_eq!(name("#[serde(rename_all = \"camelCase\")]", "#[serde(rename = \"at\")] created_at").unwrap().unwrap(), "at");
+        assert_eq!(
+            name("#[serde(rename_all = \"camelCase\")]", "#[serde(rename = \"at\")] created_at")
+                .unwrap()
+                .unwrap(),
+            "at"
+        );
         assert_eq!(name("", "r#type").unwrap().unwrap(), "type");
-        assert_eq!(name("", "#[serde(default = \"f\", alias = \"b\", bound(serialize = \"\"))] a").unwrap().unwrap(), "a");
+        assert_eq!(
+            name("", "#[serde(default = \"f\", alias = \"b\", bound(serialize = \"\"))] a").unwrap().unwrap(),
+            "a"
+        );
     }
 
     #[test]

@@ -11,18 +11,18 @@ mod model {
     #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
     #[record(collection = "todos", key = id)]
     #[serde(rename_all = "camelCase")]
-    pub struct Todo {
-        pub id: String,
-        pub text: String,
-        pub done: bool,
-        pub created_at: u64,
+    pub(super) struct Todo {
+        pub(super) id: String,
+        pub(super) text: String,
+        pub(super) done: bool,
+        pub(super) created_at: u64,
         #[serde(rename = "pos")]
-        pub position: Option<f64>,
+        pub(super) position: Option<f64>,
         #[record(opaque)]
-        pub labels: Vec<String>,
+        pub(super) labels: Vec<String>,
         #[serde(skip)]
-        pub draft: Option<String>,
-        pub r#type: String,
+        pub(super) draft: Option<String>,
+        pub(super) r#type: String,
     }
 }
 
@@ -69,7 +69,16 @@ fn the_values_are_those_of_the_fields() {
     let todo = todo();
     let values: Vec<Scalar> = (0..Todo::FIELDS.len() + 1).map(|index| todo.field(index).to_owned()).collect();
     let null = Scalar::Null;
-    let expected = ["t1".into(), "Milk".into(), true.into(), 12.into(), null.clone(), null.clone(), "plain".into(), null];
+    let expected = [
+        "t1".into(),
+        "Milk".into(),
+        true.into(),
+        12.into(),
+        null.clone(),
+        null.clone(),
+        "plain".into(),
+        null,
+    ];
     assert_eq!(values, expected);
 }
 
@@ -80,7 +89,10 @@ fn the_key_and_the_collection_are_the_named_ones() {
 
 #[test]
 fn tokens_make_queries_with_the_names_on_the_wire() {
-    let query = Todo::in_space("list-1").filter(Todo::r#type.eq("plain")).order_by(Todo::position).order_by(Todo::created_at.desc());
+    let query = Todo::in_space("list-1")
+        .filter(Todo::r#type.eq("plain"))
+        .order_by(Todo::position)
+        .order_by(Todo::created_at.desc());
     let json = serde_json::to_value(query.spec()).unwrap();
     assert_eq!(json["order"], serde_json::json!([["pos", "asc"], ["createdAt", "desc"]]));
     assert_eq!((Todo::r#type.name(), Todo::done.name()), ("type", "done"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::client::rng::Rng;
+use crate::rng::Rng;
 
 /// Exponential backoff with full jitter: before attempt *n* a client waits a random time between zero and
 /// `base · 2ⁿ`, at most `cap`, so that a server that comes back is not met by everybody at once.

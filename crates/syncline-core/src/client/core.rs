@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::client::link::{Event, Link};
-use crate::client::rng::Rng;
+use crate::rng::Rng;
 use crate::client::session::{Phase, Session, SessionId};
 use crate::client::space::Space;
 use crate::client::{Config, ConnectionState, Input, Output, Status, WatchId, WatchState};
@@ -380,6 +380,7 @@ impl ClientCore {
         }
         for space in self.spaces.values_mut() {
             space.told = None;
+            space.handled = 0;
         }
         self.unsend_writes();
     }

@@ -36,10 +36,7 @@ impl ClientCore {
                 Ok(())
             }
             ServerMessage::Snapshot(snapshot) => self.snapshot(now, snapshot, &rows),
-            ServerMessage::Resume(resume) => {
-                self.resume(resume, &rows);
-                Ok(())
-            }
+            ServerMessage::Resume(resume) => self.resume(resume, &rows),
             ServerMessage::Changes(changes) => self.changes(now, &changes, &rows),
             ServerMessage::Reset(reset) => {
                 self.reset(now, &reset);
@@ -84,11 +81,11 @@ impl ClientCore {
             Phase::Snapshot { next_chunk, .. } => next_chunk,
             _ => 0,
         };
+        if space.told.is_some_and(|told| told != snapshot.cursor.version) {
+            // the chain stands elsewhere: a change was missed, or this was overtaken by one; or it came a second time
+            return if matches!(session.phase, Phase::Live { .. }) { Ok(()) } else { Err(Gap) };
+        }
         if snapshot.chunk == 0 {
-            // one that was overtaken by what came since is of no use
-            if space.told.is_some_and(|told| snapshot.cursor.version < told) {
-                return Ok(());
-            }
             base.begin_snapshot(id);
             session.error = None;
         } else if snapshot.chunk < expected || !matches!(session.phase, Phase::Snapshot { .. }) {
@@ -126,16 +123,19 @@ impl ClientCore {
         Ok(())
     }
 
-    fn resume(&mut self, resume: Resume, rows: &[&[u8]]) {
-        let Some(id) = self.by_sub.get(&resume.sub).copied() else { return };
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+    fn resume(&mut self, resume: Resume, rows: &[&[u8]]) -> Result<(), Gap> {
+        let Some(id) = self.by_sub.get(&resume.sub).copied() else { return Ok(()) };
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
         if !matches!(session.phase, Phase::Asked { .. }) {
-            return;
+            return Ok(());
         }
         let (space_id, collection) = (session.query.space.clone(), session.collection);
+        let Some(space) = self.spaces.get_mut(&space_id) else { return Ok(()) };
+        if space.told.is_some_and(|told| told != resume.cursor.version) {
+            return Err(Gap);
+        }
         session.phase = Phase::Live { sub: resume.sub };
         session.cursor = Some(resume.cursor);
-        let Some(space) = self.spaces.get_mut(&space_id) else { return };
         if let Some(base) = space.base.get_mut(collection) {
             for row in rows {
                 match base.upsert(row) {
@@ -152,6 +152,7 @@ impl ClientCore {
         self.settle_up_to(&space_id, &resume.writes, resume.cursor.version);
         self.commit(&space_id);
         self.note(id);
+        Ok(())
     }
 
     /// The server has dropped what was on its way to these; their answers come anew.
@@ -191,16 +192,22 @@ impl ClientCore {
         if !repeated {
             let mut errors = Vec::new();
             let mut decoded = Decoded::default();
-            for part in &changes.parts {
-                let Some(id) = self.by_sub.get(&part.sub).copied() else { continue };
-                let Some(session) = self.sessions.get(&id) else { continue };
-                if !matches!(session.phase, Phase::Live { .. }) {
-                    continue;
+            let open = changes.parts.iter().filter_map(|part| {
+                let id = *self.by_sub.get(&part.sub)?;
+                Some((part, id, self.sessions.get(&id)?))
+            });
+            let open: Vec<_> = open.collect();
+            // before anything is touched: all of it counts, or none
+            for (part, _, session) in &open {
+                let overtook = !matches!(session.phase, Phase::Live { .. });
+                if overtook || part.put.iter().any(|&line| line >= rows.len()) {
+                    return Err(Gap);
                 }
+            }
+            for (part, id, session) in open {
                 let collection = session.collection;
                 let Some(base) = space.base.get_mut(collection) else { continue };
-                for &line in &part.put {
-                    let Some(row) = rows.get(line) else { return Err(Gap) };
+                for (line, row) in part.put.iter().filter_map(|&line| Some((line, rows.get(line)?))) {
                     match decoded.slot(collection, base, line, row) {
                         Ok(slot) => base.add_member(id, slot),
                         Err(error) => errors.push((id, error)),

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use crate::client::rng::Rng;
+use crate::rng::Rng;
 use crate::client::{Config, Output, Status, Transport, TransportPreference};
 use crate::error::{Error, code};
 use crate::id::ClientId;
@@ -69,6 +69,8 @@ enum Phase {
 enum Token {
     /// To be asked for.
     Unknown,
+    /// To be asked for, because the server turned away the one before.
+    Refused,
     /// What the application gave.
     Known(Option<String>),
     /// What the application gave after the server refused the one before; if this one is refused too, a person is needed.
@@ -176,7 +178,7 @@ impl Link {
     }
 
     fn connect(&mut self, now: Duration, out: &mut Vec<Output>) {
-        if self.config.has_credentials && self.token == Token::Unknown {
+        if self.config.has_credentials && matches!(self.token, Token::Unknown | Token::Refused) {
             self.phase = Phase::Asking;
             out.push(Output::Credentials);
             return;
@@ -189,7 +191,7 @@ impl Link {
 
     fn token(&self) -> Option<String> {
         match &self.token {
-            Token::Unknown => None,
+            Token::Unknown | Token::Refused => None,
             Token::Known(token) | Token::Renewed(token) => token.clone(),
         }
     }
@@ -261,6 +263,11 @@ impl Link {
         if !matches!(self.phase, Phase::Greeting { .. } | Phase::Open | Phase::Opening { .. } | Phase::Renewing { .. }) {
             return Event::None;
         }
+        let asking = self.config.has_credentials && self.token == Token::Unknown;
+        if matches!(self.phase, Phase::Renewing { .. }) && (error.is_none() || asking) {
+            // it crossed with the new ones, which the server has yet to see
+            return Event::None;
+        }
         if self.config.has_credentials && !matches!(self.token, Token::Renewed(_)) {
             self.token = Token::Unknown;
             self.phase = Phase::Renewing { overdue: now + self.config.answer_within };
@@ -281,7 +288,8 @@ impl Link {
     ) -> Event {
         match (self.phase, result) {
             (Phase::Asking, Ok(token)) => {
-                self.token = Token::Known(token);
+                let refused = self.token == Token::Refused;
+                self.token = if refused { Token::Renewed(token) } else { Token::Known(token) };
                 self.connect(now, out);
                 Event::None
             }
@@ -326,9 +334,11 @@ impl Link {
 
     /// The connection failed, however many signs of it there are: one decision.
     pub(crate) fn lost(&mut self, now: Duration, error: Option<Error>, out: &mut Vec<Output>) -> Event {
-        let reached = matches!(self.phase, Phase::Open | Phase::Renewing { .. });
+        // a failure to get credentials says nothing of the transport
+        let refused = matches!(self.phase, Phase::Opening { .. } | Phase::Greeting { .. });
         self.failures = self.failures.saturating_add(1);
         let terminal = error.as_ref().is_some_and(is_terminal);
+        let unauthenticated = error.as_ref().is_some_and(Error::is_unauthenticated);
         self.last_error =
             error.or_else(|| Some(Error::new(code::CONNECTION, "the connection to the server was lost")));
         if !self.wanted || !self.enabled || self.closed {
@@ -337,11 +347,18 @@ impl Link {
         if terminal {
             return self.leave(Phase::Failed, out);
         }
+        if unauthenticated {
+            // a token may have grown old: it is asked for anew, once. One that has just been asked for has not
+            let stale = self.config.has_credentials && matches!(self.token, Token::Known(_));
+            self.token = if stale { Token::Refused } else { Token::Unknown };
+            let phase = if stale { Phase::Waiting { until: now } } else { Phase::NeedsAuth };
+            return self.leave(phase, out);
+        }
         if let Token::Renewed(token) = &self.token {
             self.token = Token::Known(token.clone());
         }
         let first_look = !self.proven && self.failures == 1;
-        if !reached && self.config.transport == TransportPreference::Auto {
+        if refused && self.config.transport == TransportPreference::Auto {
             let doubt = if self.proven { DOUBT_AFTER } else { 1 };
             if self.failures.is_multiple_of(doubt) {
                 self.transport = self.transport.other();
@@ -349,7 +366,7 @@ impl Link {
         }
         match self.config.backoff.wait(self.failures, &mut self.rng) {
             // the other transport is tried at once: where WebSockets are refused nobody should wait for that
-            Some(_) if first_look && !reached && self.config.transport == TransportPreference::Auto => {
+            Some(_) if first_look && refused && self.config.transport == TransportPreference::Auto => {
                 self.leave(Phase::Waiting { until: now }, out)
             }
             Some(wait) => self.leave(Phase::Waiting { until: now + wait }, out),

@@ -21,6 +21,8 @@ pub(crate) struct Space {
     pub(crate) client: ClientId,
     /// The id of the next write.
     pub(crate) next_write: WriteId,
+    /// All writes up to this one have been handled, as this connection was told.
+    pub(crate) handled: WriteId,
     /// What this connection was told last.
     pub(crate) told: Option<Version>,
 }
@@ -62,7 +64,7 @@ impl ReadRows for Base {
 
 impl Space {
     pub(crate) fn new(id: SpaceId, client: ClientId) -> Self {
-        Self { id, base: Base::default(), pending: Vec::new(), client, next_write: 1, told: None }
+        Self { id, base: Base::default(), pending: Vec::new(), client, next_write: 1, handled: 0, told: None }
     }
 
     /// The one place where anything becomes visible: replays the pending writes over the base and shows the result.

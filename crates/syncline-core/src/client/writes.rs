@@ -9,6 +9,7 @@ use crate::client::core::ClientCore;
 use crate::client::link::Event;
 use crate::client::pending::{Effect, Pending, Stage};
 use crate::client::{Output, WriteRef};
+use crate::diff::Entry;
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, Version, WriteId};
 use crate::ops::{ROWS, RowOp, RowOps};
@@ -63,14 +64,22 @@ impl ClientCore {
         change: impl FnOnce(&mut R),
     ) -> Result<Option<WriteRef>, Error> {
         self.schema.add::<R>();
-        let shown = self.spaces.get(space).and_then(|space| space.base.typed::<R>()?.shown(key));
-        let before = shown.ok_or_else(|| Error::new(code::UNKNOWN_ROW, "the row is not there").with_field(key))?;
+        let before = self.row::<R>(space, key)?;
         let mut after = R::clone(&before.record);
         change(&mut after);
         match RowOp::patch(&*before.record, &after)? {
             Some(op) => self.write_rows(now, space, &RowOps { ops: vec![op] }).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The row at a key as a person sees it now.
+    ///
+    /// # Errors
+    /// `unknown_row` when the row is not shown by any watch.
+    pub fn row<R: Record>(&self, space: &SpaceId, key: &str) -> Result<Entry<R>, Error> {
+        let shown = self.spaces.get(space).and_then(|space| space.base.typed::<R>()?.shown(key));
+        shown.cloned().ok_or_else(|| Error::new(code::UNKNOWN_ROW, "the row is not there").with_field(key))
     }
 
     /// Registers `R`, so that it can be written before it is watched.
@@ -200,6 +209,8 @@ impl ClientCore {
         match &ack.error {
             None => self.settle(space, ack.id, Ok(version)),
             Some(error) => match ack.expected {
+                // overtaken on the way: while a connection lasts, the server forgets nothing it has answered on it
+                Some(expected) if expected <= state.handled => {}
                 // not handled at all: it will be, when the ones before it have been
                 Some(expected) => {
                     let first = state.pending.iter().filter_map(queued_id).min();
@@ -216,8 +227,9 @@ impl ClientCore {
 
     /// All writes up to one have been handled.
     pub(super) fn settle_up_to(&mut self, space: &SpaceId, writes: &[WriteState], version: Version) {
-        let Some(state) = self.spaces.get(space) else { return };
+        let Some(state) = self.spaces.get_mut(space) else { return };
         let Some(writes) = writes.iter().find(|writes| writes.client == state.client) else { return };
+        state.handled = state.handled.max(writes.last);
         let handled: Vec<_> = state.pending.iter().filter_map(queued_id).filter(|id| *id <= writes.last).collect();
         for id in handled {
             let refused = writes.refused.iter().find(|refusal| refusal.id == id);
@@ -227,6 +239,7 @@ impl ClientCore {
 
     fn settle(&mut self, space: &SpaceId, id: WriteId, result: Result<Version, Error>) {
         let Some(state) = self.spaces.get_mut(space) else { return };
+        state.handled = state.handled.max(id);
         let Some(at) = state.pending.iter().position(|intent| queued_id(intent) == Some(id)) else { return };
         let write = state.pending[at].write;
         match &result {
@@ -268,7 +281,7 @@ impl ClientCore {
                     self.outputs.push_back(Output::Settled { write: intent.write, result: Err(why.clone()) });
                 }
             }
-            (state.client, state.next_write) = (self.config.client.clone(), 1);
+            (state.client, state.next_write, state.handled) = (self.config.client.clone(), 1, 0);
         }
         for (&id, session) in &mut self.sessions {
             session.cursor = None;

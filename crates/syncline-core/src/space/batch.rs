@@ -21,8 +21,8 @@ use crate::wire::{Ack, User};
 
 /// The most writes of one commit.
 const MAX_WRITES: usize = 1_000;
-/// The most bytes of writes of one commit, unless a single one is larger.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// A batch that has come to so many bytes, of writes and of the rows they make, takes no further one.
+const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
 /// The most bytes of writes that may wait for a space.
 const MAX_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -59,13 +59,8 @@ impl Queue {
         self.writes.len()
     }
 
-    /// The next one, if it fits into what is left of a batch.
-    fn pop_within(&mut self, bytes: usize) -> Option<QueuedWrite> {
-        self.writes.pop_front_if(|write| write.bytes <= bytes).inspect(|write| self.bytes -= write.bytes)
-    }
-
     pub(super) fn pop(&mut self) -> Option<QueuedWrite> {
-        self.pop_within(usize::MAX)
+        self.writes.pop_front().inspect(|write| self.bytes -= write.bytes)
     }
 }
 
@@ -96,6 +91,7 @@ pub(super) struct Batch {
     rows: BTreeMap<(&'static str, Key), Drafted>,
     log: Vec<LogEntry>,
     clients: BTreeMap<ClientId, ClientRecord>,
+    bytes: usize,
 }
 
 struct Drafted {
@@ -109,11 +105,11 @@ impl Batch {
     /// Takes what is next in the queue.
     pub(super) fn take(queue: &mut Queue, bench: &Workbench<'_>) -> Self {
         let mut batch = Self::default();
-        let mut bytes = MAX_BYTES;
-        while batch.answers.len() < MAX_WRITES {
-            let first = batch.answers.is_empty();
-            let Some(write) = (if first { queue.pop() } else { queue.pop_within(bytes) }) else { break };
-            bytes = bytes.saturating_sub(write.bytes);
+        while batch.answers.len() < MAX_WRITES
+            && batch.bytes < ENOUGH_BYTES
+            && let Some(write) = queue.pop()
+        {
+            batch.bytes += write.bytes;
             batch.handle(write, bench);
         }
         batch
@@ -126,9 +122,12 @@ impl Batch {
 
     fn handle(&mut self, write: QueuedWrite, bench: &Workbench<'_>) {
         let record = self.clients.get(&write.client).or_else(|| bench.set.clients.get(&write.client));
-        let ack = match standing(record, &write.user.id, write.id) {
-            Standing::Next => verdict(&write, self.apply(&write, bench)),
-            other => refer(&write.client, write.id, other),
+        let (client, id) = (write.client.clone(), write.id);
+        let ack = match standing(record, &write.user.id, id) {
+            Standing::Next => verdict(client, id, self.apply(&write, bench)),
+            Standing::Handled(outcome) => verdict(client, id, outcome),
+            Standing::Foreign => verdict(client, id, Err(foreign())),
+            Standing::Gap { expected } => not_handled(client, id, gap(), expected),
         };
         self.answers.push(Answer { conn: write.conn, bytes: write.bytes, ack, user: write.user });
     }
@@ -153,6 +152,7 @@ impl Batch {
             kind: write.intent.as_ref().map_or_else(|_| String::new(), |(kind, _)| kind.to_string()),
             touched: effect.iter().map(|(place, _)| name(place)).collect(),
         });
+        self.bytes += effect.iter().flat_map(|(_, row)| row).map(|row| row.json.len()).sum::<usize>();
         self.rows.extend(effect.into_iter().map(|(place, row)| (place, Drafted { row, version })));
         Ok(())
     }
@@ -217,12 +217,12 @@ impl Batch {
     /// others, that they are to be sent again.
     pub(super) fn fail(self, clients: &Clients, error: &Error) -> Vec<Answer> {
         let again = |mut answer: Answer| {
-            let Ack { client, id, .. } = &answer.ack;
-            let record = clients.get(client);
-            answer.ack = match standing(record, &answer.user.id, *id) {
-                known @ (Standing::Foreign | Standing::Handled(_)) => refer(client, *id, known),
-                Standing::Next => not_handled(client, *id, error.clone(), *id),
-                Standing::Gap { expected } => not_handled(client, *id, error.clone(), expected),
+            let Ack { client, id, .. } = answer.ack;
+            answer.ack = match standing(clients.get(&client), &answer.user.id, id) {
+                Standing::Handled(outcome) => verdict(client, id, outcome),
+                Standing::Foreign => verdict(client, id, Err(foreign())),
+                Standing::Next => not_handled(client, id, error.clone(), id),
+                Standing::Gap { expected } => not_handled(client, id, error.clone(), expected),
             };
             answer
         };
@@ -230,32 +230,22 @@ impl Batch {
     }
 }
 
+/// The final answer to a write.
+pub(super) fn verdict(client: ClientId, id: WriteId, outcome: Result<(), Error>) -> Ack {
+    Ack { client, id, error: outcome.err(), expected: None }
+}
+
 /// The answer to a write that was not handled; the client is to send again from write `expected`.
-pub(super) fn not_handled(client: &ClientId, id: WriteId, error: Error, expected: WriteId) -> Ack {
-    Ack { client: client.clone(), id, error: Some(error), expected: Some(expected) }
+pub(super) fn not_handled(client: ClientId, id: WriteId, error: Error, expected: WriteId) -> Ack {
+    Ack { client, id, error: Some(error), expected: Some(expected) }
 }
 
-/// The answer to a write that is refused for good without being counted.
-pub(super) fn refused(client: &ClientId, id: WriteId, error: Error) -> Ack {
-    Ack { client: client.clone(), id, error: Some(error), expected: None }
+fn foreign() -> Error {
+    Error::new(code::FOREIGN_CLIENT, "this client id belongs to somebody else")
 }
 
-fn verdict(write: &QueuedWrite, outcome: Result<(), Error>) -> Ack {
-    Ack { client: write.client.clone(), id: write.id, error: outcome.err(), expected: None }
-}
-
-/// The answer to a write that is not the next one of its client.
-fn refer(client: &ClientId, id: WriteId, standing: Standing) -> Ack {
-    match standing {
-        Standing::Handled(outcome) => Ack { client: client.clone(), id, error: outcome.err(), expected: None },
-        Standing::Foreign => {
-            refused(client, id, Error::new(code::FOREIGN_CLIENT, "this client id belongs to somebody else"))
-        }
-        Standing::Gap { expected } => {
-            not_handled(client, id, Error::new(code::WRITE_GAP, "an earlier write is missing"), expected)
-        }
-        Standing::Next => not_handled(client, id, Error::new(code::STORAGE, "the write was not handled"), id),
-    }
+fn gap() -> Error {
+    Error::new(code::WRITE_GAP, "an earlier write is missing")
 }
 
 /// The committed rows with those of the batch so far in front of them.

@@ -39,6 +39,8 @@ pub(super) struct Connection {
 pub(super) struct Session {
     /// The client that said hello.
     pub(super) client: ClientId,
+    /// How frames travel to it.
+    pub(super) encoding: &'static str,
     /// The person, once known; for good, though their name may change.
     pub(super) user: Option<Arc<User>>,
     /// The credentials are good, so data may flow.

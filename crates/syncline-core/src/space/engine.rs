@@ -1,44 +1,160 @@
-//! The engine.
+//! The engine itself: its state, and which part of it handles what.
+//!
+//! The files below take one kind of event each; what they have in common is one rule. Whatever is committed is shown,
+//! and nothing else is; who is told of it, and how fast, never holds up anybody else.
 
-use std::collections::VecDeque;
+mod answers;
+mod clock;
+mod commits;
+mod frames;
+mod handshake;
+mod loading;
+mod subscriptions;
+mod writes;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::error::{Error, code};
+use crate::id::SpaceId;
+use crate::rng::Rng;
 use crate::schema::Schema;
 use crate::space::access::Access;
 use crate::space::config::Config;
-use crate::space::io::{Gauges, Input, Output};
+use crate::space::connection::Connection;
+use crate::space::feed::{Feed, Outputs};
+use crate::space::hosted::Hosted;
+use crate::space::io::{ConnId, Gauges, Input, Output};
+use crate::space::timers::{Timers, Ward};
+use crate::space::writers::Writers;
+use crate::wire::ServerMessage;
 
-/// The space engine. See the [module](crate::space).
+/// The space engine. See the [module](crate::space) for how to drive it.
 pub struct Engine {
-    outputs: VecDeque<Output>,
+    config: Config,
+    schema: Schema,
+    access: Arc<dyn Access>,
+    rng: Rng,
+    now: u64,
+    connections: BTreeMap<ConnId, Connection>,
+    spaces: BTreeMap<SpaceId, Hosted>,
+    timers: Timers,
+    commits: u64,
+    stopping: bool,
+    outputs: Outputs,
 }
 
 impl Engine {
-    /// An engine without connections. `seed` is where its random numbers come from: the ids of new histories.
+    /// An engine without connections. `seed` is where its random numbers come from: the ids of new histories. Give a
+    /// different one at every start.
     pub fn new(config: Config, schema: Schema, access: Arc<dyn Access>, seed: u64) -> Self {
-        let _ = (config, schema, access, seed);
-        Self { outputs: VecDeque::new() }
+        Self {
+            config,
+            schema,
+            access,
+            rng: Rng::new(seed),
+            now: 0,
+            connections: BTreeMap::new(),
+            spaces: BTreeMap::new(),
+            timers: Timers::default(),
+            commits: 0,
+            stopping: false,
+            outputs: Outputs::new(),
+        }
     }
 
-    /// Takes in what happened, at `now` in Unix ms. Drain [`poll_output`](Self::poll_output) afterwards.
+    /// Takes in what happened, at `now` in Unix ms. Call [`poll_output`](Self::poll_output) afterwards, until it
+    /// returns `None`, before the next call.
     pub fn handle(&mut self, now: u64, input: Input) {
-        let _ = (now, input);
+        // a clock that is set back must not bring timers back
+        self.now = self.now.max(now);
+        match input {
+            Input::Connected { conn, link } => self.connected(conn, link),
+            Input::Frame { conn, bytes } => self.frame(conn, &bytes),
+            Input::Authenticated { conn, result } => self.authenticated(conn, result),
+            Input::Drained { conn } => self.drained(conn),
+            Input::Lagged { conn } => self.lagged(conn),
+            Input::Disconnected { conn } => self.forget(conn),
+            Input::Loaded { space, result } => self.loaded(&space, result),
+            Input::Committed { space, commit, result } => self.committed(&space, commit, result),
+            Input::Tick => self.tick(),
+            Input::Shutdown => self.stopping = true,
+        }
+        if self.stopping {
+            self.stop_when_quiet();
+        }
     }
 
-    /// The next thing to be done. Call it after every [`handle`](Self::handle) until there is none.
+    /// The next thing to be done. To be polled after every [`handle`](Self::handle) until there is none.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When to feed [`Input::Tick`], in Unix ms.
+    /// When to feed [`Input::Tick`], in Unix ms. May change with every [`handle`](Self::handle).
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
-        None
+        self.timers.next()
     }
 
     /// What the engine holds at the moment.
     pub fn gauges(&self) -> Gauges {
-        Gauges::default()
+        Gauges {
+            connections: self.connections.len(),
+            subscriptions: self.connections.values().map(|connection| connection.subs.len()).sum(),
+            spaces: self.spaces.len(),
+            writes_waiting: self.spaces.values().map(Hosted::writes).sum(),
+        }
     }
+
+    fn connected(&mut self, conn: ConnId, link: Option<String>) {
+        if self.stopping {
+            self.outputs.push_back(Output::Close { conn, error: Some(stopping()) });
+            return;
+        }
+        let feed = Feed::new(conn, self.config.chunk_bytes, self.config.backlog_bytes);
+        let writers = Writers::new(self.config.limits.writes_in_flight);
+        self.connections.insert(conn, Connection::new(link, feed, writers, self.now));
+        self.look_after(conn);
+    }
+
+    /// Ends a connection with a word to the client.
+    fn end(&mut self, conn: ConnId, error: Error) {
+        if let Some(connection) = self.connections.get(&conn) {
+            connection.feed.control(&ServerMessage::Error(error.clone()), &mut self.outputs);
+        }
+        self.close(conn, Some(error));
+    }
+
+    fn close(&mut self, conn: ConnId, error: Option<Error>) {
+        if self.connections.contains_key(&conn) {
+            self.forget(conn);
+            self.outputs.push_back(Output::Close { conn, error });
+        }
+    }
+
+    fn forget(&mut self, conn: ConnId) {
+        let Some(mut connection) = self.connections.remove(&conn) else { return };
+        self.timers.clear(Ward::Connection(conn), &mut connection.alarm);
+        for (sub, subscription) in &connection.subs {
+            self.let_go(conn, *sub, subscription);
+        }
+        for space in connection.feed.asks() {
+            self.no_longer_asks(conn, space);
+        }
+    }
+
+    fn stop_when_quiet(&mut self) {
+        if self.spaces.values().any(Hosted::has_writes) {
+            return;
+        }
+        let all: Vec<_> = self.connections.keys().copied().collect();
+        for conn in all {
+            self.end(conn, stopping());
+        }
+    }
+}
+
+fn stopping() -> Error {
+    Error::new(code::CONNECTION, "the server is stopping")
 }

@@ -37,6 +37,7 @@ pub(super) struct Stream {
     pub(super) space: SpaceId,
     pub(super) cursor: Cursor,
     pub(super) rows: Vec<Arc<Row>>,
+    /// Told in the last chunk.
     pub(super) writes: Vec<WriteState>,
     sent: usize,
     chunk: u32,
@@ -149,8 +150,9 @@ impl Feed {
     pub(super) fn answer(&mut self, frame: Vec<u8>, out: &mut Outputs) {
         self.handed += frame.len();
         // about a chunk is on its way at any time, be it of one snapshot or of many small ones
-        self.awaiting_drained = self.handed >= self.chunk_bytes / 2;
-        self.data(frame.into(), self.awaiting_drained, out);
+        let enough = self.handed >= self.chunk_bytes / 2;
+        let ask = enough && !std::mem::replace(&mut self.awaiting_drained, enough);
+        self.data(frame.into(), ask, out);
     }
 
     /// Begins to send a snapshot. Call [`step`](Self::step) afterwards.
@@ -187,6 +189,11 @@ impl Feed {
         }
     }
 
+    /// The spaces of which it is owed nothing but an account of its writes.
+    pub(super) fn asks(&self) -> impl Iterator<Item = &SpaceId> {
+        self.owed.iter().filter(|owed| owed.sub.is_none()).map(|owed| &owed.space)
+    }
+
     /// Forgets a subscription.
     pub(super) fn forget(&mut self, sub: SubId, out: &mut Outputs) {
         self.owed.retain(|owed| owed.sub != Some(sub));
@@ -210,9 +217,14 @@ impl Feed {
         self.behind.get_or_insert_default().extend(subs);
     }
 
+    /// The rest of a snapshot on its way is not sent.
+    pub(super) fn abandon(&mut self) {
+        self.stream = None;
+    }
+
     /// The driver threw frames away.
     pub(super) fn lagged(&mut self) {
-        self.stream = None;
+        self.abandon();
         self.lagged = true;
         self.awaiting_drained = false;
     }

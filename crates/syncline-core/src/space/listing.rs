@@ -96,10 +96,6 @@ impl Listing {
         self.entries.range((Bound::Excluded(entry), Bound::Unbounded))
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     fn entry(&self, row: &Arc<Row>) -> Option<Entry> {
         let wanted = self.query.matches(&*row.typed);
         wanted.then(|| Entry { row: Arc::clone(row), query: Arc::clone(&self.query) })

@@ -105,7 +105,7 @@ impl WorkingSet {
         clients.map(|client| self.clients.state(client, user)).collect()
     }
 
-    /// From now on the subscription is told of changes. Returns its shape and, in order, the rows of its result.
+    /// From now on the subscription is told of changes. Returns its shape.
     pub(super) fn attach(
         &mut self,
         conn: ConnId,
@@ -113,7 +113,7 @@ impl WorkingSet {
         subscription: &Subscription,
         user: &Arc<User>,
         access: &dyn Access,
-    ) -> (ShapeKey, Vec<Arc<Row>>) {
+    ) -> ShapeKey {
         let collection = subscription.collection;
         let viewer = (!access.reads_everything(collection)).then_some(user);
         let listing_key = ListingKey::new(collection, &subscription.spec);
@@ -130,10 +130,17 @@ impl WorkingSet {
             .entry(key.clone())
             .or_insert_with(|| Shape::new(viewer.cloned(), limit, &listed.listing, sees));
         shape.audience.insert((conn, sub));
-        let result = shape.rows(&listed.listing, sees);
-        let version = self.version;
-        self.members.entry(conn).or_insert(Member { told: version, subs: 0 }).subs += 1;
-        (key, result)
+        let told = self.version;
+        self.members.entry(conn).or_insert(Member { told, subs: 0 }).subs += 1;
+        key
+    }
+
+    /// The rows of a shape, in order.
+    pub(super) fn result(&self, key: &ShapeKey, access: &dyn Access) -> Vec<Arc<Row>> {
+        let Some(Listed { listing, shapes }) = self.listings.get(&key.listing) else { return Vec::new() };
+        let Some(shape) = shapes.get(key) else { return Vec::new() };
+        let sees = |row: &Row| sees(access, shape.viewer.as_ref(), &self.space, listing.collection, row);
+        shape.rows(listing, sees)
     }
 
     /// The subscription is not told of changes any more.

@@ -1,4 +1,4 @@
-//! The only source of chance in the client: seeded, so that a run can be repeated.
+//! The only source of chance in this crate: seeded, so that a run can be repeated.
 
 /// SplitMix64, by Sebastiano Vigna (public domain).
 #[derive(Clone, Debug)]

@@ -1,0 +1,195 @@
+//! Answers to subscriptions: a snapshot, or what was missed; and everything anew for whoever fell behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::id::{ClientId, Cursor, SpaceId};
+use crate::space::access::Access;
+use crate::space::connection::{Connection, Subscription};
+use crate::space::engine::Engine;
+use crate::space::feed::{Outputs, Owed, Step, Stream};
+use crate::space::hosted::Hosted;
+use crate::space::io::ConnId;
+use crate::space::rows::Row;
+use crate::space::working_set::WorkingSet;
+use crate::wire::{self, Changes, Reset, Resume, ServerMessage, SubId, WriteState};
+
+impl Engine {
+    /// Gives a connection what it is owed, as far as it can take it now.
+    pub(super) fn pump(&mut self, conn: ConnId) {
+        loop {
+            let Some(connection) = self.connections.get_mut(&conn) else { return };
+            let ready = |space: &SpaceId| self.spaces.get(space).is_some_and(|space| space.set.is_some());
+            match connection.feed.step(ready, &mut self.outputs) {
+                None => return,
+                Some(Step::Reset(subs)) => self.reset(conn, subs),
+                Some(Step::Answer(Owed { space, sub: Some(sub) })) => self.answer(conn, &space, sub),
+                Some(Step::Answer(Owed { space, sub: None })) => self.answer_writes(conn, &space),
+            }
+        }
+    }
+
+    pub(super) fn drained(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.feed.drained();
+            self.pump(conn);
+        }
+    }
+
+    pub(super) fn lagged(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.feed.lagged();
+            self.fall_behind(conn);
+        }
+    }
+
+    /// The connection cannot be told what it should be: as soon as it can take frames, all its subscriptions are
+    /// answered anew.
+    pub(super) fn fall_behind(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        let Connection { subs, feed, .. } = connection;
+        let mut void = Vec::new();
+        for (&sub, subscription) in subs {
+            let Some(shape) = subscription.shape.take() else { continue };
+            let space = &subscription.spec.space;
+            if let Some(set) = self.spaces.get_mut(space).and_then(|space| space.set.as_mut()) {
+                set.detach(conn, sub, &shape);
+            }
+            feed.owe(Owed { space: space.clone(), sub: Some(sub) });
+            void.push(sub);
+        }
+        feed.fall_behind(void);
+    }
+
+    fn reset(&mut self, conn: ConnId, subs: BTreeSet<SubId>) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        let Connection { subs: open, feed, writers, .. } = connection;
+        feed.control(&ServerMessage::Reset(Reset { subs: subs.into_iter().collect() }), &mut self.outputs);
+        // the answer to a subscription tells of the writes to its space; where there is none, something else must
+        let answered: BTreeSet<_> = open.values().map(|subscription| &subscription.spec.space).collect();
+        let silent: Vec<_> = writers.spaces().into_iter().filter(|space| !answered.contains(space)).collect();
+        for space in &silent {
+            feed.owe(Owed { space: space.clone(), sub: None });
+        }
+        for space in &silent {
+            self.host(space).asking.insert(conn);
+        }
+    }
+
+    pub(super) fn no_longer_asks(&mut self, conn: ConnId, space: &SpaceId) {
+        if let Some(hosted) = self.spaces.get_mut(space) {
+            hosted.asking.remove(&conn);
+            self.look_after_space(space);
+        }
+    }
+
+    fn answer(&mut self, conn: ConnId, space: &SpaceId, sub: SubId) {
+        let Self { connections, spaces, access, config, outputs, .. } = self;
+        let Some((connection, set)) = both(connections, spaces, conn, space) else { return };
+        let Some(user) = connection.user().cloned() else { return };
+        bring_up_to_date(conn, connection, set, outputs);
+        let writes = write_states(connection, set);
+        let Some(subscription) = connection.subs.get_mut(&sub) else { return };
+        let shape = set.attach(conn, sub, subscription, &user, &**access);
+        let cursor = subscription.cursor.take();
+        let missed = cursor.and_then(|cursor| missed(set, cursor, subscription, &**access, config.chunk_bytes));
+        if let Some(Missed { put, del }) = missed {
+            let resume = ServerMessage::Resume(Resume { sub, cursor: set.cursor(), del, writes });
+            connection.feed.answer(wire::encode(&resume, put.iter().map(|row| &*row.json)), outputs);
+        } else {
+            let rows = set.result(&shape, &**access);
+            connection.feed.stream(Stream::new(sub, space.clone(), set.cursor(), rows, writes));
+        }
+        subscription.shape = Some(shape);
+    }
+
+    fn answer_writes(&mut self, conn: ConnId, space: &SpaceId) {
+        let Self { connections, spaces, outputs, .. } = self;
+        let Some((connection, set)) = both(connections, spaces, conn, space) else { return };
+        let writes = write_states(connection, set);
+        let version = set.version;
+        let (parts, acks) = (Vec::new(), Vec::new());
+        let changes = Changes { space: space.clone(), from: version, to: version, parts, acks, writes };
+        connection.feed.answer(wire::encode(&ServerMessage::Changes(changes), []), outputs);
+        self.no_longer_asks(conn, space);
+    }
+}
+
+fn both<'a>(
+    connections: &'a mut BTreeMap<ConnId, Connection>,
+    spaces: &'a mut BTreeMap<SpaceId, Hosted>,
+    conn: ConnId,
+    space: &SpaceId,
+) -> Option<(&'a mut Connection, &'a mut WorkingSet)> {
+    Some((connections.get_mut(&conn)?, spaces.get_mut(space)?.set.as_mut()?))
+}
+
+/// What became of the writes of everyone who may have written over this connection.
+fn write_states(connection: &Connection, set: &WorkingSet) -> Vec<WriteState> {
+    let (Some(session), Some(user)) = (&connection.session, connection.user()) else { return Vec::new() };
+    let others = connection.writers.of(&set.space).filter(|client| **client != session.client);
+    let clients: Vec<&ClientId> = std::iter::once(&session.client).chain(others).collect();
+    set.writes(clients.into_iter(), &user.id)
+}
+
+/// A client that already holds rows of the space is told that nothing of them has changed since, so that the
+/// snapshot to come is of the version it stands at.
+fn bring_up_to_date(
+    conn: ConnId,
+    connection: &mut Connection,
+    set: &mut WorkingSet,
+    outputs: &mut Outputs,
+) {
+    let (from, to) = (set.tell(conn), set.version);
+    if from < to {
+        let (space, parts, acks, writes) = (set.space.clone(), Vec::new(), Vec::new(), Vec::new());
+        let changes = Changes { space, from, to, parts, acks, writes };
+        connection.feed.answer(wire::encode(&ServerMessage::Changes(changes), []), outputs);
+    }
+}
+
+/// What a client missed.
+struct Missed {
+    put: Vec<Arc<Row>>,
+    del: Vec<Box<str>>,
+}
+
+/// What became, since `cursor`, of the rows of a subscription's collection. `None` when that cannot be told: the log
+/// does not reach back, a limit makes other rows come and go than those that changed, the keys of deleted rows are
+/// not for everybody; or when it does not fit into one frame of `most` bytes.
+fn missed(
+    set: &WorkingSet,
+    cursor: Cursor,
+    subscription: &Subscription,
+    access: &dyn Access,
+    most: usize,
+) -> Option<Missed> {
+    let Subscription { collection, query, .. } = subscription;
+    let now = set.cursor();
+    if (cursor.incarnation, cursor.schema, cursor.epoch) != (now.incarnation, now.schema, now.epoch)
+        || query.limit.is_some()
+        || !access.reads_everything(collection)
+    {
+        return None;
+    }
+    let entries = set.log.since(cursor.version, now.version)?;
+    let touched = entries.flat_map(|entry| &entry.touched).filter(|(of, _)| of == collection);
+    let touched: BTreeSet<&str> = touched.map(|(_, key)| key.as_str()).collect();
+    let (mut put, mut del, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for key in touched {
+        match set.rows.get(collection, key).filter(|row| query.matches(&*row.typed)) {
+            Some(row) => {
+                bytes += row.json.len() + 1;
+                put.push(Arc::clone(row));
+            }
+            None => {
+                bytes += key.len() + 3;
+                del.push(key.into());
+            }
+        }
+        if bytes > most {
+            return None;
+        }
+    }
+    Some(Missed { put, del })
+}

@@ -1,0 +1,81 @@
+//! Commits are done: what was committed is shown, and whoever wrote it is told.
+
+use std::collections::BTreeMap;
+
+use crate::error::Error;
+use crate::id::SpaceId;
+use crate::space::batch::Answer;
+use crate::space::broadcast::Broadcast;
+use crate::space::engine::Engine;
+use crate::space::io::ConnId;
+use crate::space::shape::Delta;
+use crate::space::working_set::Told;
+use crate::wire::Ack;
+
+impl Engine {
+    pub(super) fn committed(&mut self, id: &SpaceId, commit: u64, result: Result<(), Error>) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let Some((_, batch)) = space.in_flight.take_if(|(number, _)| *number == commit) else { return };
+        let Some(set) = space.set.as_mut() else { return };
+        space.used = self.now;
+        match result {
+            Ok(()) => {
+                let (version, turns, answers) = batch.land(set);
+                let (deltas, told) = set.advance(version, turns, &*self.access);
+                self.tell(id, &deltas, &told, answers);
+            }
+            Err(error) => {
+                let answers = batch.fail(&set.clients, &error);
+                self.settle(id, answers);
+            }
+        }
+        self.commit_next(id);
+        self.look_after_space(id);
+    }
+
+    /// Answers writes that changed nothing.
+    pub(super) fn settle(&mut self, id: &SpaceId, answers: Vec<Answer>) {
+        self.tell(id, &[], &[], answers);
+    }
+
+    /// Tells everyone concerned in one frame each: what changed in their subscriptions, what became of their writes.
+    fn tell(&mut self, id: &SpaceId, deltas: &[Delta], told: &[Told], answers: Vec<Answer>) {
+        let mut acks = self.acks(answers);
+        let Some(set) = self.spaces.get_mut(id).and_then(|space| space.set.as_mut()) else { return };
+        let mut broadcast = Broadcast::new(id, set.version, deltas, self.config.backlog_bytes);
+        let mut behind = Vec::new();
+        let mut send = |conn: ConnId, parts: &[Told], acks: Vec<Ack>| {
+            let Some(connection) = self.connections.get_mut(&conn) else { return };
+            let frame = broadcast.frame(set.tell(conn), parts, acks);
+            let sent = frame.map(|frame| connection.feed.changes(id, frame, &mut self.outputs));
+            if !matches!(sent, Some(Ok(()))) {
+                behind.push(conn);
+            }
+        };
+        for parts in told.chunk_by(|a, b| a.0 == b.0) {
+            let conn = parts[0].0;
+            send(conn, parts, acks.remove(&conn).unwrap_or_default());
+        }
+        for (conn, acks) in acks {
+            send(conn, &[], acks);
+        }
+        for conn in behind {
+            self.fall_behind(conn);
+            self.pump(conn);
+        }
+    }
+
+    /// The acknowledgements for each connection that is still there.
+    fn acks(&mut self, answers: Vec<Answer>) -> BTreeMap<ConnId, Vec<Ack>> {
+        let mut acks: BTreeMap<ConnId, Vec<Ack>> = BTreeMap::new();
+        for Answer { conn, bytes, ack, .. } in answers {
+            if let Some(connection) = self.connections.get_mut(&conn) {
+                connection.writes -= 1;
+                connection.write_bytes -= bytes;
+                acks.entry(conn).or_default().push(ack);
+            }
+        }
+        acks
+    }
+}
+

@@ -1,0 +1,61 @@
+//! Spaces come into memory.
+
+use crate::error::Error;
+use crate::id::{Incarnation, SpaceId};
+use crate::space::batch::not_handled;
+use crate::space::engine::Engine;
+use crate::space::hosted::Hosted;
+use crate::space::image::SpaceImage;
+use crate::space::io::Output;
+use crate::space::working_set::WorkingSet;
+
+impl Engine {
+    /// The space, which is loaded when it is not in memory.
+    pub(super) fn host(&mut self, id: &SpaceId) -> &mut Hosted {
+        let space = self.spaces.entry(id.clone()).or_insert_with(|| {
+            self.outputs.push_back(Output::Load { space: id.clone() });
+            Hosted::loading(self.now)
+        });
+        space.used = self.now;
+        space
+    }
+
+    pub(super) fn loaded(&mut self, id: &SpaceId, result: Result<SpaceImage, Error>) {
+        let Some(space) = self.spaces.get_mut(id).filter(|space| space.set.is_none()) else { return };
+        let image = match result {
+            Ok(image) => image,
+            Err(error) => return self.not_loaded(id, &error),
+        };
+        let fresh = Incarnation(self.rng.next_u64());
+        let (set, unreadable) =
+            WorkingSet::new(id.clone(), image, fresh, &self.schema, self.config.log_retention);
+        space.set = Some(set);
+        for row in unreadable {
+            let (space, collection, key) = (id.clone(), row.collection, row.key);
+            self.outputs.push_back(Output::Unreadable { space, collection, key, code: row.code });
+        }
+        self.commit_next(id);
+        for conn in self.spaces.get(id).map(Hosted::connections).unwrap_or_default() {
+            self.pump(conn);
+        }
+        self.look_after_space(id);
+    }
+
+    /// Whoever waits for the space is told that it cannot be had now. The next one to ask for it tries again.
+    fn not_loaded(&mut self, id: &SpaceId, error: &Error) {
+        let Some(mut space) = self.spaces.remove(id) else { return };
+        while let Some(write) = space.queue.pop() {
+            let Some(connection) = self.connections.get_mut(&write.conn) else { continue };
+            connection.writes -= 1;
+            connection.write_bytes -= write.bytes;
+            self.acknowledge(write.conn, id, not_handled(write.client, write.id, error.clone(), write.id));
+        }
+        for (conn, sub) in space.subs {
+            self.fail(conn, sub, error.clone());
+        }
+        for conn in space.asking {
+            // it can only learn what became of its writes by sending them again
+            self.end(conn, error.clone());
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Subscriptions come and go.
+
+use std::sync::Arc;
+
+use crate::error::{Error, code};
+use crate::id::SpaceId;
+use crate::query::{CompiledQuery, QuerySpec};
+use crate::space::connection::Subscription;
+use crate::space::engine::Engine;
+use crate::space::feed::Owed;
+use crate::space::io::ConnId;
+use crate::wire::{Failed, ServerMessage, SubId, Subscribe, User};
+
+/// The largest `subscribe`, in bytes: queries stay in memory as long as they are watched.
+const MAX_QUERY_BYTES: usize = 64 * 1024;
+
+impl Engine {
+    pub(super) fn subscribe(&mut self, conn: ConnId, subscribe: Subscribe, bytes: usize) {
+        let Some(connection) = self.connections.get(&conn) else { return };
+        let Some(user) = connection.user().cloned() else { return };
+        let Subscribe { sub, query: spec, cursor } = subscribe;
+        if let Some(open) = connection.subs.get(&sub) {
+            if open.spec != spec {
+                let error = Error::new(code::BAD_FRAME, "the number of a subscription is used for one query only");
+                self.fail(conn, sub, error.with_field("sub"));
+            }
+            return;
+        }
+        if connection.subs.len() >= self.config.limits.subscriptions {
+            return self.fail(conn, sub, Error::new(code::TOO_MANY, "no more subscriptions fit on one connection"));
+        }
+        if bytes > MAX_QUERY_BYTES {
+            return self.fail(conn, sub, Error::new(code::BAD_QUERY, "a query is at most 64 KiB"));
+        }
+        let (collection, query) = match self.check_query(&user, &spec) {
+            Ok(checked) => checked,
+            Err(error) => return self.fail(conn, sub, error.shortened()),
+        };
+        let space = spec.space.clone();
+        self.host(&space).subs.insert((conn, sub));
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.subs.insert(sub, Subscription { spec, collection, query, cursor, shape: None });
+            connection.feed.owe(Owed { space, sub: Some(sub) });
+        }
+        self.pump(conn);
+    }
+
+    fn check_query(&self, user: &User, spec: &QuerySpec) -> Result<(&'static str, Arc<CompiledQuery>), Error> {
+        let space = SpaceId::checked(spec.space.as_str())?;
+        self.access.open(user, &space)?;
+        let def = self.schema.collection(&spec.collection)?;
+        Ok((def.name, Arc::new(CompiledQuery::new(spec, def.fields)?)))
+    }
+
+    pub(super) fn unsubscribe(&mut self, conn: ConnId, sub: SubId) {
+        self.drop_subscription(conn, sub);
+        self.pump(conn);
+    }
+
+    /// Closes a subscription, if it is open, and tells the client why.
+    pub(super) fn fail(&mut self, conn: ConnId, sub: SubId, error: Error) {
+        self.drop_subscription(conn, sub);
+        if let Some(connection) = self.connections.get(&conn) {
+            connection.feed.control(&ServerMessage::Failed(Failed { sub, error }), &mut self.outputs);
+        }
+    }
+
+    fn drop_subscription(&mut self, conn: ConnId, sub: SubId) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        connection.feed.forget(sub, &mut self.outputs);
+        if let Some(subscription) = connection.subs.remove(&sub) {
+            self.let_go(conn, sub, &subscription);
+        }
+    }
+
+    /// Takes a subscription, which its connection no longer has, out of its space.
+    pub(super) fn let_go(&mut self, conn: ConnId, sub: SubId, subscription: &Subscription) {
+        let id = &subscription.spec.space;
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.subs.remove(&(conn, sub));
+        space.used = self.now;
+        if let (Some(set), Some(shape)) = (&mut space.set, &subscription.shape) {
+            set.detach(conn, sub, shape);
+        }
+        self.look_after_space(id);
+    }
+}

@@ -1,0 +1,134 @@
+//! Writes come in.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use crate::error::{Error, code};
+use crate::id::{ClientId, SpaceId, WriteId};
+use crate::space::batch::{Batch, QueuedWrite, Workbench, not_handled, verdict};
+use crate::space::config::Config;
+use crate::space::engine::Engine;
+use crate::space::hosted::Hosted;
+use crate::space::io::{ConnId, Output};
+use crate::wire::{self, Ack, Changes, ServerMessage, Write};
+
+/// The kind and payload of a write, or why it is refused whatever they are.
+type Intent = Result<(Box<str>, Box<RawValue>), Error>;
+
+impl Engine {
+    pub(super) fn write(&mut self, conn: ConnId, write: Write, bytes: usize) {
+        let Write { space, client, id, settled, kind, payload } = write;
+        self.take_in(conn, space, client, id, settled, Ok((kind, payload)), bytes);
+    }
+
+    /// A write that is refused for what it is, but in its turn, so that those after it are not held up.
+    pub(super) fn bad_write(
+        &mut self,
+        conn: ConnId,
+        space: SpaceId,
+        client: ClientId,
+        id: WriteId,
+        error: Error,
+        bytes: usize,
+    ) {
+        self.take_in(conn, space, client, id, 0, Err(error), bytes);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the envelope of a write, taken apart")]
+    fn take_in(
+        &mut self,
+        conn: ConnId,
+        space: SpaceId,
+        client: ClientId,
+        id: WriteId,
+        settled: WriteId,
+        intent: Intent,
+        bytes: usize,
+    ) {
+        let Some(connection) = self.connections.get(&conn) else { return };
+        let Some(user) = connection.user().cloned() else { return };
+        if let Err(error) = check_envelope(&space, &client, id) {
+            return self.acknowledge(conn, &space, verdict(client, id, Err(error)));
+        }
+        let intent = match self.access.open(&user, &space) {
+            Ok(()) => intent,
+            Err(error) if error.code() == code::UNKNOWN_SPACE => {
+                return self.acknowledge(conn, &space, verdict(client, id, Err(error)));
+            }
+            Err(error) => Err(error),
+        };
+        let Config { limits, queue_writes, .. } = &self.config;
+        let full = |space: &Hosted| space.queue.is_full(*queue_writes);
+        if connection.writes >= limits.writes_in_flight
+            || connection.write_bytes + bytes > 4 * limits.frame_bytes
+            || self.spaces.get(&space).is_some_and(full)
+        {
+            let error = Error::new(code::TOO_MANY, "too many writes wait already");
+            return self.acknowledge(conn, &space, not_handled(client, id, error, id));
+        }
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.writes += 1;
+            connection.write_bytes += bytes;
+            connection.writers.note(&space, &client);
+        }
+        self.host(&space).queue.push(QueuedWrite { conn, user, client, id, settled, intent, bytes });
+        self.commit_next(&space);
+    }
+
+    /// Makes a batch of the writes that wait for a space, unless storage is still at work on the one before.
+    pub(super) fn commit_next(&mut self, id: &SpaceId) {
+        while let Some(space) = self.spaces.get_mut(id)
+            && let Some(set) = &space.set
+            && space.in_flight.is_none()
+            && space.queue.len() > 0
+        {
+            let bench = Workbench {
+                schema: &self.schema,
+                access: &*self.access,
+                set,
+                keep_refusals: self.config.limits.writes_in_flight,
+                now: self.now,
+            };
+            let batch = Batch::take(&mut space.queue, &bench);
+            if batch.changes_nothing() {
+                self.settle(id, batch.answers);
+                continue;
+            }
+            self.commits += 1;
+            let commit = batch.commit(self.commits, set, self.config.log_retention);
+            space.in_flight = Some((self.commits, batch));
+            self.outputs.push_back(Output::Commit(commit));
+        }
+        self.look_after_space(id);
+    }
+
+    /// Answers a single write outside of any commit.
+    pub(super) fn acknowledge(&mut self, conn: ConnId, space: &SpaceId, ack: Ack) {
+        let version = self.spaces.get(space).and_then(|space| space.set.as_ref());
+        let version = version.map_or(0, |set| set.told(conn).unwrap_or(set.version));
+        let (parts, writes) = (Vec::new(), Vec::new());
+        let changes =
+            Changes { space: space.clone(), from: version, to: version, parts, acks: vec![ack], writes };
+        let frame: Arc<[u8]> = wire::encode(&ServerMessage::Changes(changes), []).into();
+        self.deliver(conn, space, frame);
+    }
+
+    /// Hands a frame of changes to a connection.
+    pub(super) fn deliver(&mut self, conn: ConnId, space: &SpaceId, frame: Arc<[u8]>) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        if connection.feed.changes(space, frame, &mut self.outputs).is_err() {
+            self.fall_behind(conn);
+            self.pump(conn);
+        }
+    }
+}
+
+fn check_envelope(space: &SpaceId, client: &ClientId, id: WriteId) -> Result<(), Error> {
+    SpaceId::checked(space.as_str())?;
+    ClientId::checked(client.as_str())?;
+    match id {
+        0 => Err(Error::new(code::BAD_WRITE, "the ids of writes begin with 1").with_field("id")),
+        _ => Ok(()),
+    }
+}

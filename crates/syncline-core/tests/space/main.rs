@@ -1,0 +1,19 @@
+//! The space engine, driven as a server drives it: connections, a disk in memory, and a clock that the tests move.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what is not there fails the test")]
+
+mod page;
+mod rig;
+mod rules;
+
+mod bad_input;
+mod broadcast;
+mod handshake;
+mod model;
+mod private_rows;
+mod resume;
+mod slow_readers;
+mod spaces;
+mod subscriptions;
+mod windows;
+mod writes;

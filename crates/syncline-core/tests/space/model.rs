@@ -1,0 +1,445 @@
+//! Whatever happens, in whatever order: once it is quiet, everybody has been told the truth.
+//!
+//! A few tabs write, watch, leave and come back; the disk dawdles and fails; readers stop reading; the server dies.
+//! What the engine told each of them is then held against a naive reading of what is on the disk.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use syncline_core::ops::{RowOp, RowOps};
+use syncline_core::space::Config;
+use syncline_core::wire::{Limits, User};
+use syncline_core::{Error, QuerySpec, Record as _, query};
+
+use crate::page::Sub;
+use crate::rig::{Rig, identify, note, secret};
+use crate::rules::{Note, Rules, Secret};
+
+const SPACES: [&str; 2] = ["list-1", "room"];
+/// The person of each tab. Ada has two.
+const PEOPLE: [&str; 4] = ["ada", "ada", "bob", "cem"];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Join(usize, bool),
+    Leave(usize),
+    Subscribe(usize, usize, usize),
+    Unsubscribe(usize, usize),
+    Write(usize, usize, Vec<Op>),
+    /// Sends a write again that may have been handled.
+    Again(usize, usize, u64),
+    /// Sends a write whose predecessor the server has not seen.
+    Skip(usize, usize),
+    Rename(usize, bool),
+    Expire(usize),
+    StopReading(usize),
+    /// Takes so many frames.
+    Read(usize, usize),
+    CatchUp(usize),
+    Lag(usize),
+    Load(bool),
+    Commit(bool),
+    /// The disk has it, but the server dies before it says so.
+    CrashAfterCommit,
+    Wait(u64),
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    PutNote(u8, i64, bool),
+    PatchNote(u8, i64),
+    DeleteNote(u8),
+    PutSecret(u8, usize, i64),
+    DeleteSecret(u8),
+}
+
+const OWNERS: [&str; 4] = ["ada", "bob", "cem", "members"];
+
+impl Op {
+    fn row_op(&self) -> RowOp {
+        match *self {
+            Self::PutNote(key, n, rude) => note(&format!("n{key}"), if rude { "rude" } else { "x" }, n),
+            Self::PatchNote(key, n) => {
+                let before = Note { id: format!("n{key}"), text: String::new(), n: n - 1 };
+                RowOp::patch(&before, &Note { n, ..before.clone() }).unwrap().unwrap()
+            }
+            Self::DeleteNote(key) => RowOp::delete::<Note>(&format!("n{key}")),
+            Self::PutSecret(key, owner, n) => secret(&format!("s{key}"), OWNERS[owner], "psst", n),
+            Self::DeleteSecret(key) => RowOp::delete::<Secret>(&format!("s{key}")),
+        }
+    }
+}
+
+fn query(space: usize, which: usize) -> QuerySpec {
+    let (notes, secrets) = (Note::in_space(SPACES[space]), Secret::in_space(SPACES[space]));
+    match which {
+        0 => notes.spec().clone(),
+        1 => notes.order_by(Note::n).limit(3).spec().clone(),
+        2 => notes.filter(Note::n.gt(0)).order_by(Note::n.desc()).spec().clone(),
+        3 => notes.order_by(Note::n.desc()).limit(1).spec().clone(),
+        4 => secrets.spec().clone(),
+        5 => secrets.order_by(Secret::n).limit(2).spec().clone(),
+        _ => secrets.filter(Secret::n.lt(2)).limit(2).spec().clone(),
+    }
+}
+
+/// A tab: what survives of a page when its connection does not.
+struct Tab {
+    person: &'static str,
+    name: bool,
+    client: String,
+    online: bool,
+    /// Its connection, when it is online.
+    conn: u64,
+    next_sub: u32,
+    subs: Vec<Sub>,
+    spaces: [Writes; 2],
+}
+
+#[derive(Default)]
+struct Writes {
+    /// Everything that was ever written, by id from 1.
+    written: Vec<Vec<RowOp>>,
+    verdicts: BTreeMap<u64, Result<(), Error>>,
+}
+
+impl Tab {
+    fn token(&self) -> String {
+        if self.name { format!("{}:Name", self.person) } else { self.person.to_owned() }
+    }
+
+    fn user(&self) -> User {
+        identify(Some(&self.token())).unwrap().user
+    }
+}
+
+struct World {
+    rig: Rig,
+    tabs: Vec<Tab>,
+    conns: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let config = Config {
+            limits: Limits { writes_in_flight: 8, subscriptions: 6, ..Limits::default() },
+            chunk_bytes: 120,
+            backlog_bytes: 500,
+            log_retention: 6,
+            queue_writes: 12,
+            ..Config::default()
+        };
+        let tab = |(number, person): (usize, &&'static str)| Tab {
+            person,
+            name: false,
+            client: format!("client-{number}"),
+            online: false,
+            conn: 0,
+            next_sub: 1,
+            subs: Vec::new(),
+            spaces: Default::default(),
+        };
+        let tabs = PEOPLE.iter().enumerate().map(tab).collect();
+        let mut rig = Rig::with(config);
+        rig.disk_waits = true;
+        let mut world = Self { rig, tabs, conns: 0 };
+        for tab in 0..PEOPLE.len() {
+            world.take(Step::Join(tab, true));
+            world.take(Step::Subscribe(tab, 0, tab));
+        }
+        world
+    }
+
+    fn conn(&self, tab: usize) -> u64 {
+        self.tabs[tab].conn
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Join(tab, reads) if !self.tabs[tab].online => {
+                self.join(tab);
+                if !reads {
+                    self.rig.stop_reading(self.conn(tab));
+                }
+            }
+            Step::Leave(tab) if self.tabs[tab].online => {
+                self.salvage(tab);
+                self.tabs[tab].online = false;
+                self.rig.disconnect(self.conn(tab));
+            }
+            Step::Subscribe(tab, space, which) if self.tabs[tab].online => {
+                let sub = self.next_sub(tab);
+                self.rig.subscribe_spec(self.conn(tab), sub, query(space, which), None);
+            }
+            Step::Unsubscribe(tab, which) if self.tabs[tab].online => {
+                let conn = self.conn(tab);
+                let sub = self.rig.page(conn).subs.keys().nth(which).copied();
+                sub.into_iter().for_each(|sub| self.rig.unsubscribe(conn, sub));
+            }
+            Step::Write(tab, space, ops) => {
+                let ops = ops.iter().map(Op::row_op).collect();
+                self.tabs[tab].spaces[space].written.push(ops);
+                let id = self.tabs[tab].spaces[space].written.len() as u64;
+                self.send(tab, space, id);
+            }
+            Step::Again(tab, space, id) => self.send(tab, space, id),
+            Step::Skip(tab, space) if self.tabs[tab].online => {
+                let id = self.tabs[tab].spaces[space].written.len() as u64 + 2;
+                let (conn, client) = (self.conn(tab), self.tabs[tab].client.clone());
+                self.rig.write_as(conn, SPACES[space], &client, id, vec![note("skipped", "x", 1)]);
+            }
+            Step::Rename(tab, name) => {
+                self.tabs[tab].name = name;
+                self.authenticate(tab);
+            }
+            Step::Expire(tab) if self.tabs[tab].online => {
+                let token = format!("{}@{}", self.tabs[tab].token(), self.rig.now + 1);
+                self.rig.say(self.conn(tab), json!({"auth": {"token": token}}));
+                self.rig.wait(1);
+            }
+            Step::StopReading(tab) if self.tabs[tab].online => self.rig.stop_reading(self.conn(tab)),
+            Step::Read(tab, frames) if self.tabs[tab].online => self.rig.read_some(self.conn(tab), frames),
+            Step::CatchUp(tab) if self.tabs[tab].online => self.rig.catch_up(self.conn(tab)),
+            Step::Lag(tab) if self.tabs[tab].online => self.rig.lag(self.conn(tab)),
+            Step::Load(true) if !self.rig.loads.is_empty() => self.rig.load(),
+            Step::Load(false) if !self.rig.loads.is_empty() => self.rig.fail_load(),
+            Step::Commit(true) if !self.rig.commits.is_empty() => self.rig.commit(),
+            Step::Commit(false) if !self.rig.commits.is_empty() => self.rig.fail_commit(),
+            Step::CrashAfterCommit => {
+                self.rig.store();
+                (0..self.tabs.len()).for_each(|tab| self.salvage(tab));
+                self.rig.crash();
+                self.tabs.iter_mut().for_each(|tab| tab.online = false);
+            }
+            Step::Wait(ms) => self.rig.wait(ms),
+            _ => {}
+        }
+        for tab in 0..self.tabs.len() {
+            let conn = self.conn(tab);
+            if self.tabs[tab].online && self.rig.lines[&conn].closed.is_some() {
+                self.salvage(tab);
+                self.tabs[tab].online = false;
+                self.rig.lines.remove(&conn);
+            }
+        }
+    }
+
+    fn join(&mut self, tab: usize) {
+        self.conns += 1;
+        let conn = self.conns;
+        self.tabs[tab].conn = conn;
+        self.rig.connect(conn);
+        let Tab { client, .. } = &self.tabs[tab];
+        let hello = json!({"protocol": 1, "client": client, "token": self.tabs[tab].token()});
+        self.rig.say(conn, json!({"hello": hello}));
+        self.tabs[tab].online = true;
+        for kept in std::mem::take(&mut self.tabs[tab].subs) {
+            let (sub, cursor) = (self.next_sub(tab), kept.cursor);
+            self.rig.subscribe_again(conn, sub, kept, cursor);
+        }
+        self.send_unanswered(tab);
+    }
+
+    fn next_sub(&mut self, tab: usize) -> u32 {
+        self.tabs[tab].next_sub += 1;
+        self.tabs[tab].next_sub
+    }
+
+    fn authenticate(&mut self, tab: usize) {
+        if self.tabs[tab].online {
+            let token = self.tabs[tab].token();
+            self.rig.say(self.conn(tab), json!({"auth": {"token": token}}));
+        }
+    }
+
+    fn send(&mut self, tab: usize, space: usize, id: u64) {
+        let writes = &self.tabs[tab].spaces[space];
+        let Some(ops) = id.checked_sub(1).and_then(|index| writes.written.get(index as usize)) else { return };
+        if self.tabs[tab].online {
+            let (ops, client) = (ops.clone(), self.tabs[tab].client.clone());
+            self.rig.write_as(self.conn(tab), SPACES[space], &client, id, ops);
+        }
+    }
+
+    fn send_unanswered(&mut self, tab: usize) {
+        for space in 0..SPACES.len() {
+            for id in 1..=self.tabs[tab].spaces[space].written.len() as u64 {
+                if !self.tabs[tab].spaces[space].verdicts.contains_key(&id) {
+                    self.send(tab, space, id);
+                }
+            }
+        }
+    }
+
+    /// Takes over from the page what it has been told, and checks that nobody ever told it otherwise.
+    fn salvage(&mut self, tab: usize) {
+        if !self.tabs[tab].online {
+            return;
+        }
+        let conn = self.conn(tab);
+        let page = self.rig.page(conn);
+        let Tab { subs, spaces, client, .. } = &mut self.tabs[tab];
+        *subs = page.subs.values().map(Sub::kept).collect();
+        for ((space, author, id), verdict) in &page.verdicts {
+            assert_eq!(author, client, "nobody else's writes are told of");
+            let space = SPACES.iter().position(|it| it == space).expect("a space");
+            if let Some(before) = spaces[space].verdicts.insert(*id, verdict.clone()) {
+                assert_eq!(&before, verdict, "a verdict never changes");
+            }
+        }
+    }
+
+    /// Lets everything come to its end.
+    fn quiet(&mut self) {
+        self.rig.disk_waits = false;
+        for _ in 0..100 {
+            for tab in 0..self.tabs.len() {
+                self.take(Step::Join(tab, true));
+                self.authenticate(tab);
+                self.take(Step::CatchUp(tab));
+            }
+            self.rig.wait(1);
+            (0..self.tabs.len()).for_each(|tab| self.salvage(tab));
+            let open = |tab: &Tab| tab.spaces.iter().any(|it| it.verdicts.len() < it.written.len());
+            if !self.tabs.iter().any(open) && self.tabs.iter().all(|tab| tab.online) {
+                return;
+            }
+            (0..self.tabs.len()).for_each(|tab| self.send_unanswered(tab));
+        }
+        panic!("it never becomes quiet");
+    }
+
+    fn check(&self) {
+        for (index, space) in SPACES.iter().enumerate() {
+            self.check_history(index, space);
+        }
+        for (tab, it) in self.tabs.iter().enumerate() {
+            let page = self.rig.page(self.conn(tab));
+            for sub in page.subs.values() {
+                assert!(sub.live, "every subscription is answered");
+                let query = sub.query.as_ref().unwrap();
+                let expected = self.expected(query, &it.user());
+                assert_eq!(sub.rows, expected, "tab {tab}, {query:?}");
+            }
+            for failed in page.failed.values() {
+                assert!(["too_many", "storage"].contains(&failed.code()), "{failed}");
+            }
+        }
+    }
+
+    /// Every write happened once or was refused, as its author was told; and the rows are what they make.
+    fn check_history(&self, index: usize, space: &str) {
+        let Some(stored) = self.rig.disk.get(space) else { return };
+        let mut rows = BTreeMap::<(String, String), Value>::new();
+        let mut applied = BTreeSet::new();
+        for (client, write) in &self.rig.history[space] {
+            assert!(applied.insert((client.clone(), *write)), "once");
+            let tab = self.tabs.iter().find(|tab| tab.client == *client).expect("a tab");
+            let ops = RowOps { ops: tab.spaces[index].written[*write as usize - 1].clone() };
+            replay(&mut rows, &ops);
+        }
+        let stored_rows: BTreeMap<_, _> =
+            stored.rows.iter().map(|(place, json)| (place.clone(), serde_json::from_slice(json).unwrap())).collect();
+        assert_eq!(rows, stored_rows);
+        for tab in &self.tabs {
+            for (id, verdict) in &tab.spaces[index].verdicts {
+                let happened = applied.contains(&(tab.client.clone(), *id));
+                assert_eq!(happened, verdict.is_ok(), "{} {id}: {verdict:?}", tab.client);
+                assert!(stored.clients[&tab.client].last >= *id);
+            }
+        }
+    }
+
+    fn expected(&self, query: &QuerySpec, user: &User) -> BTreeMap<String, Value> {
+        let Some(stored) = self.rig.disk.get(query.space.as_str()) else { return BTreeMap::new() };
+        let rows = stored.rows.iter().filter(|((collection, _), _)| *collection == *query.collection);
+        let mut rows: Vec<Value> = rows.map(|(_, json)| serde_json::from_slice(json).unwrap()).collect();
+        rows.retain(|row| {
+            let secret = serde_json::from_value::<Secret>(row.clone());
+            secret.map_or(true, |secret| Rules::sees(user, &secret))
+        });
+        rows.retain(|row| match &query.filter {
+            None => true,
+            Some(query::Filter::Compare(query::FilterOp::Gt, _, _)) => row["n"].as_i64() > Some(0),
+            Some(query::Filter::Compare(query::FilterOp::Lt, _, _)) => row["n"].as_i64() < Some(2),
+            other => panic!("{other:?}"),
+        });
+        rows.sort_by(|a, b| {
+            let by_n = match query.order.first().map(|order| order.direction) {
+                None => Ordering::Equal,
+                Some(query::Direction::Asc) => a["n"].as_i64().cmp(&b["n"].as_i64()),
+                Some(query::Direction::Desc) => b["n"].as_i64().cmp(&a["n"].as_i64()),
+            };
+            by_n.then_with(|| a["id"].as_str().cmp(&b["id"].as_str()))
+        });
+        rows.truncate(query.limit.map_or(usize::MAX, |limit| limit as usize));
+        rows.into_iter().map(|row| (row["id"].as_str().unwrap().to_owned(), row)).collect()
+    }
+}
+
+fn replay(rows: &mut BTreeMap<(String, String), Value>, ops: &RowOps) {
+    for op in &ops.ops {
+        match op {
+            RowOp::Put(collection, json) => {
+                let row: Value = serde_json::from_str(json.get()).unwrap();
+                rows.insert((collection.to_string(), row["id"].as_str().unwrap().to_owned()), row);
+            }
+            RowOp::Patch(collection, key, set) => {
+                let row = rows.get_mut(&(collection.to_string(), key.to_string())).expect("a row to patch");
+                set.iter().for_each(|(name, value)| row[name] = value.clone());
+            }
+            RowOp::Delete(collection, key) => {
+                rows.remove(&(collection.to_string(), key.to_string()));
+            }
+        }
+    }
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => (0..8_u8, -3..6_i64, prop::bool::weighted(0.1)).prop_map(|(key, n, rude)| Op::PutNote(key, n, rude)),
+        2 => (0..8_u8, -3..6_i64).prop_map(|(key, n)| Op::PatchNote(key, n)),
+        4 => (0..8_u8).prop_map(Op::DeleteNote),
+        3 => (0..6_u8, 0..4_usize, -3..6_i64).prop_map(|(key, owner, n)| Op::PutSecret(key, owner, n)),
+        1 => (0..6_u8).prop_map(Op::DeleteSecret),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (tab, space) = (0..PEOPLE.len(), 0..SPACES.len());
+    prop_oneof![
+        4 => (tab.clone(), any::<bool>()).prop_map(|(tab, reads)| Step::Join(tab, reads)),
+        1 => tab.clone().prop_map(Step::Leave),
+        5 => (tab.clone(), space.clone(), 0..7_usize).prop_map(|(tab, space, query)| Step::Subscribe(tab, space, query)),
+        1 => (tab.clone(), 0..6_usize).prop_map(|(tab, which)| Step::Unsubscribe(tab, which)),
+        12 => (tab.clone(), space.clone(), prop::collection::vec(op(), 1..4))
+            .prop_map(|(tab, space, ops)| Step::Write(tab, space, ops)),
+        1 => (tab.clone(), space.clone(), 1..10_u64).prop_map(|(tab, space, id)| Step::Again(tab, space, id)),
+        1 => (tab.clone(), space).prop_map(|(tab, space)| Step::Skip(tab, space)),
+        1 => (tab.clone(), any::<bool>()).prop_map(|(tab, name)| Step::Rename(tab, name)),
+        1 => tab.clone().prop_map(Step::Expire),
+        2 => tab.clone().prop_map(Step::StopReading),
+        8 => (tab.clone(), 1..4_usize).prop_map(|(tab, frames)| Step::Read(tab, frames)),
+        2 => tab.clone().prop_map(Step::CatchUp),
+        1 => tab.prop_map(Step::Lag),
+        8 => prop::bool::weighted(0.95).prop_map(Step::Load),
+        14 => prop::bool::weighted(0.85).prop_map(Step::Commit),
+        // one in a hundred and some, so that most lives are long
+        1 => prop::bool::weighted(0.4).prop_map(|crash| if crash { Step::CrashAfterCommit } else { Step::Commit(true) }),
+        1 => (1..20_000_u64).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn once_quiet_everybody_was_told_the_truth(steps in prop::collection::vec(step(), 1..160)) {
+        let mut world = World::new();
+        steps.into_iter().for_each(|step| world.take(step));
+        world.quiet();
+        world.check();
+    }
+}

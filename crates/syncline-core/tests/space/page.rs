@@ -1,0 +1,184 @@
+//! A client that believes all it is told and understands nothing: it holds every frame to the protocol and keeps the
+//! rows of its subscriptions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use syncline_core::wire::{Frame, ServerMessage, SubId, WriteState};
+use syncline_core::{Cursor, Error, QuerySpec};
+
+#[derive(Default)]
+pub(crate) struct Page {
+    pub(crate) subs: BTreeMap<SubId, Sub>,
+    /// The verdict on each write: space, client, id.
+    pub(crate) verdicts: BTreeMap<(String, String, u64), Result<(), Error>>,
+    /// Writes that were not handled: id, code and the id to send again from.
+    pub(crate) not_handled: Vec<(u64, String, u64)>,
+    pub(crate) failed: BTreeMap<SubId, Error>,
+    pub(crate) resets: usize,
+    pub(crate) expired: Vec<Option<Error>>,
+    pub(crate) error: Option<Error>,
+    positions: BTreeMap<String, u64>,
+}
+
+#[derive(Default)]
+pub(crate) struct Sub {
+    pub(crate) query: Option<QuerySpec>,
+    /// By key.
+    pub(crate) rows: BTreeMap<String, Value>,
+    /// The keys as the last snapshot had them.
+    pub(crate) order: Vec<String>,
+    pub(crate) cursor: Option<Cursor>,
+    pub(crate) live: bool,
+    incoming: Vec<Value>,
+    chunks: u32,
+}
+
+impl Page {
+    pub(crate) fn subscribe(&mut self, sub: SubId, query: QuerySpec) {
+        self.subs.insert(sub, Sub { query: Some(query), ..Sub::default() });
+    }
+
+    pub(crate) fn unsubscribe(&mut self, sub: SubId) {
+        self.subs.remove(&sub);
+    }
+
+    pub(crate) fn hear(&mut self, bytes: &[u8]) {
+        let frame = Frame::parse(bytes).expect("a frame");
+        let rows: Vec<Value> = frame.rows().map(|row| serde_json::from_slice(row).expect("a row a line")).collect();
+        assert!(self.error.is_none(), "nothing follows an error");
+        match frame.message {
+            ServerMessage::Snapshot(snapshot) => {
+                let Some(sub) = self.subs.get_mut(&snapshot.sub) else { return };
+                if snapshot.chunk == 0 {
+                    sub.chunks = 0;
+                    sub.incoming.clear();
+                }
+                assert_eq!(snapshot.chunk, sub.chunks, "chunks come in order");
+                sub.chunks += 1;
+                sub.incoming.extend(rows);
+                if !snapshot.last {
+                    assert!(snapshot.writes.is_empty(), "the last chunk tells of the writes");
+                    return;
+                }
+                assert_eq!(sub.incoming.len() as u64, snapshot.total);
+                sub.order = sub.incoming.iter().map(key).collect();
+                sub.rows = std::mem::take(&mut sub.incoming).into_iter().map(|row| (key(&row), row)).collect();
+                let space = self.settle(snapshot.sub, snapshot.cursor);
+                self.learn(&space, &snapshot.writes);
+            }
+            ServerMessage::Resume(resume) => {
+                let Some(sub) = self.subs.get_mut(&resume.sub) else { return };
+                for gone in &resume.del {
+                    sub.rows.remove(&**gone);
+                }
+                sub.rows.extend(rows.into_iter().map(|row| (key(&row), row)));
+                let space = self.settle(resume.sub, resume.cursor);
+                self.learn(&space, &resume.writes);
+            }
+            ServerMessage::Changes(changes) => {
+                let space = changes.space.as_str();
+                assert!(changes.from <= changes.to);
+                if self.holds(space) {
+                    assert_eq!(self.positions.get(space), Some(&changes.from), "the chain of {space} has a gap");
+                    self.positions.insert(space.to_owned(), changes.to);
+                }
+                let mut told = BTreeSet::new();
+                for part in changes.parts {
+                    assert!(told.insert(part.sub), "one part for each subscription");
+                    let Some(sub) = self.subs.get_mut(&part.sub).filter(|sub| sub.live) else { continue };
+                    assert_eq!(sub.query.as_ref().unwrap().space, changes.space);
+                    for gone in &part.del {
+                        assert!(sub.rows.remove(&**gone).is_some(), "{gone} was not there");
+                    }
+                    sub.rows.extend(part.put.iter().map(|&line| (key(&rows[line]), rows[line].clone())));
+                }
+                for sub in self.subs.values_mut().filter(|sub| sub.live && sub.space() == space) {
+                    sub.cursor.as_mut().unwrap().version = changes.to;
+                }
+                for ack in changes.acks {
+                    if let Some(expected) = ack.expected {
+                        let code = ack.error.expect("a reason").code().to_owned();
+                        self.not_handled.push((ack.id, code, expected));
+                    } else {
+                        self.decide(space, ack.client.as_str(), ack.id, ack.error.map_or(Ok(()), Err));
+                    }
+                }
+                self.learn(space, &changes.writes);
+            }
+            ServerMessage::Reset(reset) => {
+                self.resets += 1;
+                for sub in reset.subs {
+                    if let Some(sub) = self.subs.get_mut(&sub) {
+                        sub.live = false;
+                    }
+                }
+                let live: BTreeSet<_> = self.subs.values().filter(|sub| sub.live).map(Sub::space).collect();
+                self.positions.retain(|space, _| live.contains(space.as_str()));
+            }
+            ServerMessage::Failed(failed) => {
+                self.subs.remove(&failed.sub);
+                self.failed.insert(failed.sub, failed.error);
+            }
+            ServerMessage::Expired(expired) => self.expired.push(expired.error),
+            ServerMessage::Error(error) => self.error = Some(error),
+            ServerMessage::Welcome(_) | ServerMessage::Ping(_) | ServerMessage::Pong(_) => {}
+        }
+    }
+
+    /// The rows of a subscription, in an order made of one field and the key.
+    pub(crate) fn keys(&self, sub: SubId) -> Vec<&str> {
+        self.subs[&sub].rows.keys().map(String::as_str).collect()
+    }
+
+    fn holds(&self, space: &str) -> bool {
+        self.subs.values().any(|sub| sub.live && sub.space() == space)
+    }
+
+    fn settle(&mut self, sub: SubId, cursor: Cursor) -> String {
+        let space = self.subs[&sub].space().to_owned();
+        if self.holds(&space) {
+            let why = "a snapshot within a chain is of the version the chain stands at";
+            assert_eq!(self.positions.get(&space), Some(&cursor.version), "{why}");
+        }
+        self.positions.insert(space.clone(), cursor.version);
+        let sub = self.subs.get_mut(&sub).unwrap();
+        sub.live = true;
+        sub.cursor = Some(cursor);
+        space
+    }
+
+    fn learn(&mut self, space: &str, states: &[WriteState]) {
+        for state in states {
+            let refused: BTreeMap<_, _> = state.refused.iter().map(|it| (it.id, it.error.clone())).collect();
+            for id in 1..=state.last {
+                let verdict = refused.get(&id).map_or(Ok(()), |error| Err(error.clone()));
+                let key = (space.to_owned(), state.client.to_string(), id);
+                // older verdicts than the server remembers are known already
+                self.verdicts.entry(key).or_insert(verdict);
+            }
+        }
+    }
+
+    fn decide(&mut self, space: &str, client: &str, id: u64, verdict: Result<(), Error>) {
+        let key = (space.to_owned(), client.to_owned(), id);
+        if let Some(before) = self.verdicts.insert(key, verdict.clone()) {
+            assert_eq!(before, verdict, "a verdict never changes");
+        }
+    }
+}
+
+impl Sub {
+    /// The rows as a page keeps them while it is away.
+    pub(crate) fn kept(&self) -> Self {
+        Self { query: self.query.clone(), rows: self.rows.clone(), cursor: self.cursor, ..Self::default() }
+    }
+
+    fn space(&self) -> &str {
+        self.query.as_ref().unwrap().space.as_str()
+    }
+}
+
+fn key(row: &Value) -> String {
+    row["id"].as_str().expect("a key").to_owned()
+}

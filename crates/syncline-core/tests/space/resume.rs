@@ -1,0 +1,135 @@
+//! Coming back with a cursor: only what was missed is sent, when that can be told.
+
+use syncline_core::ops::RowOp;
+use syncline_core::space::Config;
+use syncline_core::wire::ServerMessage;
+use syncline_core::{Cursor, Incarnation, QuerySpec, Record as _};
+
+use crate::page::Sub;
+use crate::rig::{Rig, SPACE, note, notes, secret, secrets};
+use crate::rules::Note;
+
+/// Ada has watched `spec` and is away; Bob is there.
+fn away(spec: QuerySpec, config: Config) -> (Rig, Sub) {
+    let mut rig = Rig::with(config);
+    rig.join(2, "bob");
+    rig.write(2, "client-bob", (0..5).map(|n| note(&format!("{n}"), "", n)).collect());
+    rig.join(1, "ada");
+    rig.subscribe_spec(1, 1, spec, None);
+    let sub = rig.line(1).page.subs.remove(&1).unwrap();
+    rig.disconnect(1);
+    (rig, sub)
+}
+
+/// Ada comes back with the rows she had.
+fn back(rig: &mut Rig, sub: &Sub, cursor: Option<Cursor>) -> Vec<&'static str> {
+    rig.join(1, "ada");
+    rig.heard(1);
+    rig.subscribe_again(1, 7, sub.kept(), cursor);
+    rig.heard_kinds(1)
+}
+
+#[test]
+fn who_comes_back_is_told_what_was_missed() {
+    let (mut rig, sub) = away(notes().spec().clone(), Config::default());
+    rig.write(2, "client-bob", vec![note("5", "", 5), note("1", "new", 1), RowOp::delete::<Note>("0")]);
+    rig.write(2, "client-bob", vec![RowOp::delete::<Note>("5"), note("6", "", 6)]);
+    rig.join(1, "ada");
+    rig.heard(1);
+    rig.subscribe_again(1, 7, sub.kept(), sub.cursor);
+    let [ServerMessage::Resume(resume)] = &rig.heard(1)[..] else { panic!() };
+    assert_eq!((resume.cursor.version, resume.del.len()), (3, 2));
+    assert_eq!(resume.writes[0].client.as_str(), "client-ada");
+    assert_eq!(rig.page(1).keys(7), ["1", "2", "3", "4", "6"]);
+    rig.write(2, "client-bob", vec![note("7", "", 7)]);
+    assert_eq!(rig.page(1).keys(7), ["1", "2", "3", "4", "6", "7"], "and hears of what follows");
+}
+
+#[test]
+fn a_row_that_no_longer_matches_is_told_as_gone() {
+    let (mut rig, sub) = away(notes().filter(Note::n.lt(3)).spec().clone(), Config::default());
+    rig.write(2, "client-bob", vec![note("0", "", 30), note("9", "", 90)]);
+    rig.join(1, "ada");
+    rig.subscribe_again(1, 7, sub.kept(), sub.cursor);
+    assert_eq!(rig.page(1).keys(7), ["1", "2"]);
+}
+
+#[test]
+fn a_restart_in_between_makes_no_difference() {
+    let (mut rig, sub) = away(notes().spec().clone(), Config::default());
+    rig.write(2, "client-bob", vec![note("5", "", 5)]);
+    rig.crash();
+    assert_eq!(back(&mut rig, &sub, sub.cursor), ["resume"]);
+}
+
+#[test]
+fn a_space_that_nobody_wrote_to_resumes_to_nothing_new() {
+    let (mut rig, sub) = away(notes().spec().clone(), Config::default());
+    assert_eq!(back(&mut rig, &sub, sub.cursor), ["resume"]);
+}
+
+#[test]
+fn the_log_is_kept_for_so_many_versions_and_no_more() {
+    for (missed, kinds) in [(4, ["resume"]), (5, ["snapshot"])] {
+        let config = Config { log_retention: 4, ..Config::default() };
+        let (mut rig, sub) = away(notes().spec().clone(), config);
+        for n in 0..missed {
+            rig.write(2, "client-bob", vec![note("x", "", n)]);
+        }
+        assert_eq!(back(&mut rig, &sub, sub.cursor), kinds);
+        assert!(rig.disk[SPACE].log.len() <= 4, "storage was told what it may forget");
+    }
+}
+
+#[test]
+fn a_log_with_a_gap_is_good_for_what_follows_the_gap() {
+    for (gap, kinds) in [(2, ["resume"]), (3, ["snapshot"])] {
+        let (mut rig, sub) = away(notes().spec().clone(), Config::default());
+        for n in 0..3 {
+            rig.write(2, "client-bob", vec![note("x", "", n)]);
+        }
+        let stored = rig.disk.get_mut(SPACE).unwrap();
+        stored.log.retain(|entry| entry.version != gap);
+        rig.crash();
+        let cursor = Cursor { version: 2, ..sub.cursor.unwrap() };
+        assert_eq!(back(&mut rig, &sub, Some(cursor)), kinds);
+    }
+}
+
+#[test]
+fn a_cursor_of_another_history_is_answered_with_all_rows() {
+    let (mut rig, sub) = away(notes().spec().clone(), Config::default());
+    let good = sub.cursor.unwrap();
+    let wrong = [
+        Cursor { incarnation: Incarnation(good.incarnation.0 ^ 1), ..good },
+        Cursor { schema: good.schema + 1, ..good },
+        Cursor { epoch: good.epoch + 1, ..good },
+        Cursor { version: good.version + 1, ..good },
+    ];
+    for cursor in wrong {
+        assert_eq!(back(&mut rig, &sub, Some(cursor)), ["snapshot"]);
+        rig.disconnect(1);
+    }
+}
+
+#[test]
+fn a_query_with_a_limit_is_answered_with_all_rows() {
+    let (mut rig, sub) = away(Note::in_space(SPACE).limit(3).spec().clone(), Config::default());
+    assert_eq!(back(&mut rig, &sub, sub.cursor), ["snapshot"]);
+}
+
+#[test]
+fn rows_that_are_not_for_everybody_are_sent_anew() {
+    let (mut rig, sub) = away(secrets().spec().clone(), Config::default());
+    rig.write(2, "client-bob", vec![secret("s", "bob", "", 1)]);
+    assert_eq!(back(&mut rig, &sub, sub.cursor), ["snapshot"]);
+}
+
+#[test]
+fn more_than_a_chunk_of_news_is_a_snapshot() {
+    let config = Config { chunk_bytes: 1_000, ..Config::default() };
+    let (mut rig, sub) = away(notes().spec().clone(), config);
+    let long = "x".repeat(1_000);
+    rig.write(2, "client-bob", vec![note("big", &long, 5)]);
+    assert_eq!(back(&mut rig, &sub, sub.cursor)[0], "snapshot");
+}

@@ -1,0 +1,85 @@
+//! Two collections, and who may do what with them.
+
+use serde::{Deserialize, Serialize};
+use syncline_core::record::AnyRow;
+use syncline_core::space::Access;
+use syncline_core::wire::User;
+use syncline_core::{Error, Record, Schema, SpaceId, code};
+
+/// What everybody in a space sees.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "notes", key = id)]
+pub(crate) struct Note {
+    pub(crate) id: String,
+    pub(crate) text: String,
+    pub(crate) n: i64,
+}
+
+/// What its owner alone sees, or, when it is for members, whoever has a name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "secrets", key = id)]
+pub(crate) struct Secret {
+    pub(crate) id: String,
+    pub(crate) owner: String,
+    pub(crate) text: String,
+    pub(crate) n: i64,
+}
+
+pub(crate) fn schema() -> Schema {
+    let mut schema = Schema::default();
+    schema.version = 3;
+    schema.add::<Note>();
+    schema.add::<Secret>();
+    schema
+}
+
+pub(crate) struct Rules;
+
+impl Rules {
+    pub(crate) fn sees(user: &User, secret: &Secret) -> bool {
+        secret.owner == user.id.as_str() || (secret.owner == "members" && user.name.is_some())
+    }
+}
+
+impl Access for Rules {
+    fn open(&self, user: &User, space: &SpaceId) -> Result<(), Error> {
+        match space.as_str() {
+            "nowhere" => Err(Error::new(code::UNKNOWN_SPACE, "there is no such space")),
+            "closed" => Err(Error::new(code::FORBIDDEN, "nobody may enter")),
+            "members" if user.name.is_none() => Err(Error::new("name_required", "choose a name first")),
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self, user: &User, _: &SpaceId, collection: &'static str, row: &dyn AnyRow) -> bool {
+        match row.as_any().downcast_ref::<Secret>() {
+            Some(secret) => Self::sees(user, secret),
+            None => collection == Note::COLLECTION,
+        }
+    }
+
+    fn write(
+        &self,
+        user: &User,
+        _: &SpaceId,
+        _: &'static str,
+        before: Option<&dyn AnyRow>,
+        after: Option<&dyn AnyRow>,
+    ) -> Result<(), Error> {
+        for row in [before, after].into_iter().flatten() {
+            if let Some(secret) = row.as_any().downcast_ref::<Secret>()
+                && !Self::sees(user, secret)
+            {
+                return Err(Error::new(code::FORBIDDEN, "not yours"));
+            }
+        }
+        match after.and_then(|row| row.as_any().downcast_ref::<Note>()) {
+            Some(note) if note.text == "rude" => Err(Error::new("rude", "mind your language")),
+            _ => Ok(()),
+        }
+    }
+
+    fn reads_everything(&self, collection: &'static str) -> bool {
+        collection == Note::COLLECTION
+    }
+}

@@ -1,0 +1,119 @@
+//! How the connection stands.
+
+use std::time::Duration;
+
+use dioxus::prelude::*;
+use futures::StreamExt as _;
+use syncline::{Client, Error, Status, Transport, User};
+
+use crate::signals::{get, set};
+use crate::task::spawn_mounted;
+use crate::use_syncline;
+
+/// How the connection to the server stands, as signals, and what a person can do about it. It is one connection for
+/// all hooks of a page.
+///
+/// ```no_run
+/// # use dioxus::prelude::*;
+/// use syncline_dioxus::use_connection;
+///
+/// #[component]
+/// fn Badge() -> Element {
+///     let connection = use_connection();
+///     rsx! {
+///         span { "data-status": connection.status().as_str(),
+///             "{connection.pending()} writes on their way"
+///         }
+///         button { onclick: move |_| connection.retry_now(), "Retry now" }
+///     }
+/// }
+/// ```
+///
+/// # Panics
+/// Without a client: see [`use_syncline`].
+#[track_caller]
+pub fn use_connection() -> UseConnection {
+    let client = use_syncline();
+    use_hook(|| {
+        let connection = UseConnection {
+            client: CopyValue::new(client.clone()),
+            status: Signal::new(Status::Idle),
+            transport: Signal::new(None),
+            pending: Signal::new(0),
+            last_error: Signal::new(None),
+            user: Signal::new(None),
+        };
+        spawn_mounted(move || {
+            let mut changes = client.connection_changes();
+            async move {
+                while let Some(now) = changes.next().await {
+                    set(connection.status, now.status);
+                    set(connection.transport, now.transport);
+                    set(connection.pending, now.pending);
+                    set(connection.last_error, now.last_error);
+                    set(connection.user, now.user);
+                }
+            }
+        });
+        connection
+    })
+}
+
+/// Made by [`use_connection`]. Each of its signals is tracked by itself.
+#[derive(Clone, Copy, PartialEq)]
+pub struct UseConnection {
+    client: CopyValue<Client>,
+    status: Signal<Status>,
+    transport: Signal<Option<Transport>>,
+    pending: Signal<usize>,
+    last_error: Signal<Option<Error>>,
+    user: Signal<Option<User>>,
+}
+
+impl UseConnection {
+    /// In one word; never [`Status::Snapshot`].
+    pub fn status(&self) -> Status {
+        self.status.try_read().map_or(Status::Idle, |status| *status)
+    }
+
+    /// What carries it, when it is open.
+    pub fn transport(&self) -> Option<Transport> {
+        get(self.transport)
+    }
+
+    /// Writes without a verdict.
+    pub fn pending(&self) -> usize {
+        get(self.pending)
+    }
+
+    /// Why it was lost or refused last; `None` while all is well.
+    pub fn last_error(&self) -> Option<Error> {
+        get(self.last_error)
+    }
+
+    /// Who the server says we are.
+    pub fn user(&self) -> Option<User> {
+        get(self.user)
+    }
+
+    /// Does not wait for the next attempt to connect.
+    pub fn retry_now(&self) {
+        self.act(Client::retry_now);
+    }
+
+    /// The person's own offline switch: writes wait, watches show what they have.
+    pub fn set_online(&self, online: bool) {
+        self.act(|client| client.set_online(online));
+    }
+
+    /// Holds every frame back for `latency`, each way: for showing and trying things. Zero switches it off.
+    pub fn set_latency(&self, latency: Duration) {
+        self.act(|client| client.set_latency(latency));
+    }
+
+    fn act(&self, act: impl FnOnce(&Client)) {
+        if let Ok(client) = self.client.try_peek() {
+            act(&client);
+        }
+    }
+}

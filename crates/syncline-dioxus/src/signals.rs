@@ -1,0 +1,111 @@
+//! What a hook shows, as signals.
+
+use std::cell::RefCell;
+
+use dioxus::core::{ReactiveContext, Subscribers};
+use dioxus::prelude::*;
+use syncline::hook::{Waiters, WatchSignals};
+use syncline::{Error, Query, Record, Status};
+
+use crate::Row;
+
+/// Everything shown belongs to `query`.
+pub(crate) struct Shown<R: Record> {
+    pub(crate) query: Signal<Option<Query<R>>>,
+    pub(crate) rows: Signal<Vec<Row<R>>>,
+    pub(crate) status: Signal<Status>,
+    pub(crate) error: Signal<Option<Error>>,
+    pub(crate) loading: Signal<bool>,
+    pub(crate) waiters: CopyValue<Waiters>,
+}
+
+impl<R: Record> Shown<R> {
+    pub(crate) fn new() -> Self {
+        Self {
+            query: Signal::new(None),
+            rows: Signal::new(Vec::new()),
+            status: Signal::new(Status::Idle),
+            error: Signal::new(None),
+            loading: Signal::new(false),
+            waiters: CopyValue::new(Waiters::default()),
+        }
+    }
+}
+
+impl<R: Record> WatchSignals<R> for Shown<R> {
+    type Row = Row<R>;
+
+    fn set_query(&self, query: Option<Query<R>>) {
+        set(self.query, query);
+        self.waiters.peek().notify();
+    }
+
+    fn set_rows(&self, rows: Vec<Row<R>>) {
+        let mut signal = self.rows;
+        signal.set(rows);
+    }
+
+    fn set_state(&self, status: Status, error: Option<Error>, loading: bool) {
+        set(self.status, status);
+        set(self.error, error);
+        set(self.loading, loading);
+        self.waiters.peek().notify();
+    }
+}
+
+/// Sets a signal when that changes anything.
+pub(crate) fn set<T: PartialEq + 'static>(mut signal: Signal<T>, value: T) {
+    if *signal.peek() != value {
+        signal.set(value);
+    }
+}
+
+/// What a signal shows; nothing once its component is gone.
+pub(crate) fn get<T: Clone + Default + 'static>(signal: Signal<T>) -> T {
+    signal.try_read().map(|value| value.clone()).unwrap_or_default()
+}
+
+/// A signal that ends with its last owner. A `Signal` ends with a component: one for each row would pile up for as
+/// long as the list is on the screen.
+pub(crate) struct RcSignal<T> {
+    value: RefCell<T>,
+    readers: Subscribers,
+}
+
+impl<T: Clone> RcSignal<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { value: RefCell::new(value), readers: Subscribers::new() }
+    }
+
+    pub(crate) fn get(&self) -> T {
+        if let Some(reader) = ReactiveContext::current() {
+            reader.subscribe(self.readers.clone());
+        }
+        self.get_untracked()
+    }
+
+    pub(crate) fn get_untracked(&self) -> T {
+        self.value.borrow().clone()
+    }
+
+    pub(crate) fn set(&self, value: T) {
+        // dropped once nothing is borrowed: a record may own whatever it likes
+        drop(self.value.replace(value));
+        // marked once the list is unlocked: whoever is marked may subscribe again at once
+        let mut readers = Vec::new();
+        self.readers.visit(|reader| readers.push(*reader));
+        for reader in readers {
+            if !reader.mark_dirty() {
+                self.readers.remove(&reader);
+            }
+        }
+    }
+}
+
+impl<R: Record> Clone for Shown<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R: Record> Copy for Shown<R> {}

@@ -1,0 +1,249 @@
+//! A live query, as signals.
+
+use std::fmt;
+use std::rc::Rc;
+
+use dioxus::core::SuspendedFuture;
+use dioxus::prelude::*;
+use futures::{Stream, StreamExt as _, stream};
+use syncline::hook::{IntoQuery, Place, Wanted, follow};
+use syncline::{Client, Error, IntoError, Record, Status, WriteHandle};
+
+use crate::query::QuerySignal;
+use crate::signals::{Shown, get, set};
+use crate::task::spawn_mounted;
+use crate::{Row, use_syncline};
+
+/// Watches a query for as long as the component is there.
+///
+/// Takes a [`Query`](syncline::Query), an `Option` of one, or a closure over signals that gives either. When the query
+/// becomes another one the subscription moves: the old one ends, and its rows are not shown any more from the moment
+/// the signals have changed. `None` is "not yet": no rows, [`Status::Idle`].
+///
+/// ```no_run
+/// # use dioxus::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # use syncline::Record;
+/// # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+/// # #[record(collection = "todos", key = id)]
+/// # struct Todo { id: String, text: String, done: bool }
+/// use syncline_dioxus::use_watch;
+///
+/// #[component]
+/// fn Todos(list: ReadSignal<Option<String>>) -> Element {
+///     let todos = use_watch(move || Some(Todo::in_space(list()?).filter(Todo::done.eq(false))));
+///     let add = move |_| drop(todos.put(Todo { id: "t1".into(), text: "Milk".into(), done: false }));
+///     rsx! {
+///         p { {todos.status().as_str()} }
+///         for row in todos.rows() {
+///             p { key: "{row.key()}", {row.get().text} }
+///         }
+///         button { onclick: add, "Milk" }
+///     }
+/// }
+/// ```
+///
+/// # Panics
+/// Without a client: see [`use_syncline`].
+#[track_caller]
+pub fn use_watch<R: Record>(query: impl IntoQuery<R> + 'static) -> UseWatch<R> {
+    let client = use_syncline();
+    let source: Rc<dyn IntoQuery<R>> = Rc::new(query);
+    let watch = use_hook(|| {
+        let (query, changed) = QuerySignal::new(Rc::clone(&source));
+        let watch = UseWatch {
+            client: CopyValue::new(client.clone()),
+            query,
+            running: Signal::new(true),
+            shown: Shown::new(),
+        };
+        spawn_mounted(move || follow(client, watch.wanted(changed), watch.shown));
+        watch
+    });
+    // each run of a component makes its closures anew, around its newest props
+    watch.query.set_source(source);
+    let waiters = watch.shown.waiters.peek().clone();
+    use_drop(move || waiters.close());
+    watch
+}
+
+/// Made by [`use_watch`]. Each of its signals is tracked by itself. Once the component is gone it shows nothing and
+/// writes nowhere.
+pub struct UseWatch<R: Record> {
+    client: CopyValue<Client>,
+    query: QuerySignal<R>,
+    running: Signal<bool>,
+    shown: Shown<R>,
+}
+
+impl<R: Record> UseWatch<R> {
+    /// The rows, in order, for a keyed list. Tracks which rows there are and in which order, not what is in them.
+    pub fn rows(&self) -> Vec<Row<R>> {
+        if self.is_current() { get(self.shown.rows) } else { Vec::new() }
+    }
+
+    /// The records, in order. Tracks everything: for small lists, sums and the like.
+    pub fn records(&self) -> Vec<R> {
+        self.rows().iter().map(Row::get).collect()
+    }
+
+    /// How the watch stands.
+    pub fn status(&self) -> Status {
+        if self.is_current() { self.shown.status.try_read().map_or(Status::Idle, |status| *status) } else { Status::Idle }
+    }
+
+    /// Why it failed, or which row could not be read: then the error's field is the row's key.
+    pub fn error(&self) -> Option<Error> {
+        if self.is_current() { get(self.shown.error) } else { None }
+    }
+
+    /// Whether the first rows are still to come. Not when there is no query, and not when they will not come by
+    /// themselves: then [`status`](Self::status) and [`error`](Self::error) say why.
+    pub fn is_loading(&self) -> bool {
+        self.query.get().is_some() && (!self.is_current() || get(self.shown.loading))
+    }
+
+    /// Suspends the component while [`is_loading`](Self::is_loading), so that the `SuspenseBoundary` around it shows its
+    /// fallback. To be called after the component's hooks.
+    ///
+    /// On a server the first rows never come: there the component renders without any.
+    ///
+    /// ```no_run
+    /// # use dioxus::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use syncline::Record;
+    /// # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+    /// # #[record(collection = "todos", key = id)]
+    /// # struct Todo { id: String, text: String, done: bool }
+    /// # use syncline_dioxus::use_watch;
+    /// #[component]
+    /// fn Todos() -> Element {
+    ///     let todos = use_watch(Todo::in_space("groceries"));
+    ///     todos.suspend()?;
+    ///     rsx! { p { "{todos.rows().len()} to-dos" } }
+    /// }
+    ///
+    /// #[component]
+    /// fn Page() -> Element {
+    ///     rsx! {
+    ///         SuspenseBoundary { fallback: |_| rsx! { "Loading…" }, Todos {} }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RenderError::Suspended`] while loading.
+    pub fn suspend(self) -> Result<(), RenderError> {
+        if cfg!(feature = "ssr") || !self.is_loading() {
+            return Ok(());
+        }
+        // a task for each run: it ends when the rows are there, and the component does not run often until then
+        Err(RenderError::Suspended(SuspendedFuture::new(spawn(self.loaded()))))
+    }
+
+    /// Waits while [`is_loading`](Self::is_loading).
+    pub async fn loaded(self) {
+        let waiters = self.shown.waiters.try_peek().map(|waiters| waiters.clone());
+        if let Ok(waiters) = waiters {
+            waiters.wait(move || self.query.untracked(|| self.is_loading()) != Some(true)).await;
+        }
+    }
+
+    /// Puts a row in the place of whatever has its key, in the query's space. It shows at once; the answer is the
+    /// server's verdict, for those who want it.
+    pub fn put(&self, record: R) -> WriteHandle {
+        self.place().put(record)
+    }
+
+    /// Changes the row at a key. Only the fields that `change` changes are written.
+    pub fn update(&self, key: impl AsRef<str>, change: impl FnOnce(&mut R)) -> WriteHandle {
+        self.place().update(key, change)
+    }
+
+    /// Removes the row at a key.
+    pub fn delete(&self, key: impl AsRef<str>) -> WriteHandle {
+        self.place().delete(key)
+    }
+
+    /// Sends the refused writes of a row again. Says how many there were.
+    pub fn retry(&self, key: impl AsRef<str>) -> usize {
+        self.place().retry(key)
+    }
+
+    /// Gives up the refused writes of a row; what the server holds shows again. Says how many there were.
+    pub fn dismiss(&self, key: impl AsRef<str>) -> usize {
+        self.place().dismiss(key)
+    }
+
+    /// Shows a row that the application writes by its own means, as pending, until it comes from the server.
+    ///
+    /// # Errors
+    /// `bad_row`, `bad_key`, `value_too_large`; `closed` while there is no query.
+    pub fn add_optimistic(&self, record: R) -> Result<(), Error> {
+        self.place().add_optimistic(record)
+    }
+
+    /// Marks an optimistic row as failed. Says whether there is one.
+    pub fn mark_failed(&self, key: impl AsRef<str>, why: impl IntoError) -> bool {
+        self.place().mark_failed(key, why)
+    }
+
+    /// Takes an optimistic row away. Says whether there was one.
+    pub fn remove_optimistic(&self, key: impl AsRef<str>) -> bool {
+        self.place().remove_optimistic(key)
+    }
+
+    /// Follows the rows again after [`stop`](Self::stop).
+    pub fn start(&self) {
+        self.run(true);
+    }
+
+    /// Ends the subscription until [`start`](Self::start); the rows stay as they are. Another query does not start it.
+    pub fn stop(&self) {
+        self.run(false);
+    }
+
+    /// Whether what is shown belongs to the query there is now. Between a change of a signal and the move of the
+    /// subscription it does not.
+    fn is_current(&self) -> bool {
+        let query = self.query.get();
+        self.shown.query.try_read().is_ok_and(|shown| *shown == query)
+    }
+
+    fn run(&self, running: bool) {
+        if self.running.try_peek().is_ok() {
+            set(self.running, running);
+        }
+    }
+
+    /// What the signals ask for, now and whenever that may have changed.
+    fn wanted(self, changed: impl Stream<Item = ()>) -> impl Stream<Item = Wanted<R>> {
+        let read = move || Wanted { query: self.query.get(), running: get(self.running) };
+        stream::iter([()]).chain(changed).map(move |()| self.query.follow(read))
+    }
+
+    fn place(&self) -> Place<R> {
+        let space = self.query.get_untracked().map(|query| query.spec().space.clone());
+        Place::new(self.client.try_peek().ok().map(|client| client.clone()), space)
+    }
+}
+
+impl<R: Record> Clone for UseWatch<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R: Record> Copy for UseWatch<R> {}
+
+impl<R: Record> PartialEq for UseWatch<R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.query == other.query
+    }
+}
+
+impl<R: Record> fmt::Debug for UseWatch<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UseWatch").finish_non_exhaustive()
+    }
+}

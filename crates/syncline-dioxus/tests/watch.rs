@@ -1,0 +1,407 @@
+//! `use_watch`, on a page without a screen.
+#![cfg(not(any(target_family = "wasm", feature = "ssr")))]
+
+#[path = "support/page.rs"]
+mod page;
+#[path = "../../syncline/tests/support/server.rs"]
+mod server;
+#[path = "../../syncline/tests/support/todo.rs"]
+mod todo;
+
+use std::time::Duration;
+
+use dioxus::prelude::*;
+use page::{Page, Probe, run};
+use server::Server;
+use syncline::transport::memory::MemoryConnector;
+use syncline::{Client, RowOp, RowOps, RowState, Status};
+use syncline_dioxus::{IntoQuery, Row, UseWatch, use_connection, use_watch};
+use todo::{Todo, live};
+use tokio::task::spawn_local;
+
+fn texts(watch: UseWatch<Todo>) -> Vec<String> {
+    watch.records().into_iter().map(|todo| todo.text).collect()
+}
+
+/// A client of a server that runs, and does not close the connection by itself.
+fn connect(server: Server, connector: MemoryConnector) -> Client {
+    spawn_local(server.serve());
+    Client::builder("memory").connector(connector).linger(Duration::from_secs(3600)).build()
+}
+
+/// Mounts a component that is nothing but the hook.
+fn mount(client: &Client, query: impl IntoQuery<Todo> + Clone + 'static) -> (Page, UseWatch<Todo>) {
+    let probe = Probe::new(None);
+    let component = {
+        let probe = probe.clone();
+        move || {
+            let todos = use_watch(query.clone());
+            probe.change(|probe| *probe = Some(todos));
+            rsx! { "{todos.rows().len()}" }
+        }
+    };
+    let page = Page::mount(client, component);
+    let todos = probe.look(|probe| probe.unwrap());
+    (page, todos)
+}
+
+#[test]
+fn rows_come_from_the_server_and_go_to_it() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        server.store("home", [Todo::at(2, "Bread"), Todo::at(1, "Milk")]);
+        let client = connect(server, connector);
+        let (mut page, todos) = mount(&client, Todo::all_in("home"));
+        assert!(todos.is_loading() && todos.rows().is_empty());
+
+        page.until("it has loaded", || !todos.is_loading()).await;
+        assert_eq!(texts(todos), ["Milk", "Bread"]);
+        assert_eq!((todos.status(), todos.error(), todos.is_loading()), (Status::Live, None, false));
+
+        let write = todos.put(Todo::at(3, "Eggs"));
+        page.until("the new row shows", || todos.rows().len() == 3).await;
+        assert!(todos.rows()[2].is_pending());
+        write.await.unwrap();
+        page.until("the new row is confirmed", || todos.rows()[2].state() == RowState::Confirmed).await;
+
+        todos.update("1", |todo| todo.text = "Oat milk".into()).await.unwrap();
+        todos.delete("2").await.unwrap();
+        page.until("both writes show", || texts(todos) == ["Oat milk", "Eggs"]).await;
+    });
+}
+
+#[component]
+fn Hooks(probe: Probe<Option<UseWatch<Todo>>>) -> Element {
+    use_connection();
+    let todos = use_watch(Todo::all_in("home"));
+    probe.change(|probe| *probe = Some(todos));
+    rsx! { "{todos.rows().len()}" }
+}
+
+#[test]
+fn unmounting_ends_everything() {
+    run(async {
+        let (server, connector) = Server::new::<Todo>();
+        let gauges = server.gauges();
+        let client = connect(server, connector);
+        let (probe, shown) = (Probe::new(None), Probe::new(None));
+        let mut page = Page::mount(&client, {
+            let (probe, shown) = (probe.clone(), shown.clone());
+            move || {
+                let there = use_signal(|| true);
+                shown.change(|shown| *shown = Some(there));
+                rsx! {
+                    if there() {
+                        Hooks { probe: probe.clone() }
+                    }
+                }
+            }
+        });
+        let todos = probe.look(|probe| probe.unwrap());
+        page.until("it has loaded", || !todos.is_loading()).await;
+        assert_eq!(gauges().subscriptions, 1);
+
+        shown.look(|shown| shown.unwrap()).set(false);
+        page.until("the subscription ends", || gauges().subscriptions == 0).await;
+        assert_eq!(gauges().connections, 1);
+
+        assert_eq!((todos.rows().len(), todos.status(), todos.is_loading()), (0, Status::Idle, false));
+        todos.loaded().await;
+        assert_eq!(todos.put(Todo::at(1, "Milk")).await.unwrap_err().code(), syncline::code::CLOSED);
+        todos.stop();
+
+        // whatever a hook had left behind would keep the client, and the client its connection
+        drop((page, client));
+        let mut nothing = Page::mount(&Client::new("/nowhere"), || rsx! {});
+        nothing.until("the connection ends", || gauges().connections == 0).await;
+    });
+}
+
+type Runs = Probe<Vec<(String, Vec<String>)>>;
+
+/// A title and a list: what the query is made of may be a signal, a memo of it, or a prop.
+#[component]
+fn Room(room: Signal<String>, runs: [Runs; 3]) -> Element {
+    let name = use_memo(move || room());
+    let todos = [
+        use_watch(move || Some(Todo::all_in(&room()))),
+        use_watch(move || Some(Todo::all_in(&name()))),
+        use_watch(Todo::all_in(&room())),
+    ];
+    for (todos, runs) in todos.into_iter().zip(&runs) {
+        runs.change(|runs| runs.push((room(), texts(todos))));
+    }
+    rsx! {}
+}
+
+#[test]
+fn another_query_never_shows_the_old_rows() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        let gauges = server.gauges();
+        for room in ["one", "two"] {
+            server.store(room, (0..3).map(|position| Todo::at(position, room)));
+        }
+        let client = connect(server, connector);
+        let runs: [Runs; 3] = std::array::from_fn(|_| Probe::new(Vec::new()));
+        let probe = Probe::new(None);
+        let mut page = Page::mount(&client, {
+            let (runs, probe) = (runs.clone(), probe.clone());
+            move || {
+                let room = use_signal(|| "one".to_owned());
+                // at once: the signal has changed, nothing else has run yet
+                let todos = use_watch(move || Some(Todo::all_in(&room())));
+                probe.change(|probe| *probe = Some((room, todos)));
+                rsx! { Room { room, runs: runs.clone() } }
+            }
+        });
+        let (mut room, todos) = probe.look(|probe| probe.unwrap());
+        let shows = |name: &str| {
+            let last = |runs: &Runs| runs.look(|runs| runs.last().cloned().unwrap());
+            runs.iter().map(last).all(|(title, texts)| title == name && texts.len() == 3)
+        };
+        page.until("the first room shows", || shows("one")).await;
+
+        room.set("two".into());
+        assert_eq!((todos.rows().len(), todos.status(), todos.error()), (0, Status::Idle, None));
+        assert!(todos.is_loading());
+        page.until("the second room shows", || shows("two")).await;
+        assert_eq!(gauges().subscriptions, 1);
+
+        // there and back before anything ran: it was never another room
+        room.set("one".into());
+        room.set("two".into());
+        assert_eq!(texts(todos), ["two"; 3]);
+        for turn in 0..6 {
+            room.set(if turn % 2 == 0 { "one".into() } else { "two".into() });
+            for _ in 0..turn {
+                page.turn().await;
+            }
+        }
+        room.set("one".into());
+        page.until("the last room shows", || shows("one")).await;
+        page.until("one subscription is left", || gauges().subscriptions == 1).await;
+        for runs in &runs {
+            runs.look(|runs| {
+                for (title, texts) in runs {
+                    assert!(texts.iter().all(|text| text == title), "{title} shows {texts:?}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn no_query_yet_is_idle() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        let gauges = server.gauges();
+        server.store("home", [Todo::at(1, "Milk")]);
+        let client = connect(server, connector);
+        let probe = Probe::new(None);
+        let mut page = Page::mount(&client, {
+            let probe = probe.clone();
+            move || {
+                let list = use_signal(|| None::<String>);
+                let todos = use_watch(move || Some(Todo::all_in(&list()?)));
+                probe.change(|probe| *probe = Some((list, todos)));
+                rsx! {}
+            }
+        });
+        let (mut list, todos) = probe.look(|probe| probe.unwrap());
+        page.settle().await;
+        assert_eq!((todos.status(), todos.is_loading(), todos.rows().len()), (Status::Idle, false, 0));
+        assert!(todos.add_optimistic(Todo::at(2, "Bread")).is_err());
+
+        list.set(Some("home".into()));
+        page.until("it has loaded", || !todos.is_loading()).await;
+        assert_eq!(texts(todos), ["Milk"]);
+        list.set(None);
+        assert_eq!((todos.status(), todos.rows().len()), (Status::Idle, 0));
+        page.until("the subscription ends", || gauges().subscriptions == 0).await;
+    });
+}
+
+#[component]
+fn Item(row: Row<Todo>, runs: Probe<Vec<i32>>) -> Element {
+    let index: usize = row.key().as_str().parse().unwrap();
+    runs.change(|runs| runs[index] += 1);
+    rsx! { {row.get().text} }
+}
+
+#[component]
+fn List(todos: UseWatch<Todo>, items: Probe<Vec<i32>>, runs: Probe<i32>) -> Element {
+    runs.change(|runs| *runs += 1);
+    rsx! {
+        for row in todos.rows() {
+            Item { key: "{row.key()}", row, runs: items.clone() }
+        }
+    }
+}
+
+#[test]
+fn an_update_runs_what_reads_that_row_and_nothing_else() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        server.store("home", (0..500).map(|position| Todo::at(position, "before")));
+        let client = connect(server, connector.clone());
+        let other = Client::builder("memory").connector(connector).build();
+        let _watched = other.watch(Todo::all_in("home"));
+
+        let (items, lists, probe) = (Probe::new(vec![0; 500]), Probe::new(0), Probe::new(None));
+        let mut page = Page::mount(&client, {
+            let (items, lists, probe) = (items.clone(), lists.clone(), probe.clone());
+            move || {
+                let todos = use_watch(Todo::all_in("home"));
+                probe.change(|probe| *probe = Some(todos));
+                rsx! { List { todos, items: items.clone(), runs: lists.clone() } }
+            }
+        });
+        let todos = probe.look(|probe| probe.unwrap());
+        let runs = |index: usize| items.look(|items| (items[index], items.iter().sum::<i32>()));
+        page.until("every row has run", || items.look(|items| items.iter().all(|&count| count == 1))).await;
+        let (rows, orders) = (todos.rows(), lists.look(|lists| *lists));
+
+        // somebody else's edit
+        other.update::<Todo>("home", "77", |todo| todo.text = "after".into()).await.unwrap();
+        page.until("the edit shows", || rows[77].get().text == "after").await;
+        page.settle().await;
+        assert_eq!(runs(77), (2, 501));
+
+        // our own: shown at once, and confirmed without another run
+        todos.update("78", |todo| todo.text = "after".into()).await.unwrap();
+        page.until("the edit is confirmed", || rows[78].state() == RowState::Confirmed).await;
+        page.settle().await;
+        assert_eq!(runs(78), (2, 502));
+        assert_eq!(lists.look(|lists| *lists), orders);
+
+        // a move and a deletion touch the order, and no row but the one that moves
+        todos.update("79", |todo| todo.position = 1000.0).await.unwrap();
+        todos.delete("80").await.unwrap();
+        page.until("both show", || todos.rows().len() == 499).await;
+        page.settle().await;
+        assert_eq!(runs(79), (2, 503));
+        assert_eq!(todos.rows()[498], rows[79], "a handle outlives a move");
+    });
+}
+
+#[test]
+fn ten_thousand_rows_come_and_go() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        server.store("home", [Todo::at(0, "stays")]);
+        let client = connect(server, connector.clone());
+        let other = Client::builder("memory").connector(connector).build();
+        other.register::<Todo>();
+
+        let (items, lists, probe) = (Probe::new(vec![0; 10_001]), Probe::new(0), Probe::new(None));
+        let mut page = Page::mount(&client, {
+            let (items, lists, probe) = (items.clone(), lists.clone(), probe.clone());
+            move || {
+                let todos = use_watch(Todo::all_in("home"));
+                probe.change(|probe| *probe = Some(todos));
+                rsx! { List { todos, items: items.clone(), runs: lists.clone() } }
+            }
+        });
+        let todos = probe.look(|probe| probe.unwrap());
+        page.until("it has loaded", || !todos.is_loading()).await;
+        page.settle().await;
+        let before = live();
+
+        let batches = |op: fn(u32) -> RowOp| {
+            (0..10).map(move |batch| RowOps { ops: (0..1000).map(|row| op(1 + batch * 1000 + row)).collect() })
+        };
+        for ops in batches(|row| RowOp::put(&Todo::at(row, "goes")).unwrap()) {
+            other.write("home", ops).await.unwrap();
+        }
+        page.until("all rows show", || todos.rows().len() == 10_001).await;
+        page.settle().await;
+        assert!(live() > before + 10_000);
+        for ops in batches(|row| RowOp::delete::<Todo>(&row.to_string())) {
+            other.write("home", ops).await.unwrap();
+        }
+        page.until("all rows are gone", || todos.rows().len() == 1).await;
+        page.until("and nothing of them is left", || live() == before).await;
+    });
+}
+
+#[test]
+fn stopped_it_keeps_its_rows_and_starts_again() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        let gauges = server.gauges();
+        server.store("home", [Todo::at(1, "Milk")]);
+        let client = connect(server, connector.clone());
+        let other = Client::builder("memory").connector(connector).build();
+        let (mut page, todos) = mount(&client, Todo::all_in("home"));
+        page.until("it has loaded", || !todos.is_loading()).await;
+
+        todos.stop();
+        page.until("it is stopped", || todos.status() == Status::Closed).await;
+        page.until("the subscription ends", || gauges().subscriptions == 0).await;
+        other.put("home", Todo::at(2, "Bread")).await.unwrap();
+        page.settle().await;
+        assert_eq!(texts(todos), ["Milk"]);
+
+        todos.start();
+        page.until("it has caught up", || texts(todos) == ["Milk", "Bread"]).await;
+        assert_eq!((todos.status(), gauges().subscriptions), (Status::Live, 1));
+    });
+}
+
+#[test]
+fn optimistic_rows_are_the_applications_own() {
+    run(async {
+        let (server, connector) = Server::new::<Todo>();
+        let client = connect(server, connector);
+        let (mut page, todos) = mount(&client, Todo::all_in("home"));
+        page.until("it has loaded", || !todos.is_loading()).await;
+
+        todos.add_optimistic(Todo::at(1, "Milk")).unwrap();
+        page.until("the row shows", || texts(todos) == ["Milk"]).await;
+        let row = todos.rows().remove(0);
+        assert!(row.is_pending());
+        assert!(todos.mark_failed("1", "no luck"));
+        page.until("it is marked", || row.error().is_some_and(|error| error.message() == "no luck")).await;
+        assert!(todos.remove_optimistic("1"));
+        page.until("it is gone", || todos.rows().is_empty()).await;
+    });
+}
+
+#[component]
+fn Suspended() -> Element {
+    let todos = use_watch(Todo::all_in("home"));
+    todos.suspend()?;
+    rsx! {
+        for row in todos.rows() {
+            p { key: "{row.key()}", {row.get().text} }
+        }
+    }
+}
+
+#[test]
+fn a_suspense_boundary_waits_for_the_first_rows() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        server.store("home", [Todo::at(1, "Milk")]);
+        let client = Client::builder("memory").connector(connector).build();
+        let mut page = Page::mount(&client, || {
+            rsx! {
+                SuspenseBoundary { fallback: |_| rsx! { "Loading…" },
+                    Suspended {}
+                }
+            }
+        });
+        page.settle().await;
+        assert_eq!(page.html(), "Loading…");
+        spawn_local(server.serve());
+        page.until("it has loaded", || true).await;
+        for _ in 0..10_000 {
+            if page.html() == "<p>Milk</p>" {
+                return;
+            }
+            page.turn().await;
+        }
+        panic!("still {}", page.html());
+    });
+}

@@ -1,0 +1,122 @@
+//! How the connection stands.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use leptos::prelude::*;
+use syncline::{Client, Error, Status, Transport, User};
+
+use crate::signals::set;
+use crate::task::spawn_mounted;
+use crate::use_syncline;
+
+/// How the connection to the server stands, as signals, and what a person can do about it. It is one connection for
+/// all hooks of a page.
+///
+/// ```no_run
+/// # use leptos::prelude::*;
+/// use syncline_leptos::use_connection;
+///
+/// #[component]
+/// fn Badge() -> impl IntoView {
+///     let connection = use_connection();
+///     view! {
+///         <span data-status=move || connection.status().as_str()>
+///             {move || format!("{} writes on their way", connection.pending())}
+///         </span>
+///         <button on:click=move |_| connection.retry_now()>"Retry now"</button>
+///     }
+/// }
+/// ```
+///
+/// # Panics
+/// Without a client: see [`use_syncline`].
+#[track_caller]
+pub fn use_connection() -> UseConnection {
+    let client = use_syncline();
+    let connection = UseConnection {
+        client: StoredValue::new(client.clone()),
+        status: RwSignal::new(Status::Idle),
+        transport: RwSignal::new(None),
+        pending: RwSignal::new(0),
+        last_error: RwSignal::new(None),
+        user: RwSignal::new(None),
+    };
+    spawn_mounted(move || {
+        let mut changes = client.connection_changes();
+        async move {
+            while let Some(now) = changes.next().await {
+                set(connection.status, now.status);
+                set(connection.transport, now.transport);
+                set(connection.pending, now.pending);
+                set(connection.last_error, now.last_error);
+                set(connection.user, now.user);
+            }
+        }
+    });
+    connection
+}
+
+/// Made by [`use_connection`]. Each of its signals is tracked by itself.
+#[derive(Clone, Copy, PartialEq)]
+pub struct UseConnection {
+    client: StoredValue<Client>,
+    status: RwSignal<Status>,
+    transport: RwSignal<Option<Transport>>,
+    pending: RwSignal<usize>,
+    last_error: RwSignal<Option<Error>>,
+    user: RwSignal<Option<User>>,
+}
+
+impl UseConnection {
+    /// In one word; never [`Status::Snapshot`].
+    #[track_caller]
+    pub fn status(&self) -> Status {
+        self.status.try_get().unwrap_or(Status::Idle)
+    }
+
+    /// What carries it, when it is open.
+    #[track_caller]
+    pub fn transport(&self) -> Option<Transport> {
+        self.transport.try_get().flatten()
+    }
+
+    /// Writes without a verdict.
+    #[track_caller]
+    pub fn pending(&self) -> usize {
+        self.pending.try_get().unwrap_or_default()
+    }
+
+    /// Why it was lost or refused last; `None` while all is well.
+    #[track_caller]
+    pub fn last_error(&self) -> Option<Error> {
+        self.last_error.try_get().flatten()
+    }
+
+    /// Who the server says we are.
+    #[track_caller]
+    pub fn user(&self) -> Option<User> {
+        self.user.try_get().flatten()
+    }
+
+    /// Does not wait for the next attempt to connect.
+    pub fn retry_now(&self) {
+        self.act(Client::retry_now);
+    }
+
+    /// The person's own offline switch: writes wait, watches show what they have.
+    pub fn set_online(&self, online: bool) {
+        self.act(|client| client.set_online(online));
+    }
+
+    /// Holds every frame back for `latency`, each way: for showing and trying things. Zero switches it off.
+    pub fn set_latency(&self, latency: Duration) {
+        self.act(|client| client.set_latency(latency));
+    }
+
+    fn act(&self, act: impl FnOnce(&Client)) {
+        if let Some(client) = self.client.try_get_value() {
+            act(&client);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a hook shows, as signals.
+
+use leptos::prelude::*;
+use syncline::hook::{Waiters, WatchSignals};
+use syncline::{Error, Query, Record, Status};
+
+use crate::Row;
+
+/// Everything shown belongs to `query`.
+pub(crate) struct Shown<R: Record> {
+    pub(crate) query: RwSignal<Option<Query<R>>>,
+    pub(crate) rows: RwSignal<Vec<Row<R>>>,
+    pub(crate) status: RwSignal<Status>,
+    pub(crate) error: RwSignal<Option<Error>>,
+    pub(crate) loading: RwSignal<bool>,
+    pub(crate) waiters: StoredValue<Waiters>,
+}
+
+impl<R: Record> Shown<R> {
+    pub(crate) fn new() -> Self {
+        let waiters = Waiters::default();
+        on_cleanup({
+            let waiters = waiters.clone();
+            move || waiters.close()
+        });
+        Self {
+            query: RwSignal::new(None),
+            rows: RwSignal::new(Vec::new()),
+            status: RwSignal::new(Status::Idle),
+            error: RwSignal::new(None),
+            loading: RwSignal::new(false),
+            waiters: StoredValue::new(waiters),
+        }
+    }
+}
+
+impl<R: Record> WatchSignals<R> for Shown<R> {
+    type Row = Row<R>;
+
+    fn set_query(&self, query: Option<Query<R>>) {
+        self.query.set(query);
+        self.waiters.with_value(Waiters::notify);
+    }
+
+    fn set_rows(&self, rows: Vec<Row<R>>) {
+        self.rows.set(rows);
+    }
+
+    fn set_state(&self, status: Status, error: Option<Error>, loading: bool) {
+        set(self.status, status);
+        set(self.error, error);
+        set(self.loading, loading);
+        self.waiters.with_value(Waiters::notify);
+    }
+}
+
+/// Sets a signal when that changes anything.
+pub(crate) fn set<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
+    if signal.with_untracked(|shown| *shown != value) {
+        signal.set(value);
+    }
+}
+
+impl<R: Record> Clone for Shown<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R: Record> Copy for Shown<R> {}

@@ -1,0 +1,156 @@
+//! Putting a server together.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use syncline_core::space::{Engine, Identity};
+use syncline_core::wire::User;
+use syncline_core::{Error, Record, Schema, SpaceId};
+
+use crate::access::AppAccess;
+use crate::config::Config;
+use crate::connection::Shared;
+use crate::credentials::{Authenticator, Credentials};
+use crate::hub::Hub;
+use crate::origin::Origins;
+use crate::problem::INTERNAL;
+use crate::rules::Rules;
+use crate::storage::Storage;
+use crate::syncline::Syncline;
+
+/// A server that is being put together; from [`Syncline::builder`].
+#[must_use]
+pub struct Builder<S = NoStorage> {
+    storage: S,
+    authenticator: Option<Authenticator>,
+    access: AppAccess,
+    schema: Schema,
+    origins: Vec<String>,
+    config: Config,
+}
+
+/// In the place of the storage that a [`Builder`] has not been given.
+#[derive(Debug)]
+pub struct NoStorage;
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            storage: NoStorage,
+            authenticator: None,
+            access: AppAccess::default(),
+            schema: Schema::default(),
+            origins: Vec::new(),
+            config: Config::default(),
+        }
+    }
+}
+
+impl<S> Builder<S> {
+    /// Where spaces are kept: [`Sqlite`](crate::Sqlite), or [`Memory`](crate::Memory) for tests.
+    pub fn storage<T: Storage>(self, storage: T) -> Builder<T> {
+        let Self { storage: _, authenticator, access, schema, origins, config } = self;
+        Builder { storage, authenticator, access, schema, origins, config }
+    }
+
+    /// Who a connection belongs to. Asked when it opens, and again when its client brings fresh credentials; the person
+    /// it gives is behind every read, write and change of the connection.
+    ///
+    /// It gives a [`User`], or an [`Identity`] when the proof is good for a while only. An
+    /// [`AuthError`](crate::AuthError) asks the client for other credentials, any other error turns it away.
+    ///
+    /// Without this, everybody is one and the same user, `anonymous`: enough for a trial, too little for anything with
+    /// rules about people.
+    ///
+    /// ```
+    /// use syncline_server::{AuthError, Credentials, Syncline, User};
+    ///
+    /// async fn who(credentials: Credentials) -> Result<User, AuthError> {
+    ///     match credentials.token.as_deref() {
+    ///         Some("open sesame") => Ok(User { id: "ali".into(), name: Some("Ali Baba".into()) }),
+    ///         _ => Err(AuthError::new("That is not the word.")),
+    ///     }
+    /// }
+    ///
+    /// let builder = Syncline::builder().authenticate(who);
+    /// ```
+    pub fn authenticate<F, A, I, E>(mut self, authenticate: F) -> Self
+    where
+        F: Fn(Credentials) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<I, E>> + Send + 'static,
+        I: Into<Identity>,
+        E: Into<Error>,
+    {
+        self.authenticator = Some(Arc::new(move |credentials| {
+            let asked = authenticate(credentials);
+            async move { asked.await.map(Into::into).map_err(Into::into) }.boxed()
+        }));
+        self
+    }
+
+    /// Whether a person may open a space: `unknown_space` where there is none, `forbidden` or a code of the
+    /// application's where it is not theirs.
+    ///
+    /// Without this, every space there could be exists and is open to everybody.
+    pub fn spaces(
+        mut self,
+        rule: impl Fn(&User, &SpaceId) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.access.spaces = Some(Box::new(rule));
+        self
+    }
+
+    /// A collection that spaces have, and what people may do with its rows; [`Anyone`](crate::Anyone) where there is
+    /// nothing to say about that.
+    ///
+    /// # Panics
+    /// When another Rust type with other fields has the same collection name: a mistake in the program.
+    #[track_caller]
+    pub fn collection<R: Record>(mut self, rules: impl Rules<R>) -> Self {
+        self.schema.add::<R>();
+        self.access.add::<R>(rules);
+        self
+    }
+
+    /// The application's schema version. A client with another one loads its rows anew.
+    pub fn schema_version(mut self, version: u32) -> Self {
+        self.schema.version = version;
+        self
+    }
+
+    /// The origins whose pages may connect, like `https://app.example.com`, beside those of the server's own host. They
+    /// may send cookies along.
+    pub fn allowed_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
+        self.origins = origins.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Other bounds and times than the default ones.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+}
+
+impl<S: Storage> Builder<S> {
+    /// Starts the server's tasks on the tokio runtime this is called in.
+    ///
+    /// # Errors
+    /// `bad_config`, with the field that is wrong; `internal` when the system has no random numbers.
+    pub async fn build(self) -> Result<Syncline, Error> {
+        let Self { storage, authenticator, access, schema, origins, config } = self;
+        config.check()?;
+        let origins = Origins::parse(&origins)?;
+        let seed = getrandom::u64().map_err(|_| Error::new(INTERNAL, "the system has no random numbers"))?;
+        let engine = Engine::new(config.engine.clone(), schema, Arc::new(access), seed);
+        let authenticator = authenticator.unwrap_or_else(everybody_is_anonymous);
+        let (events, gauges) = Hub::start(engine, config.clone(), storage, authenticator);
+        Ok(Syncline::new(Arc::new(Shared::new(config, events, gauges)), origins))
+    }
+}
+
+fn everybody_is_anonymous() -> Authenticator {
+    tracing::warn!("without `authenticate`, everybody is the same anonymous user");
+    Arc::new(|_| async { Ok(User { id: "anonymous".into(), name: None }.into()) }.boxed())
+}

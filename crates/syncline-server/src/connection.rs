@@ -1,0 +1,158 @@
+//! One connection, whatever it travels over: what routes hold of it, and the way to the hub.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::HeaderMap;
+use syncline_core::space::{ConnId, Gauges};
+use syncline_core::{Error, code};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+
+use crate::config::Config;
+use crate::credentials::compact;
+use crate::hub::Event;
+use crate::outbox::{Next, Outbox};
+
+/// What a frame costs at least of its connection's budget, so that tiny ones cannot pile up either.
+const MIN_FRAME_COST: usize = 16 * 1024;
+
+/// What all routes and handles share. When the last one goes, the hub ends.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
+    pub(crate) gauges: watch::Receiver<Gauges>,
+    pub(crate) closing: AtomicBool,
+    next_conn: AtomicU64,
+    links: Mutex<HashMap<String, Inbound>>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        events: mpsc::UnboundedSender<Event>,
+        gauges: watch::Receiver<Gauges>,
+    ) -> Self {
+        let (closing, next_conn, links) = (AtomicBool::new(false), AtomicU64::new(1), Mutex::default());
+        Self { config, events, gauges, closing, next_conn, links }
+    }
+
+    /// The way in for a connection that is named by its link.
+    pub(crate) fn link(&self, link: &str) -> Option<Inbound> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).get(link).cloned()
+    }
+}
+
+/// An open connection. Dropping it ends it.
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+    pub(crate) inbound: Inbound,
+    pub(crate) outbox: Arc<Outbox>,
+    link: Option<String>,
+}
+
+impl Connection {
+    /// Opens one. With a link, frames come in by `POST /send`.
+    ///
+    /// # Errors
+    /// `connection` when the server is stopping.
+    pub(crate) fn open(
+        shared: &Arc<Shared>,
+        headers: &HeaderMap,
+        link: Option<String>,
+    ) -> Result<Self, Error> {
+        if shared.closing.load(Ordering::Acquire) {
+            return Err(stopping());
+        }
+        let config = &shared.config;
+        let inbound = Inbound {
+            conn: shared.next_conn.fetch_add(1, Ordering::Relaxed),
+            events: shared.events.clone(),
+            budget: Arc::new(Semaphore::new(budget(config))),
+        };
+        let outbox = Arc::new(Outbox::new(config.outbox_bytes));
+        let event = Event::Connected {
+            conn: inbound.conn,
+            link: link.clone(),
+            headers: compact(headers),
+            outbox: Arc::clone(&outbox),
+        };
+        shared.events.send(event).map_err(|_| stopping())?;
+        if let Some(link) = &link {
+            let mut links = shared.links.lock().unwrap_or_else(PoisonError::into_inner);
+            links.insert(link.clone(), inbound.clone());
+        }
+        Ok(Self { shared: Arc::clone(shared), inbound, outbox, link })
+    }
+
+    /// What to send next; `Err` when nothing follows. Asking says that the frame before has left.
+    pub(crate) async fn next(&self) -> Result<Arc<[u8]>, Option<Error>> {
+        loop {
+            match self.outbox.next().await {
+                Next::Frame(frame) => return Ok(frame),
+                Next::Closed(error) => return Err(error),
+                Next::Drained { epoch } => {
+                    self.inbound.tell(Event::Drained { conn: self.inbound.conn, epoch })
+                }
+            }
+        }
+    }
+
+    /// Ends it from this side: the client is told why, the engine forgets it at once.
+    pub(crate) fn refuse(&self, error: Error) {
+        self.outbox.refuse(error);
+        self.inbound.tell(Event::Disconnected { conn: self.inbound.conn });
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(link) = &self.link {
+            self.shared.links.lock().unwrap_or_else(PoisonError::into_inner).remove(link);
+        }
+        self.inbound.budget.close();
+        self.inbound.tell(Event::Disconnected { conn: self.inbound.conn });
+    }
+}
+
+/// The way in for the frames of one connection.
+#[derive(Clone)]
+pub(crate) struct Inbound {
+    pub(crate) conn: ConnId,
+    events: mpsc::UnboundedSender<Event>,
+    /// Bytes that may wait for the hub: the channel to it has no other bound and needs none.
+    budget: Arc<Semaphore>,
+}
+
+/// The connection has ended.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+impl Inbound {
+    /// Hands a frame to the hub. Waits while the hub has not caught up with the frames before: who sends too fast
+    /// waits alone.
+    pub(crate) async fn frame(&self, bytes: Vec<u8>, config: &Config) -> Result<(), Gone> {
+        let cost = bytes.len().clamp(MIN_FRAME_COST, budget(config));
+        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.budget).acquire_many_owned(permits).await.map_err(|_| Gone)?;
+        let event = Event::Frame { conn: self.conn, bytes, permit: Budgeted(permit) };
+        self.events.send(event).map_err(|_| Gone)
+    }
+
+    fn tell(&self, event: Event) {
+        // without a hub there is nobody left to be told
+        let _ = self.events.send(event);
+    }
+}
+
+/// A frame's share of its connection's budget, given back when it is dropped.
+pub(crate) struct Budgeted(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+fn budget(config: &Config) -> usize {
+    config.engine.limits.frame_bytes.clamp(MIN_FRAME_COST, u32::MAX as usize)
+}
+
+/// The server ends; the client does right to try again in a while.
+pub(crate) fn stopping() -> Error {
+    Error::new(code::CONNECTION, "the server is stopping")
+}

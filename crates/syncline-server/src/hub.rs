@@ -1,0 +1,358 @@
+//! The one task that owns the engine: everything that happens goes through it, one after the other.
+
+mod clock;
+mod committer;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use futures::FutureExt as _;
+use syncline_core::space::{Commit, ConnId, Engine, Gauges, Identity, Input, Output, SpaceImage};
+use syncline_core::{Error, SpaceId, code};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Instrument as _;
+
+use crate::config::Config;
+use crate::connection::{Budgeted, stopping};
+use crate::credentials::{Authenticator, Credentials};
+use crate::hub::clock::Clock;
+use crate::outbox::{Outbox, Put};
+use crate::problem::INTERNAL;
+use crate::storage::{Storage, failed};
+
+/// Something that happened, told to the hub.
+///
+/// The channel needs no bound of its own: frames are bounded by their connections' budgets, and of all else there is at
+/// most one at a time for each connection, request or space.
+pub(crate) enum Event {
+    Connected { conn: ConnId, link: Option<String>, headers: HeaderMap, outbox: Arc<Outbox> },
+    Frame { conn: ConnId, bytes: Vec<u8>, permit: Budgeted },
+    Drained { conn: ConnId, epoch: u64 },
+    Disconnected { conn: ConnId },
+    Authenticated { conn: ConnId, result: Result<Identity, Error> },
+    Loaded { space: SpaceId, result: Result<SpaceImage, Error> },
+    Committed { space: SpaceId, commit: u64, result: Result<(), Error> },
+    Shutdown { done: oneshot::Sender<()> },
+}
+
+/// How many events are taken at a time, before the clock is looked at again.
+const EVENTS_AT_A_TIME: usize = 64;
+
+/// How old the gauges may be that are shown: reading them costs more, the more is open.
+const GAUGES_EVERY: Duration = Duration::from_millis(50);
+
+pub(crate) struct Hub<S> {
+    engine: Engine,
+    config: Config,
+    clock: Clock,
+    events: mpsc::UnboundedReceiver<Event>,
+    /// For tasks to answer with; weak, so that the hub does not keep itself alive.
+    answers: mpsc::WeakUnboundedSender<Event>,
+    storage: Arc<S>,
+    commits: mpsc::UnboundedSender<Commit>,
+    committer: JoinHandle<()>,
+    /// Commits handed to storage and not answered.
+    committing: usize,
+    authenticator: Authenticator,
+    peers: HashMap<ConnId, Peer>,
+    /// Connections that have lost frames since the engine was told last.
+    lagged: Vec<ConnId>,
+    /// Loads and authentications under way.
+    tasks: JoinSet<()>,
+    gauges: watch::Sender<Gauges>,
+    /// When to show the gauges, if anything has happened since they were shown last.
+    show_gauges: Option<Instant>,
+    gauges_shown: Instant,
+    closing: Option<Closing>,
+}
+
+/// The hub's end of a connection.
+struct Peer {
+    outbox: Arc<Outbox>,
+    headers: HeaderMap,
+    authentication: Option<AbortHandle>,
+}
+
+// whatever the hub lets go of ends
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.outbox.close(Some(stopping()));
+        if let Some(task) = &self.authentication {
+            task.abort();
+        }
+    }
+}
+
+struct Closing {
+    overdue: Instant,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl<S: Storage> Hub<S> {
+    pub(crate) fn start(
+        engine: Engine,
+        config: Config,
+        storage: S,
+        authenticator: Authenticator,
+    ) -> (mpsc::UnboundedSender<Event>, watch::Receiver<Gauges>) {
+        let (sender, events) = mpsc::unbounded_channel();
+        let (gauges, watched) = watch::channel(engine.gauges());
+        let (commits, to_commit) = mpsc::unbounded_channel();
+        let storage = Arc::new(storage);
+        let answers = sender.downgrade();
+        let committer = tokio::spawn(committer::run(Arc::clone(&storage), to_commit, answers.clone()));
+        let hub = Self {
+            engine,
+            config,
+            clock: Clock::start(),
+            events,
+            answers,
+            storage,
+            commits,
+            committer,
+            committing: 0,
+            authenticator,
+            peers: HashMap::new(),
+            lagged: Vec::new(),
+            tasks: JoinSet::new(),
+            gauges,
+            show_gauges: None,
+            gauges_shown: Instant::now(),
+            closing: None,
+        };
+        tokio::spawn(hub.run());
+        (sender, watched)
+    }
+
+    async fn run(mut self) {
+        let mut events = Vec::with_capacity(EVENTS_AT_A_TIME);
+        loop {
+            let wake = self.wake();
+            tokio::select! {
+                count = self.events.recv_many(&mut events, EVENTS_AT_A_TIME) => {
+                    if count == 0 {
+                        break;
+                    }
+                    for event in events.drain(..) {
+                        self.take(event);
+                    }
+                }
+                () = sleep_until(wake) => self.feed(Input::Tick),
+                Some(_) = self.tasks.join_next() => continue,
+            }
+            self.show_gauges();
+            if self.has_ended() {
+                break;
+            }
+        }
+        self.end().await;
+    }
+
+    /// When to look at the clock again.
+    fn wake(&mut self) -> Instant {
+        let overdue = self.closing.as_ref().map(|closing| closing.overdue);
+        let wake = self.clock.instant(self.engine.deadline());
+        [overdue, self.show_gauges].into_iter().flatten().fold(wake, Instant::min)
+    }
+
+    fn show_gauges(&mut self) {
+        let now = Instant::now();
+        let due = *self.show_gauges.get_or_insert(self.gauges_shown + GAUGES_EVERY);
+        if due <= now {
+            let gauges = self.engine.gauges();
+            self.gauges.send_if_modified(|shown| std::mem::replace(shown, gauges) != gauges);
+            (self.show_gauges, self.gauges_shown) = (None, now);
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Connected { conn, link, headers, outbox } => {
+                tracing::debug!(conn, stream = link.is_some(), "connected");
+                let peer = Peer { outbox, headers, authentication: None };
+                if self.closing.is_some() {
+                    // it crossed the shutdown on its way; dropped, it ends
+                    return;
+                }
+                self.peers.insert(conn, peer);
+                self.feed(Input::Connected { conn, link });
+            }
+            Event::Frame { conn, bytes, permit } => {
+                self.feed(Input::Frame { conn, bytes });
+                drop(permit);
+            }
+            Event::Drained { conn, epoch } => {
+                // one from before a reset says nothing about what came after it
+                if self.peers.get(&conn).is_some_and(|peer| peer.outbox.epoch() == epoch) {
+                    self.feed(Input::Drained { conn });
+                }
+            }
+            Event::Disconnected { conn } => {
+                if self.peers.remove(&conn).is_some() {
+                    tracing::debug!(conn, "disconnected");
+                    self.feed(Input::Disconnected { conn });
+                }
+            }
+            Event::Authenticated { conn, result } => self.feed(Input::Authenticated { conn, result }),
+            Event::Loaded { space, result } => self.feed(Input::Loaded { space, result }),
+            Event::Committed { space, commit, result } => {
+                self.committing -= 1;
+                self.feed(Input::Committed { space, commit, result });
+            }
+            Event::Shutdown { done } => self.shut_down(done),
+        }
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.engine.handle(self.clock.now(), input);
+        self.drain();
+        while let Some(conn) = self.lagged.pop() {
+            if let Some(peer) = self.peers.get(&conn) {
+                peer.outbox.resume();
+                self.engine.handle(self.clock.now(), Input::Lagged { conn });
+                self.drain();
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Authenticate { conn, token } => self.authenticate(conn, token),
+                Output::Send { conn, frame, lossy, drained } => self.send(conn, frame, lossy, drained),
+                Output::Close { conn, error } => {
+                    tracing::debug!(conn, code = error.as_ref().map(Error::code), "closing");
+                    if let Some(peer) = self.peers.get(&conn) {
+                        peer.outbox.close(error);
+                    }
+                }
+                Output::Load { space } => self.load(space),
+                Output::Commit(commit) => self.commit(commit),
+                Output::Unreadable { space, collection, key, code } => {
+                    tracing::error!(%space, collection, key, code, "a stored row cannot be read and is left out");
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, frame: Arc<[u8]>, lossy: bool, drained: bool) {
+        let Some(peer) = self.peers.get(&conn) else { return };
+        match peer.outbox.put(frame, lossy, drained) {
+            Put::Done => {}
+            Put::Lagged => {
+                tracing::info!(conn, "a slow reader is reset");
+                self.lagged.push(conn);
+            }
+            Put::Stuck => {
+                tracing::info!(conn, "a connection that takes nothing is ended");
+                peer.outbox.close(Some(Error::new(code::TOO_MANY, "too much waits for this connection")));
+                self.tell(Event::Disconnected { conn });
+            }
+        }
+    }
+
+    fn authenticate(&mut self, conn: ConnId, token: Option<String>) {
+        let Some(peer) = self.peers.get_mut(&conn) else { return };
+        let credentials = Credentials { headers: peer.headers.clone(), token };
+        let (authenticator, within) = (Arc::clone(&self.authenticator), self.config.authenticate_within);
+        let answers = self.answers.clone();
+        let asking = async move {
+            let result = within_time(within, async move { authenticator(credentials).await }).await;
+            answer(&answers, Event::Authenticated { conn, result });
+        };
+        let span = tracing::debug_span!("authenticate", conn);
+        peer.authentication = Some(self.tasks.spawn(asking.instrument(span)));
+    }
+
+    fn load(&mut self, space: SpaceId) {
+        let (storage, answers) = (Arc::clone(&self.storage), self.answers.clone());
+        let span = tracing::debug_span!("load", %space);
+        let loading = async move {
+            let loaded = AssertUnwindSafe(storage.load(&space)).catch_unwind().await;
+            let result = loaded.unwrap_or_else(|_| Err(failed()));
+            answer(&answers, Event::Loaded { space, result });
+        };
+        self.tasks.spawn(loading.instrument(span));
+    }
+
+    fn commit(&mut self, commit: Commit) {
+        self.committing += 1;
+        if let Err(mpsc::error::SendError(commit)) = self.commits.send(commit) {
+            let Commit { space, id, .. } = commit;
+            self.tell(Event::Committed { space, commit: id, result: Err(failed()) });
+        }
+    }
+
+    /// For later: the engine is not to be fed while it is being drained.
+    fn tell(&self, event: Event) {
+        answer(&self.answers, event);
+    }
+
+    fn shut_down(&mut self, done: oneshot::Sender<()>) {
+        if let Some(closing) = &mut self.closing {
+            closing.waiting.push(done);
+            return;
+        }
+        tracing::info!(connections = self.peers.len(), "shutting down");
+        let overdue = Instant::now() + self.config.shutdown_within;
+        self.closing = Some(Closing { overdue, waiting: vec![done] });
+        self.feed(Input::Shutdown);
+    }
+
+    /// Whether a shutdown has come to its end, or must.
+    fn has_ended(&self) -> bool {
+        self.closing.as_ref().is_some_and(|closing| {
+            let is_done = self.peers.is_empty() && self.committing == 0;
+            is_done || closing.overdue <= Instant::now()
+        })
+    }
+
+    async fn end(self) {
+        let Self { peers, tasks, commits, committer, storage, closing, gauges, config, .. } = self;
+        if !peers.is_empty() {
+            tracing::warn!(connections = peers.len(), "ended before all connections had");
+        }
+        drop((peers, tasks, commits));
+        // what was handed to storage is finished there
+        if timeout(config.shutdown_within, committer).await.is_err() {
+            tracing::error!("storage did not finish in time");
+        }
+        storage.close().await;
+        gauges.send_replace(Gauges::default());
+        for done in closing.into_iter().flat_map(|closing| closing.waiting) {
+            // nobody need be waiting any more
+            let _ = done.send(());
+        }
+    }
+}
+
+/// An answer of the application's function, in time and without its panics.
+async fn within_time(
+    within: Duration,
+    asked: impl Future<Output = Result<Identity, Error>>,
+) -> Result<Identity, Error> {
+    match timeout(within, AssertUnwindSafe(asked).catch_unwind()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => {
+            tracing::error!("`authenticate` panicked");
+            Err(Error::new(INTERNAL, "the server failed to find out who you are"))
+        }
+        Err(_) => {
+            tracing::error!(?within, "`authenticate` gave no answer in time");
+            Err(Error::new(code::TIMEOUT, "the server could not find out in time who you are"))
+        }
+    }
+}
+
+fn answer(answers: &mpsc::WeakUnboundedSender<Event>, event: Event) {
+    if let Some(answers) = answers.upgrade() {
+        // without a hub there is nobody left to be told
+        let _ = answers.send(event);
+    }
+}

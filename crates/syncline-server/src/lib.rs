@@ -1,0 +1,75 @@
+//! The Syncline server: routes for an axum application, over spaces kept in SQLite.
+//!
+//! ```no_run
+//! use axum::Router;
+//! use syncline_server::{Anyone, Sqlite, Syncline};
+//! # use serde::{Deserialize, Serialize};
+//! # use syncline_macros::Record;
+//! # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+//! # #[record(collection = "todos", key = id)]
+//! # struct Todo { id: String, text: String, done: bool }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let syncline = Syncline::builder()
+//!     .storage(Sqlite::open("app.db")?)
+//!     .collection::<Todo>(Anyone)
+//!     .build()
+//!     .await?;
+//! let app = Router::new().nest("/sync", syncline.router());
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! axum::serve(listener, app).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A client then connects to `/sync`. Who people are is said by [`authenticate`](Builder::authenticate), what they may
+//! open by [`spaces`](Builder::spaces), what they may read and write by the [`Rules`] of each collection, and what keeps
+//! it all by [`Storage`]. End it with [`shutdown`](Syncline::shutdown).
+//!
+//! # Routes
+//!
+//! | route | what |
+//! |---|---|
+//! | `GET /ws` | a WebSocket; each message is a frame |
+//! | `POST /stream` | where a WebSocket is refused: the body is the `hello` frame, the answer an event stream; each event is a frame |
+//! | `POST /send` | the other direction of a stream: the header `x-syncline-link` names it, the body is frames, one a line |
+//!
+//! A refusal is JSON, `{"code", "message", "field"?}`, with the HTTP status that fits the code. Pages of other origins
+//! are refused unless they are [allowed](Builder::allowed_origins).
+//!
+//! # Bounds
+//!
+//! Nothing waits without one: a connection has a budget for what it sends and an outbox for what it receives
+//! ([`Config`]). Who sends faster than the server works waits alone; who reads too slowly loses what waits and gets fresh
+//! snapshots, and slows nobody.
+//!
+//! # Logs
+//!
+//! By [`tracing`], without rows, cookies or tokens.
+
+mod access;
+mod builder;
+mod config;
+mod connection;
+mod credentials;
+mod hub;
+mod origin;
+mod outbox;
+mod problem;
+mod routes;
+mod rules;
+mod storage;
+mod syncline;
+
+pub use builder::{Builder, NoStorage};
+pub use config::Config;
+pub use credentials::{AuthError, Credentials};
+pub use rules::{Anyone, Change, RowTest, Rules, Visibility};
+pub use storage::{Memory, Sqlite, Storage};
+pub use syncline::Syncline;
+pub use syncline_core::space::{
+    ClientRecord, Commit, Gauges, Identity, LogEntry, RowChange, SpaceImage, StoredRow,
+};
+pub use syncline_core::wire::User;
+pub use syncline_core::{Error, Record, SpaceId, code};

@@ -1,0 +1,114 @@
+//! What an error is in HTTP and on a WebSocket: the one place that says so.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use syncline_core::{Error, code};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+/// The server itself failed, for instance because a rule of the application panicked. HTTP 500.
+pub(crate) const INTERNAL: &str = "internal";
+
+/// A refusal as a response: the error as JSON, with the status that fits its code.
+pub(crate) struct Problem {
+    status: StatusCode,
+    error: Error,
+}
+
+impl Problem {
+    /// A refusal that HTTP has a word for and Syncline's codes do not.
+    pub(crate) fn with_status(status: StatusCode, error: Error) -> Self {
+        Self { status, error }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self { status: status(&error), error }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, [(CACHE_CONTROL, "no-store")], Json(self.error)).into_response()
+    }
+}
+
+/// Answers a method that a route does not have.
+pub(crate) async fn method_not_allowed() -> Problem {
+    let error = Error::new("method_not_allowed", "this route does not have this method");
+    Problem::with_status(StatusCode::METHOD_NOT_ALLOWED, error)
+}
+
+/// The status for an error. What an application's own code means is not known here; it refuses a person, so 403.
+fn status(error: &Error) -> StatusCode {
+    match error.code() {
+        code::BAD_FRAME
+        | code::UNSUPPORTED_PROTOCOL
+        | code::UNKNOWN_FIELD
+        | code::BAD_QUERY
+        | code::BAD_ROW
+        | code::BAD_WRITE
+        | code::BAD_KEY => StatusCode::BAD_REQUEST,
+        code::UNAUTHENTICATED => StatusCode::UNAUTHORIZED,
+        code::UNKNOWN_SPACE | code::UNKNOWN_COLLECTION | code::UNKNOWN_ROW | code::UNKNOWN_LINK => {
+            StatusCode::NOT_FOUND
+        }
+        code::TIMEOUT => StatusCode::REQUEST_TIMEOUT,
+        code::WRITE_GAP => StatusCode::CONFLICT,
+        code::FRAME_TOO_LARGE | code::VALUE_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
+        code::TOO_MANY => StatusCode::TOO_MANY_REQUESTS,
+        code::STORAGE | code::CONNECTION => StatusCode::SERVICE_UNAVAILABLE,
+        INTERNAL => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::FORBIDDEN,
+    }
+}
+
+/// The close code of a WebSocket that ends with `error`, or without one.
+pub(crate) fn close_code(error: Option<&Error>) -> CloseCode {
+    match error.map(Error::code) {
+        None => CloseCode::Normal,
+        Some(code::CONNECTION) => CloseCode::Away,
+        Some(code::FRAME_TOO_LARGE) => CloseCode::Size,
+        Some(code::BAD_FRAME | code::UNSUPPORTED_PROTOCOL) => CloseCode::Protocol,
+        Some(code::STORAGE | INTERNAL) => CloseCode::Error,
+        Some(_) => CloseCode::Policy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_json_with_a_status_that_fits() {
+        let cases = [
+            (code::BAD_FRAME, 400),
+            (code::UNAUTHENTICATED, 401),
+            (code::FORBIDDEN_ORIGIN, 403),
+            (code::UNKNOWN_LINK, 404),
+            (code::FRAME_TOO_LARGE, 413),
+            (code::TOO_MANY, 429),
+            (code::STORAGE, 503),
+            ("banned", 403),
+        ];
+        for (code, expected) in cases {
+            assert_eq!(status(&Error::new(code, "")).as_u16(), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_socket_closes_with_the_code_of_its_error() {
+        let close = |error: Option<&str>| {
+            let error = error.map(|code| Error::new(code.to_owned(), ""));
+            u16::from(close_code(error.as_ref()))
+        };
+        assert_eq!(close(None), 1000);
+        assert_eq!(close(Some(code::CONNECTION)), 1001);
+        assert_eq!(close(Some(code::BAD_FRAME)), 1002);
+        assert_eq!(close(Some(code::UNAUTHENTICATED)), 1008);
+        assert_eq!(close(Some(code::FRAME_TOO_LARGE)), 1009);
+        assert_eq!(close(Some(code::STORAGE)), 1011);
+    }
+}

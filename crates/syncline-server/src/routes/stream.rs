@@ -1,0 +1,130 @@
+//! `POST /stream`: frames from the server as server-sent events, for where a WebSocket is refused.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use syncline_core::Error;
+use syncline_core::code;
+use syncline_core::wire::{ClientMessage, Frame, ServerMessage, parse_client};
+use tokio::time::timeout;
+
+use crate::connection::{Connection, Shared, stopping};
+use crate::problem::{INTERNAL, Problem};
+use crate::routes::body;
+
+/// What keeps proxies from taking a silent stream for dead; clients skip it.
+const KEEPALIVE: &[u8] = b": keepalive\n\n";
+
+/// The body is the hello. A client that is turned away gets an HTTP status: the stream only begins with a welcome.
+pub(super) async fn open(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let hello = body::read(body, &shared.config).await?;
+    match parse_client(&hello, shared.config.engine.limits.frame_bytes)? {
+        ClientMessage::Hello(_) => {}
+        _ => return Err(Error::new(code::BAD_FRAME, "a stream begins with `hello`").into()),
+    }
+    let connection = Connection::open(&shared, &headers, Some(new_link()?))?;
+    connection.inbound.frame(hello, &shared.config).await.map_err(|_| stopping())?;
+    let first = connection.next().await.map_err(|error| error.unwrap_or_else(stopping))?;
+    if let Some(error) = refusal(&first) {
+        return Err(error.into());
+    }
+    let keepalive = shared.config.keepalive;
+    let events = stream::unfold(Leaving { connection, first: Some(first) }, move |mut leaving| async move {
+        let event = leaving.event(keepalive).await?;
+        Some((Ok::<_, Infallible>(event), leaving))
+    });
+    let headers = [
+        (CONTENT_TYPE.as_str(), "text/event-stream"),
+        (CACHE_CONTROL.as_str(), "no-store"),
+        // nginx holds back what it proxies unless it is told not to
+        ("x-accel-buffering", "no"),
+    ];
+    Ok((headers, Body::from_stream(events)).into_response())
+}
+
+struct Leaving {
+    connection: Connection,
+    first: Option<Arc<[u8]>>,
+}
+
+impl Leaving {
+    async fn event(&mut self, keepalive: std::time::Duration) -> Option<Bytes> {
+        if let Some(first) = self.first.take() {
+            return Some(event(&first));
+        }
+        match timeout(keepalive, self.connection.next()).await {
+            Ok(Ok(frame)) => Some(event(&frame)),
+            Ok(Err(_)) => None,
+            Err(_) => Some(Bytes::from_static(KEEPALIVE)),
+        }
+    }
+}
+
+/// A frame as one event; its lines become the event's.
+fn event(frame: &[u8]) -> Bytes {
+    let lines = frame.split(|&byte| byte == b'\n');
+    let mut event = Vec::with_capacity(frame.len() + 64);
+    for line in lines {
+        event.extend_from_slice(b"data: ");
+        event.extend_from_slice(line);
+        event.push(b'\n');
+    }
+    event.push(b'\n');
+    event.into()
+}
+
+/// Why the client is turned away, when it is.
+fn refusal(first: &[u8]) -> Option<Error> {
+    match Frame::parse(first).ok()?.message {
+        ServerMessage::Error(error) => Some(error),
+        // without a welcome the client has no link to send others by
+        ServerMessage::Expired(expired) => Some(expired.error.unwrap_or_else(unauthenticated)),
+        _ => None,
+    }
+}
+
+fn unauthenticated() -> Error {
+    Error::new(code::UNAUTHENTICATED, "the credentials are no longer good")
+}
+
+/// 128 bits that nobody guesses: who knows them speaks for the connection.
+fn new_link() -> Result<String, Error> {
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).map_err(|_| Error::new(INTERNAL, "the system has no random numbers"))?;
+    Ok(secret.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_one_event_and_keeps_its_lines() {
+        assert_eq!(event(b"{\"ping\":1}"), "data: {\"ping\":1}\n\n");
+        assert_eq!(event(b"{}\n{\"id\":\"a\"}\n{}"), "data: {}\ndata: {\"id\":\"a\"}\ndata: {}\n\n");
+    }
+
+    #[test]
+    fn links_are_long_and_never_the_same() {
+        let (one, other) = (new_link().unwrap(), new_link().unwrap());
+        assert!(one.len() == 32 && one != other);
+    }
+
+    #[test]
+    fn only_a_welcome_begins_a_stream() {
+        assert!(refusal(br#"{"error":{"code":"forbidden","message":"no"}}"#).is_some());
+        let expired = refusal(br#"{"expired":{"error":{"code":"unauthenticated","message":"no"}}}"#);
+        assert!(expired.is_some_and(|error| error.is_unauthenticated()));
+        assert!(refusal(br#"{"ping":1}"#).is_none());
+    }
+}

@@ -1,0 +1,236 @@
+//! `GET /ws`: frames both ways, each one message.
+
+mod upgrade;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt as _, StreamExt as _};
+use syncline_core::wire::{self, JSON_BYTES, ServerMessage};
+use syncline_core::{Error, code};
+use tokio::io::AsyncRead;
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
+use tracing::Instrument as _;
+
+use crate::config::Config;
+use crate::connection::{Connection, Shared};
+use crate::problem::{Problem, close_code};
+use crate::routes::body::too_large;
+use crate::routes::ws::upgrade::{Upgrade, Wire};
+
+/// What a socket reads at a time. The default of 128 KiB is paid by every idle connection.
+const READ_BUFFER: usize = 1024;
+
+/// The largest piece that is written at once: a socket keeps room for its largest one for good.
+const FRAGMENT: usize = 16 * 1024;
+
+/// The most that waits in a socket: a fragment with its header, a pong, the close frame.
+const WRITE_BUFFER: usize = 2 * FRAGMENT;
+
+type Socket = WebSocketStream<Wire>;
+type Sink = SplitSink<Socket, Message>;
+type Source = SplitStream<Socket>;
+
+pub(super) async fn connect(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    upgrade: Upgrade,
+) -> Result<Response, Problem> {
+    let connection = Connection::open(&shared, &headers, None)?;
+    let limit = shared.config.engine.limits.frame_bytes;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER)
+        .max_message_size(Some(limit))
+        .max_frame_size(Some(limit));
+    let (response, socket) = upgrade.accept(config);
+    let span = tracing::debug_span!("socket", conn = connection.inbound.conn);
+    let serving = async move {
+        match socket.await {
+            Ok(socket) => serve(socket, &connection, &shared.config).await,
+            Err(error) => tracing::debug!(%error, "the upgrade failed"),
+        }
+    };
+    tokio::spawn(serving.instrument(span));
+    Ok(response)
+}
+
+/// How both directions have come to an end.
+enum End {
+    /// The client is gone, or takes nothing any more.
+    Gone,
+    /// The goodbye is sent; the client's is awaited.
+    Goodbye,
+    /// The goodbye is sent to a client that was not understood.
+    Refusal,
+}
+
+/// Both directions at once: a client that is slow to read is still heard.
+async fn serve(socket: Socket, connection: &Connection, config: &Config) {
+    let (mut sink, mut source) = socket.split();
+    let end = both_ways(&mut sink, &mut source, connection, config).await;
+    match end {
+        End::Gone => {}
+        End::Goodbye => {
+            let _ = timeout(config.close_within, async { while source.next().await.is_some() {} }).await;
+        }
+        // a socket that is closed with something unread takes back what it has sent
+        End::Refusal => {
+            if let Ok(socket) = sink.reunite(source) {
+                read_away(socket.into_inner(), config.close_within).await;
+            }
+        }
+    }
+}
+
+async fn both_ways(sink: &mut Sink, source: &mut Source, connection: &Connection, config: &Config) -> End {
+    let mut sending = pin!(send(sink, connection));
+    let mut receiving = pin!(receive(source, connection, config));
+    let mut overdue = pin!(async {
+        connection.outbox.closed().await;
+        sleep(config.close_within).await;
+    });
+    let mut is_receiving = true;
+    loop {
+        tokio::select! {
+            () = &mut receiving, if is_receiving => {
+                is_receiving = false;
+                if !connection.outbox.is_closed() {
+                    return End::Gone;
+                }
+            }
+            sent = &mut sending => return match sent {
+                Ok(()) if is_receiving => End::Goodbye,
+                Ok(()) => End::Refusal,
+                Err(_) => End::Gone,
+            },
+            () = &mut overdue => return End::Gone,
+        }
+    }
+}
+
+/// Sends what comes out of the outbox, a close frame last.
+async fn send(sink: &mut Sink, connection: &Connection) -> Result<(), SocketError> {
+    let mut kind = Data::Text;
+    loop {
+        match connection.next().await {
+            Ok(frame) => {
+                let encoding = welcomed_encoding(&frame);
+                for fragment in fragments(frame, kind) {
+                    sink.send(Message::Frame(fragment)).await?;
+                }
+                if let Some(encoding) = encoding {
+                    kind = if encoding == JSON_BYTES { Data::Binary } else { Data::Text };
+                }
+            }
+            Err(error) => {
+                let code = close_code(error.as_ref());
+                let reason = error.as_ref().map(|error| short(error.code())).unwrap_or_default();
+                return sink.send(Message::Close(Some(CloseFrame { code, reason }))).await;
+            }
+        }
+    }
+}
+
+/// Hands what the client says to the hub, until the client is gone or not understood any more.
+async fn receive(source: &mut Source, connection: &Connection, config: &Config) {
+    while let Some(received) = source.next().await {
+        let frame = match received {
+            Ok(Message::Text(text)) => Bytes::from(text),
+            Ok(Message::Binary(bytes)) => bytes,
+            // pongs and the answer to a close are sent by the socket itself, as it is read on
+            Ok(_) => continue,
+            Err(error) => {
+                if let Some(error) = refusal(&error, config) {
+                    connection.refuse(error);
+                }
+                return;
+            }
+        };
+        // a connection that is ending is read to its end and not listened to
+        if !connection.outbox.is_closed() && connection.inbound.frame(frame.into(), config).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What the client is told when its socket cannot be read on; `None` when it is simply gone.
+fn refusal(error: &SocketError, config: &Config) -> Option<Error> {
+    match error {
+        SocketError::Capacity(_) => Some(too_large(config.engine.limits.frame_bytes)),
+        SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        SocketError::Protocol(_) => Some(Error::new(code::BAD_FRAME, "this is not the WebSocket protocol")),
+        SocketError::Utf8(_) => Some(Error::new(code::BAD_FRAME, "a text message is not UTF-8")),
+        _ => None,
+    }
+}
+
+/// A frame as one message, in pieces of a bounded size. Pieces of a text may end within a character.
+fn fragments(frame: Arc<[u8]>, kind: Data) -> impl Iterator<Item = Frame> {
+    let bytes = Bytes::from_owner(frame);
+    (0..bytes.len().div_ceil(FRAGMENT).max(1)).map(move |number| {
+        let (start, end) = (number * FRAGMENT, bytes.len().min((number + 1) * FRAGMENT));
+        let opcode = if number == 0 { kind } else { Data::Continue };
+        Frame::message(bytes.slice(start..end), OpCode::Data(opcode), end == bytes.len())
+    })
+}
+
+/// The encoding that a welcome names; `None` for any other frame.
+fn welcomed_encoding(frame: &[u8]) -> Option<String> {
+    if !frame.starts_with(br#"{"welcome""#) {
+        return None;
+    }
+    match wire::Frame::parse(frame).ok()?.message {
+        ServerMessage::Welcome(welcome) => Some(welcome.encoding),
+        _ => None,
+    }
+}
+
+/// A close frame has room for 123 bytes of reason; an application's code may be longer.
+fn short(reason: &str) -> Utf8Bytes {
+    let end = (0..=reason.len().min(123)).rev().find(|&end| reason.is_char_boundary(end)).unwrap_or(0);
+    reason[..end].into()
+}
+
+/// Reads what still comes until the client hangs up.
+async fn read_away(mut wire: impl AsyncRead + Unpin, within: Duration) {
+    let _ = timeout(within, tokio::io::copy(&mut wire, &mut tokio::io::sink())).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_one_message_however_many_pieces_it_takes() {
+        for length in [0, 1, FRAGMENT, FRAGMENT + 1, 3 * FRAGMENT] {
+            let frame: Arc<[u8]> = (0..length).map(|number| number as u8).collect();
+            let pieces: Vec<Frame> = fragments(Arc::clone(&frame), Data::Text).collect();
+            assert_eq!(pieces.iter().flat_map(|piece| piece.payload()).copied().collect::<Vec<_>>(), *frame);
+            assert!(pieces.iter().all(|piece| piece.payload().len() <= FRAGMENT));
+            let (last, before) = pieces.split_last().unwrap();
+            assert!(last.header().is_final && before.iter().all(|piece| !piece.header().is_final));
+            assert_eq!(pieces[0].header().opcode, OpCode::Data(Data::Text));
+            assert!(pieces[1..].iter().all(|piece| piece.header().opcode == OpCode::Data(Data::Continue)));
+        }
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        assert_eq!(short("bad_frame").as_str(), "bad_frame");
+        assert_eq!(short(&"ü".repeat(100)).as_str(), "ü".repeat(61));
+    }
+}

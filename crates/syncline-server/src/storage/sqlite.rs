@@ -1,0 +1,234 @@
+//! Spaces kept in one SQLite file.
+
+mod image;
+mod schema;
+mod worker;
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Savepoint, Transaction, TransactionBehavior, params};
+use syncline_core::space::{Commit, SpaceImage};
+use syncline_core::{Error, Key, SpaceId, code};
+
+use crate::storage::sqlite::image::Stored;
+use crate::storage::sqlite::worker::Worker;
+use crate::storage::{Storage, conflict, failed};
+
+/// How long a second process on the same file may hold us up before a commit fails.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Spaces kept in one SQLite file, compiled in: nothing to install, nothing to run.
+///
+/// A commit is acknowledged when it is on disk (`synchronous = FULL`); what comes while the disk is busy shares the next
+/// flush. A copy made while the server runs must take the files `-wal` and `-shm` along, or be made by
+/// `VACUUM INTO`.
+pub struct Sqlite {
+    // apart, so that loading a large space holds up nobody's commit
+    writer: Worker,
+    reader: Worker,
+}
+
+impl Sqlite {
+    /// Opens the file, makes it when there is none, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// `storage`, with the reason: the file cannot be opened, is not a database, or was written by a newer version.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let refuse = |error: Problem| {
+            let message = format!("{} cannot be used as a database: {error}", path.display());
+            Error::new(code::STORAGE, message)
+        };
+        // SQLite gives each connection a database of its own under these names
+        if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
+            let message = "Sqlite keeps spaces in a file; for spaces in memory there is Memory";
+            return Err(Error::new(code::STORAGE, message));
+        }
+        let writer = open_writer(path).map_err(refuse)?;
+        let reader = open_reader(path).map_err(refuse)?;
+        Ok(Self { writer: Worker::start("writer", writer)?, reader: Worker::start("reader", reader)? })
+    }
+}
+
+impl Storage for Sqlite {
+    async fn load(&self, space: &SpaceId) -> Result<SpaceImage, Error> {
+        let space = space.clone();
+        let loaded = self.reader.run(move |connection| {
+            image::load(connection, &space)
+                .inspect_err(|error| tracing::error!(%space, %error, "cannot load a space"))
+        });
+        loaded.await.and_then(Result::ok).ok_or_else(failed)
+    }
+
+    async fn commit(&self, commits: Vec<Commit>) -> Vec<Result<(), Error>> {
+        let count = commits.len();
+        let stored = self.writer.run(move |connection| {
+            store_all(connection, &commits).inspect_err(|error| tracing::error!(%error, "cannot commit"))
+        });
+        match stored.await {
+            Some(Ok(results)) => results,
+            Some(Err(_)) | None => (0..count).map(|_| Err(failed())).collect(),
+        }
+    }
+
+    async fn close(&self) {
+        self.reader.close().await;
+        // the last connection to close brings the write-ahead log home into the file
+        self.writer.close().await;
+    }
+}
+
+/// What can go wrong in here.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("what is stored cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("a row is not text: {0}")]
+    Text(#[from] std::str::Utf8Error),
+    #[error("it was written by a newer version of Syncline (tables {found}, known up to {known})")]
+    Newer { found: u32, known: u32 },
+    #[error("its journal mode is {0} and cannot be changed to WAL")]
+    NotWal(String),
+    #[error("the commit does not follow the stored version")]
+    Conflict,
+}
+
+fn open_writer(path: &Path) -> Result<Connection, Problem> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Problem::NotWal(mode));
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // on macOS a plain fsync leaves the data in the drive's own cache
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    schema::migrate(&mut connection)?;
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> Result<Connection, Problem> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// All commits in one transaction, one flush. Each stands alone in it: one that is refused takes no other with it.
+fn store_all(connection: &mut Connection, commits: &[Commit]) -> Result<Vec<Result<(), Error>>, Problem> {
+    // immediate: nobody else writes between the check of the version and the commit
+    let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut results = Vec::with_capacity(commits.len());
+    for commit in commits {
+        results.push(store(&mut transaction, commit).map_err(|problem| refusal(commit, &problem)));
+    }
+    transaction.commit()?;
+    Ok(results)
+}
+
+fn store(transaction: &mut Transaction<'_>, commit: &Commit) -> Result<(), Problem> {
+    // dropped without commit, a savepoint takes back what was done since
+    let savepoint = transaction.savepoint()?;
+    let space = advance(&savepoint, commit)?;
+    store_rows(&savepoint, space, commit)?;
+    store_log(&savepoint, space, commit)?;
+    store_clients(&savepoint, space, commit)?;
+    Ok(savepoint.commit()?)
+}
+
+fn refusal(commit: &Commit, problem: &Problem) -> Error {
+    tracing::error!(space = %commit.space, from = commit.from, to = commit.to, %problem, "cannot store a commit");
+    if matches!(problem, Problem::Conflict) { conflict() } else { failed() }
+}
+
+/// Moves the space from the version that the commit was made for to the one it leads to. Gives the space's number.
+fn advance(savepoint: &Savepoint<'_>, commit: &Commit) -> Result<i64, Problem> {
+    match Stored::find(savepoint, &commit.space)? {
+        Some(stored) if stored.version == commit.from && stored.incarnation == commit.incarnation => {
+            savepoint
+                .prepare_cached("UPDATE space SET version = ?2 WHERE number = ?1")?
+                .execute(params![stored.number, commit.to.cast_signed()])?;
+            Ok(stored.number)
+        }
+        None if commit.from == 0 => {
+            savepoint
+                .prepare_cached("INSERT INTO space (id, incarnation, version) VALUES (?1, ?2, ?3)")?
+                .execute(params![
+                    commit.space.as_str(),
+                    commit.incarnation.0.cast_signed(),
+                    commit.to.cast_signed()
+                ])?;
+            Ok(savepoint.last_insert_rowid())
+        }
+        _ => Err(Problem::Conflict),
+    }
+}
+
+fn store_rows(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> Result<(), Problem> {
+    let mut put = savepoint.prepare_cached(
+        "INSERT INTO space_row (space, collection, key, version, json) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET version = excluded.version, json = excluded.json",
+    )?;
+    let mut delete = savepoint
+        .prepare_cached("DELETE FROM space_row WHERE space = ?1 AND collection = ?2 AND key = ?3")?;
+    for row in &commit.rows {
+        let key = Key::as_str(&row.key);
+        match &row.json {
+            Some(json) => {
+                let json = std::str::from_utf8(json)?;
+                put.execute(params![space, row.collection, key, row.version.cast_signed(), json])?
+            }
+            None => delete.execute(params![space, row.collection, key])?,
+        };
+    }
+    Ok(())
+}
+
+fn store_log(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> Result<(), Problem> {
+    let mut append = savepoint.prepare_cached(
+        "INSERT INTO space_log (space, version, client, write, user, at, kind, touched)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    for entry in &commit.log {
+        append.execute(params![
+            space,
+            entry.version.cast_signed(),
+            entry.client.as_str(),
+            entry.write.cast_signed(),
+            entry.user.as_str(),
+            entry.at.cast_signed(),
+            entry.kind,
+            serde_json::to_string(&entry.touched)?,
+        ])?;
+    }
+    savepoint
+        .prepare_cached("DELETE FROM space_log WHERE space = ?1 AND version <= ?2")?
+        .execute(params![space, commit.log_floor.cast_signed()])?;
+    Ok(())
+}
+
+fn store_clients(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> Result<(), Problem> {
+    let mut put = savepoint.prepare_cached(
+        "INSERT INTO space_client (space, client, user, last, refused, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE
+         SET user = excluded.user, last = excluded.last, refused = excluded.refused, seen = excluded.seen",
+    )?;
+    for record in &commit.clients {
+        put.execute(params![
+            space,
+            record.client.as_str(),
+            record.user.as_str(),
+            record.last.cast_signed(),
+            serde_json::to_string(&record.refused)?,
+            record.seen.cast_signed(),
+        ])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! The handle of a running server.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use syncline_core::space::Gauges;
+use tokio::sync::oneshot;
+
+use crate::builder::Builder;
+use crate::connection::Shared;
+use crate::hub::Event;
+use crate::origin::Origins;
+use crate::routes;
+
+/// A running server: [build](Self::builder) it, mount its [`router`](Self::router), [shut it down](Self::shutdown).
+///
+/// Clones are the same server. It ends with the last clone and the last router, too, but only a shutdown says goodbye
+/// to the clients.
+#[derive(Clone)]
+pub struct Syncline {
+    shared: Arc<Shared>,
+    origins: Origins,
+}
+
+impl fmt::Debug for Syncline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Syncline").field("gauges", &self.gauges()).finish_non_exhaustive()
+    }
+}
+
+impl Syncline {
+    /// Begins to put a server together.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, origins: Origins) -> Self {
+        Self { shared, origins }
+    }
+
+    /// The routes `GET /ws`, `POST /stream` and `POST /send`, for [`Router::nest`] under any path, in a router with any
+    /// state.
+    pub fn router<T: Clone + Send + Sync + 'static>(&self) -> Router<T> {
+        routes::router(Arc::clone(&self.shared), self.origins.clone())
+    }
+
+    /// What is open, as of the last 50 ms.
+    pub fn gauges(&self) -> Gauges {
+        *self.shared.gauges.borrow()
+    }
+
+    /// Waits until the gauges fulfil a condition: for tests, which then need no sleeps. Comes back with the last ones
+    /// when the server ends first.
+    pub async fn gauges_when(&self, condition: impl FnMut(&Gauges) -> bool) -> Gauges {
+        let mut gauges = self.shared.gauges.clone();
+        match gauges.wait_for(condition).await {
+            Ok(gauges) => *gauges,
+            Err(_) => self.gauges(),
+        }
+    }
+
+    /// Ends the server in peace: takes in nothing more, stores and acknowledges the writes it has, says goodbye on every
+    /// connection, and lets go of storage. Within [`Config::shutdown_within`](crate::Config::shutdown_within).
+    ///
+    /// Event streams are ordinary responses to axum, and its own graceful shutdown waits for them. So end Syncline in the
+    /// future that ends axum:
+    ///
+    /// ```no_run
+    /// # async fn example(listener: tokio::net::TcpListener, app: axum::Router, syncline: syncline_server::Syncline) {
+    /// # async fn ctrl_c() {}
+    /// let stop = async move {
+    ///     ctrl_c().await;
+    ///     syncline.shutdown().await;
+    /// };
+    /// axum::serve(listener, app).with_graceful_shutdown(stop).await;
+    /// # }
+    /// ```
+    pub async fn shutdown(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+        let (done, ended) = oneshot::channel();
+        if self.shared.events.send(Event::Shutdown { done }).is_ok() {
+            // an error says that it has ended already
+            let _ = ended.await;
+        }
+    }
+}

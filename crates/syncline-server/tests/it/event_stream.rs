@@ -1,0 +1,116 @@
+//! The way round WebSockets: a stream and POSTs.
+
+use reqwest::StatusCode;
+use serde_json::json;
+use std::time::Duration;
+use syncline_server::{Config, Memory};
+
+use crate::support::http::{Sse, post, refusal};
+use crate::support::ws::Ws;
+use crate::support::{Server, hello, note, notes, put, soon, subscribe};
+
+#[tokio::test]
+async fn a_stream_and_a_socket_follow_each_other() {
+    let server = Server::start().await;
+    let mut ada = Sse::open(&server, "client-a").await;
+    let (mut eve, _) = Ws::watch(&server, "client-b", "list").await;
+
+    // one POST carries several frames
+    ada.say(&[subscribe(1, "list"), put("client-a", 1, "list", &note("n1", "by POST"))]).await;
+    assert_eq!(ada.hear().await.name, "snapshot");
+    assert_eq!(ada.hear().await.texts(), ["by POST"]);
+    assert_eq!(eve.hear_one("changes").await.texts(), ["by POST"]);
+
+    eve.say(&put("client-b", 1, "list", &note("n2", "by socket"))).await;
+    assert_eq!(ada.hear().await.texts(), ["by socket"]);
+}
+
+#[tokio::test]
+async fn a_stream_is_not_cached_nor_held_back() {
+    let server = Server::start().await;
+    let sse = Sse::open(&server, "client-a").await;
+    let header = |name: &str| sse.response().headers()[name].to_str().unwrap();
+    assert_eq!(header("content-type"), "text/event-stream");
+    assert_eq!(header("cache-control"), "no-store");
+    assert_eq!(header("x-accel-buffering"), "no");
+    // 128 bits as hex digits
+    assert!(sse.link.len() == 32 && sse.link.bytes().all(|byte| byte.is_ascii_hexdigit()));
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_kept_alive() {
+    let config = Config { keepalive: Duration::from_millis(10), ..Config::default() };
+    let server = Server::of(notes(Memory::new()).config(config).build().await.unwrap()).await;
+    let mut sse = Sse::open(&server, "client-a").await;
+    assert_eq!(sse.next_block().await.unwrap(), ": keepalive");
+    sse.say(&[json!({ "ping": 7 })]).await;
+    assert_eq!(sse.hear().await.name, "pong");
+}
+
+#[tokio::test]
+async fn a_stream_begins_with_hello() {
+    let server = Server::start().await;
+    let refused = async |body: String| refusal(post(&server, "stream").body(body)).await;
+    assert_eq!(
+        refused(json!({ "ping": 1 }).to_string()).await,
+        (StatusCode::BAD_REQUEST, "bad_frame".into())
+    );
+    assert_eq!(refused("nonsense".into()).await, (StatusCode::BAD_REQUEST, "bad_frame".into()));
+    let future = json!({ "hello": { "protocol": 99, "client": "client-a" } }).to_string();
+    assert_eq!(refused(future).await, (StatusCode::BAD_REQUEST, "unsupported_protocol".into()));
+    let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    assert_eq!(refused(deep).await, (StatusCode::PAYLOAD_TOO_LARGE, "frame_too_large".into()));
+    soon(server.syncline.gauges_when(|gauges| gauges.connections == 0)).await;
+}
+
+#[tokio::test]
+async fn a_link_is_known_as_long_as_its_stream_is_open() {
+    let server = Server::start().await;
+    let send = |link: &str| {
+        post(&server, "send").header("x-syncline-link", link).body(json!({ "ping": 1 }).to_string())
+    };
+    assert_eq!(
+        refusal(send("0123456789abcdef0123456789abcdef")).await,
+        (StatusCode::NOT_FOUND, "unknown_link".into())
+    );
+    assert_eq!(refusal(post(&server, "send").body("")).await, (StatusCode::BAD_REQUEST, "bad_frame".into()));
+
+    let sse = Sse::open(&server, "client-a").await;
+    let link = sse.link.clone();
+    assert_eq!(soon(send(&link).send()).await.unwrap().status(), StatusCode::NO_CONTENT);
+    drop(sse);
+    soon(server.syncline.gauges_when(|gauges| gauges.connections == 0)).await;
+    assert_eq!(refusal(send(&link)).await, (StatusCode::NOT_FOUND, "unknown_link".into()));
+}
+
+#[tokio::test]
+async fn a_frame_that_is_none_ends_the_stream_with_a_word() {
+    let server = Server::start().await;
+    let mut sse = Sse::open(&server, "client-a").await;
+    sse.say(&[json!({ "nonsense": 1 })]).await;
+    assert_eq!(sse.hear().await.code(), "bad_frame");
+    assert!(sse.next_event().await.is_none());
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_by_name() {
+    let server = Server::start().await;
+    let sse = Sse::open(&server, "client-a").await;
+    let large = " ".repeat(2 * 1024 * 1024 + 1);
+    let too_large = (StatusCode::PAYLOAD_TOO_LARGE, "frame_too_large".to_owned());
+    let send = post(&server, "send").header("x-syncline-link", &sse.link).body(large.clone());
+    assert_eq!(refusal(send).await, too_large);
+    assert_eq!(refusal(post(&server, "stream").body(large)).await, too_large);
+    // and the stream goes on
+    sse.say(&[json!({ "ping": 1 })]).await;
+}
+
+#[tokio::test]
+async fn a_method_or_upgrade_that_is_missing_is_refused_by_name() {
+    let server = Server::start().await;
+    let get = |route| reqwest::Client::new().get(server.url("http", route));
+    assert_eq!(refusal(get("send")).await, (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed".into()));
+    assert_eq!(refusal(get("stream")).await, (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed".into()));
+    assert_eq!(refusal(get("ws")).await.1, "upgrade_required");
+    assert_eq!(refusal(post(&server, "ws").body(hello("client-a").to_string())).await.1, "upgrade_required");
+}

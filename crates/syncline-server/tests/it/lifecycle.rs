@@ -1,0 +1,223 @@
+//! Nothing is left behind, and everything ends in peace.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use reqwest::StatusCode;
+use serde_json::json;
+use syncline_server::{Commit, Error, Memory, SpaceId, SpaceImage, Storage};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::support::http::{Sse, post, refusal};
+use crate::support::ws::Ws;
+use crate::support::{Server, hello, note, notes, put, soon, subscribe};
+
+fn alive_tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
+
+async fn tasks_are_back_to(count: usize) {
+    let back = async {
+        while alive_tasks() > count {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(back).await;
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_connections_that_have_gone() {
+    let server = Server::start().await;
+    Ws::open(&server, "client-0").await.close().await;
+    soon(server.syncline.gauges_when(|gauges| gauges.connections == 0)).await;
+    let before = alive_tasks();
+    for round in 0..25 {
+        let (polite, _) = Ws::watch(&server, &format!("polite-{round:03}"), "list").await;
+        let (abrupt, _) = Ws::watch(&server, &format!("abrupt-{round:03}"), "list").await;
+        let silent = Ws::connect(&server).await;
+        let mut stream = Sse::open(&server, &format!("stream-{round:03}")).await;
+        stream.say(&[subscribe(1, "list")]).await;
+        stream.hear().await;
+        polite.close().await;
+        drop((abrupt, silent, stream));
+    }
+    let gauges = soon(server.syncline.gauges_when(|gauges| gauges.connections == 0)).await;
+    assert_eq!((gauges.subscriptions, gauges.writes_waiting), (0, 0));
+    tasks_are_back_to(before).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_let_go_of_ends() {
+    let before = alive_tasks();
+    let syncline = notes(Memory::new()).build().await.unwrap();
+    let router: Router = syncline.router();
+    assert!(alive_tasks() > before);
+    drop((syncline, router));
+    tasks_are_back_to(before).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_says_goodbye_to_everyone() {
+    let server = Server::start().await;
+    let before = alive_tasks();
+    let (watcher, _) = Ws::watch(&server, "client-a", "list").await;
+    let silent = Ws::connect(&server).await;
+    let mut stream = Sse::open(&server, "client-b").await;
+    let hearing = async {
+        let (heard, close) = watcher.hear_to_the_end().await;
+        assert_eq!(heard.last().unwrap().code(), "connection");
+        assert_eq!(close, Some((1001, "connection".into())));
+        assert_eq!(silent.hear_to_the_end().await.1, Some((1001, "connection".into())));
+        assert_eq!(stream.hear().await.code(), "connection");
+        assert!(stream.next_event().await.is_none());
+        drop(stream);
+    };
+    tokio::join!(server.stop(), hearing);
+    // the hub, the committer and the accepting task are gone, too
+    tasks_are_back_to(before - 3).await;
+}
+
+#[tokio::test]
+async fn nobody_new_is_let_in_after_a_shutdown() {
+    let server = Server::start().await;
+    server.syncline.shutdown().await;
+    server.syncline.shutdown().await;
+    let refused = refusal(post(&server, "stream").body(hello("client-a").to_string())).await;
+    assert_eq!(refused, (StatusCode::SERVICE_UNAVAILABLE, "connection".into()));
+    assert!(Ws::connect_with(&server, &[]).await.is_err());
+}
+
+/// Lets a commit through only when it is told to.
+#[derive(Clone)]
+struct Gated {
+    storage: Memory,
+    asked: Arc<Semaphore>,
+    gate: Arc<Semaphore>,
+}
+
+impl Gated {
+    fn new() -> Self {
+        let closed = || Arc::new(Semaphore::new(0));
+        Self { storage: Memory::new(), asked: closed(), gate: closed() }
+    }
+}
+
+impl Storage for Gated {
+    async fn load(&self, space: &SpaceId) -> Result<SpaceImage, Error> {
+        self.storage.load(space).await
+    }
+
+    async fn commit(&self, commits: Vec<Commit>) -> Vec<Result<(), Error>> {
+        self.asked.add_permits(1);
+        self.gate.acquire().await.unwrap().forget();
+        self.storage.commit(commits).await
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_what_is_being_stored() {
+    let storage = Gated::new();
+    let server = Server::of(notes(storage.clone()).build().await.unwrap()).await;
+    let (mut ws, _) = Ws::watch(&server, "client-a", "list").await;
+    ws.say(&put("client-a", 1, "list", &note("n1", "stored in time"))).await;
+    soon(storage.asked.acquire()).await.unwrap().forget();
+    let hearing = async {
+        soon(server.syncline.gauges_when(|gauges| gauges.writes_waiting == 1)).await;
+        storage.gate.add_permits(1);
+        assert_eq!(ws.hear_one("changes").await.body["acks"][0]["id"], 1);
+        let (heard, close) = ws.hear_to_the_end().await;
+        assert_eq!((heard.last().unwrap().code(), close), ("connection", Some((1001, "connection".into()))));
+    };
+    tokio::join!(server.syncline.shutdown(), hearing);
+    assert_eq!(storage.storage.load(&"list".into()).await.unwrap().version, 1);
+}
+
+#[tokio::test]
+async fn what_waits_while_storage_is_busy_is_committed_together() {
+    let storage = Gated::new();
+    let server = Server::of(notes(storage.clone()).build().await.unwrap()).await;
+    let mut ws = Ws::open(&server, "client-a").await;
+    ws.say(&put("client-a", 1, "first", &note("n1", "alone"))).await;
+    soon(storage.asked.acquire()).await.unwrap().forget();
+    let spaces = ["a", "b", "c", "d", "e"];
+    for space in spaces {
+        ws.say(&put("client-a", 1, space, &note("n1", "together"))).await;
+    }
+    soon(server.syncline.gauges_when(|gauges| gauges.writes_waiting == 6)).await;
+    // a pong comes after whatever was sent before its ping was handled, commits included
+    ws.say(&json!({ "ping": 1 })).await;
+    ws.hear_one("pong").await;
+    storage.gate.add_permits(2);
+    for _ in 0..6 {
+        ws.hear_one("changes").await;
+    }
+    assert_eq!(storage.asked.available_permits(), 1, "five spaces took one commit");
+}
+
+/// The storage fails until it is mended.
+#[derive(Clone)]
+struct Failing {
+    storage: Memory,
+    failures: Arc<Semaphore>,
+}
+
+impl Failing {
+    fn fails(&self) -> Result<(), Error> {
+        match self.failures.try_acquire() {
+            Ok(failure) => {
+                failure.forget();
+                Err(Error::new("storage", "the disk is full"))
+            }
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Storage for Failing {
+    async fn load(&self, space: &SpaceId) -> Result<SpaceImage, Error> {
+        self.fails()?;
+        self.storage.load(space).await
+    }
+
+    async fn commit(&self, commits: Vec<Commit>) -> Vec<Result<(), Error>> {
+        match self.fails() {
+            Ok(()) => self.storage.commit(commits).await,
+            Err(error) => commits.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_storage_refuses_can_be_asked_for_again() {
+    let storage = Failing { storage: Memory::new(), failures: Arc::new(Semaphore::new(1)) };
+    let server = Server::of(notes(storage.clone()).build().await.unwrap()).await;
+    let mut ws = Ws::open(&server, "client-a").await;
+    ws.say(&subscribe(1, "list")).await;
+    assert_eq!(ws.hear_one("failed").await.code(), "storage");
+    ws.say(&subscribe(2, "list")).await;
+    ws.hear_one("snapshot").await;
+
+    storage.failures.add_permits(1);
+    let write = put("client-a", 1, "list", &note("n1", "Milk"));
+    ws.say(&write).await;
+    let ack = &ws.hear_one("changes").await.body["acks"][0];
+    assert_eq!((&ack["error"]["code"], &ack["expected"]), (&json!("storage"), &json!(1)));
+    ws.say(&write).await;
+    assert_eq!(ws.hear_one("changes").await.texts(), ["Milk"]);
+}
+
+#[tokio::test]
+async fn it_mounts_in_a_router_with_a_state() {
+    let syncline = notes(Memory::new()).build().await.unwrap();
+    let app: Router = Router::new()
+        .route("/", get(async |State(greeting): State<&'static str>| greeting))
+        .nest("/sync", syncline.router())
+        .with_state("hello");
+    drop(app);
+    // twice, and beside other routers
+    let _: Router =
+        Router::new().nest("/a", syncline.router()).nest("/b", syncline.router()).merge(syncline.router());
+}

@@ -1,0 +1,87 @@
+//! What the server logs, and what it does not.
+
+use std::fmt::{Debug, Write as _};
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use syncline_server::{AuthError, Credentials, Sqlite, User};
+use tempfile::TempDir;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+use crate::support::http::{Sse, post, refusal};
+use crate::support::ws::Ws;
+use crate::support::{Server, hello_with_token, note, notes, put, subscribe};
+
+/// Everything that Syncline logs, as one text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Visit for Log {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        writeln!(self.0.lock().unwrap(), "{field} = {value:?}").unwrap();
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("syncline")
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        attributes.record(&mut self.clone());
+        Id::from_u64(1)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+async fn who(credentials: Credentials) -> Result<User, AuthError> {
+    match credentials.token.as_deref() {
+        Some("token-of-ada") => Ok(User { id: "ada".into(), name: None }),
+        _ => Err(AuthError::new("Who are you?")),
+    }
+}
+
+#[tokio::test]
+async fn neither_rows_nor_tokens_are_logged() {
+    let log = Log::default();
+    let logging = tracing::subscriber::set_default(log.clone());
+    let folder = TempDir::new().unwrap();
+    let storage = Sqlite::open(folder.path().join("spaces.db")).unwrap();
+    let server = Server::of(notes(storage).authenticate(who).build().await.unwrap()).await;
+
+    let mut ws = Ws::connect_with(&server, &[("cookie", "cookie-of-ada")]).await.unwrap();
+    ws.say(&hello_with_token("client-a", "token-of-eve")).await;
+    ws.hear_one("expired").await;
+    ws.say(&json!({ "auth": { "token": "token-of-ada" } })).await;
+    ws.hear_one("welcome").await;
+    ws.say(&subscribe(1, "list")).await;
+    ws.hear_one("snapshot").await;
+    ws.say(&put("client-a", 1, "list", &note("n1", "row-of-ada"))).await;
+    ws.hear_one("changes").await;
+    refusal(post(&server, "stream").body(hello_with_token("client-b", "token-of-eve").to_string())).await;
+    let mut stream = Sse::open_with(&server, &hello_with_token("client-b", "token-of-ada")).await;
+    stream.say(&[json!({ "nonsense": "row-of-ada" })]).await;
+    assert_eq!(stream.hear().await.code(), "bad_frame");
+    let link = stream.link.clone();
+    drop((ws, stream));
+    server.stop().await;
+
+    drop(logging);
+    let log = log.0.lock().unwrap();
+    for expected in ["connected", "disconnected", "closing", "shutting down", "conn = 1"] {
+        assert!(log.contains(expected), "{expected} is missing in {log}");
+    }
+    for secret in ["-of-ada", "-of-eve", link.as_str()] {
+        assert!(!log.contains(secret), "{secret} is in {log}");
+    }
+}

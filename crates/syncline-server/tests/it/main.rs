@@ -1,0 +1,13 @@
+//! The server from outside: through real sockets, real files and real processes.
+
+mod authentication;
+mod durability;
+mod event_stream;
+mod hostile;
+mod lifecycle;
+mod logs;
+mod origins;
+mod slow_reader;
+mod storage_contract;
+mod support;
+mod websocket;

@@ -1,0 +1,298 @@
+//! What every storage keeps to. One suite, run on each of them.
+
+use std::sync::Arc;
+
+use syncline_core::id::Incarnation;
+use syncline_core::wire::Refusal;
+use syncline_core::{SpaceId, Version, code};
+use syncline_server::{
+    ClientRecord, Commit, Error, LogEntry, Memory, RowChange, SpaceImage, Sqlite, Storage, StoredRow,
+};
+use tempfile::TempDir;
+
+/// Somewhere a storage can be opened again and again.
+trait Place {
+    type Storage: Storage;
+    fn new() -> Self;
+    fn open(&self) -> Self::Storage;
+}
+
+struct OnDisk(TempDir);
+
+impl Place for OnDisk {
+    type Storage = Sqlite;
+
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn open(&self) -> Sqlite {
+        Sqlite::open(self.0.path().join("spaces.db")).unwrap()
+    }
+}
+
+struct InMemory(Memory);
+
+impl Place for InMemory {
+    type Storage = Memory;
+
+    fn new() -> Self {
+        Self(Memory::new())
+    }
+
+    fn open(&self) -> Memory {
+        self.0.clone()
+    }
+}
+
+macro_rules! contract {
+    ($($test:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $test() { super::$test(<super::OnDisk as super::Place>::new()).await; })*
+        }
+        mod memory {
+            $(#[tokio::test] async fn $test() { super::$test(<super::InMemory as super::Place>::new()).await; })*
+        }
+    };
+}
+
+contract! {
+    a_space_that_was_never_written_is_empty
+    what_is_committed_is_loaded_back
+    rows_are_replaced_and_deleted
+    counters_move_without_a_version
+    a_refused_commit_leaves_no_part_of_it
+    a_commit_follows_the_stored_version
+    a_commit_belongs_to_the_stored_history
+    a_refused_commit_takes_no_other_with_it
+    two_commits_of_a_group_may_follow_each_other
+    the_log_is_trimmed
+    spaces_are_apart
+    everything_survives_being_opened_again
+    a_second_process_cannot_overwrite
+    the_largest_numbers_fit
+}
+
+const HISTORY: Incarnation = Incarnation(0xfedc_ba98_7654_3210);
+
+/// A commit of one row for each version from `from + 1` to `to`.
+fn commit(space: &str, from: Version, to: Version) -> Commit {
+    let versions = from + 1..=to;
+    Commit {
+        id: to,
+        space: space.into(),
+        incarnation: HISTORY,
+        from,
+        to,
+        rows: versions
+            .clone()
+            .map(|version| put(&format!("row-{version}"), version, "{\"text\":\"Milch für Ä\"}"))
+            .collect(),
+        log: versions.map(entry).collect(),
+        clients: vec![client("client-a", to, &[])],
+        log_floor: 0,
+    }
+}
+
+fn put(key: &str, version: Version, json: &str) -> RowChange {
+    RowChange { collection: "notes", key: key.into(), version, json: Some(Arc::from(json.as_bytes())) }
+}
+
+fn entry(version: Version) -> LogEntry {
+    LogEntry {
+        version,
+        client: "client-a".into(),
+        write: version,
+        user: "ada".into(),
+        at: 1_700_000_000_000,
+        kind: "rows".into(),
+        touched: vec![("notes".into(), format!("row-{version}"))],
+    }
+}
+
+fn client(id: &str, last: u64, refused: &[u64]) -> ClientRecord {
+    let refuse = |&id| Refusal { id, error: Error::new("no_text", "There is no text.").with_field("text") };
+    ClientRecord {
+        client: id.into(),
+        user: "ada".into(),
+        last,
+        refused: refused.iter().map(refuse).collect(),
+        seen: 1_700_000_000_000,
+    }
+}
+
+async fn store(storage: &impl Storage, commit: Commit) -> Result<(), Error> {
+    let mut results = storage.commit(vec![commit]).await;
+    assert_eq!(results.len(), 1);
+    results.remove(0)
+}
+
+async fn load(storage: &impl Storage, space: &str) -> SpaceImage {
+    let mut image = storage.load(&SpaceId::from(space)).await.unwrap();
+    image.rows.sort_by(|a, b| (&a.collection, &a.key).cmp(&(&b.collection, &b.key)));
+    image
+}
+
+fn keys(image: &SpaceImage) -> Vec<&str> {
+    image.rows.iter().map(|row| row.key.as_str()).collect()
+}
+
+#[track_caller]
+fn assert_refused(result: Result<(), Error>) {
+    assert_eq!(result.unwrap_err().code(), code::STORAGE);
+}
+
+#[track_caller]
+fn assert_same(image: &SpaceImage, expected: &SpaceImage) {
+    assert_eq!(format!("{image:#?}"), format!("{expected:#?}"));
+}
+
+async fn a_space_that_was_never_written_is_empty(place: impl Place) {
+    assert_same(&load(&place.open(), "nowhere").await, &SpaceImage::default());
+}
+
+async fn what_is_committed_is_loaded_back(place: impl Place) {
+    let storage = place.open();
+    let mut first = commit("list", 0, 2);
+    first.clients.push(client("client-b", 3, &[1, 3]));
+    store(&storage, first).await.unwrap();
+    let row = |version| StoredRow {
+        collection: "notes".into(),
+        key: format!("row-{version}"),
+        version,
+        json: "{\"text\":\"Milch für Ä\"}".into(),
+    };
+    let expected = SpaceImage {
+        incarnation: Some(HISTORY),
+        version: 2,
+        rows: vec![row(1), row(2)],
+        log: vec![entry(1), entry(2)],
+        clients: vec![client("client-a", 2, &[]), client("client-b", 3, &[1, 3])],
+    };
+    assert_same(&load(&storage, "list").await, &expected);
+}
+
+async fn rows_are_replaced_and_deleted(place: impl Place) {
+    let storage = place.open();
+    store(&storage, commit("list", 0, 3)).await.unwrap();
+    let mut second = commit("list", 3, 5);
+    second.rows = vec![
+        put("row-1", 4, "{}"),
+        RowChange { collection: "notes", key: "row-2".into(), version: 5, json: None },
+        RowChange { collection: "notes", key: "never-was".into(), version: 5, json: None },
+    ];
+    store(&storage, second).await.unwrap();
+    let image = load(&storage, "list").await;
+    assert_eq!(keys(&image), ["row-1", "row-3"]);
+    assert_eq!((image.rows[0].version, &*image.rows[0].json), (4, &b"{}"[..]));
+}
+
+async fn counters_move_without_a_version(place: impl Place) {
+    let storage = place.open();
+    let counted = |last, refused: &[u64], from| Commit {
+        clients: vec![client("client-a", last, refused)],
+        ..commit("list", from, from)
+    };
+    store(&storage, counted(1, &[1], 0)).await.unwrap();
+    store(&storage, commit("list", 0, 1)).await.unwrap();
+    store(&storage, counted(4, &[3, 4], 1)).await.unwrap();
+    let image = load(&storage, "list").await;
+    assert_eq!((image.version, image.incarnation), (1, Some(HISTORY)));
+    assert_eq!(image.clients, [client("client-a", 4, &[3, 4])]);
+}
+
+async fn a_refused_commit_leaves_no_part_of_it(place: impl Place) {
+    let storage = place.open();
+    store(&storage, commit("list", 0, 1)).await.unwrap();
+    let before = load(&storage, "list").await;
+    assert_refused(store(&storage, commit("list", 2, 3)).await);
+    assert_refused(store(&storage, commit("other", 2, 3)).await);
+    assert_same(&load(&storage, "list").await, &before);
+    assert_same(&load(&storage, "other").await, &SpaceImage::default());
+    store(&storage, commit("other", 0, 1)).await.unwrap();
+}
+
+async fn a_commit_follows_the_stored_version(place: impl Place) {
+    let storage = place.open();
+    store(&storage, commit("list", 0, 2)).await.unwrap();
+    for from in [0, 1, 3] {
+        assert_refused(store(&storage, commit("list", from, from + 1)).await);
+    }
+    store(&storage, commit("list", 2, 3)).await.unwrap();
+    assert_eq!(load(&storage, "list").await.version, 3);
+}
+
+async fn a_commit_belongs_to_the_stored_history(place: impl Place) {
+    let storage = place.open();
+    store(&storage, commit("list", 0, 1)).await.unwrap();
+    let foreign = Commit { incarnation: Incarnation(7), ..commit("list", 1, 2) };
+    assert_refused(store(&storage, foreign).await);
+    assert_eq!(load(&storage, "list").await.incarnation, Some(HISTORY));
+}
+
+async fn a_refused_commit_takes_no_other_with_it(place: impl Place) {
+    let storage = place.open();
+    let group = vec![commit("one", 0, 1), commit("two", 5, 6), commit("three", 0, 1)];
+    let results = storage.commit(group).await;
+    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(load(&storage, "one").await.version, 1);
+    assert_eq!(load(&storage, "two").await.version, 0);
+    assert_eq!(load(&storage, "three").await.version, 1);
+}
+
+async fn two_commits_of_a_group_may_follow_each_other(place: impl Place) {
+    let storage = place.open();
+    let results = storage.commit(vec![commit("list", 0, 1), commit("list", 1, 3)]).await;
+    assert!(results.iter().all(Result::is_ok));
+    assert_eq!(load(&storage, "list").await.version, 3);
+}
+
+async fn the_log_is_trimmed(place: impl Place) {
+    let storage = place.open();
+    store(&storage, commit("list", 0, 4)).await.unwrap();
+    store(&storage, Commit { log_floor: 3, ..commit("list", 4, 5) }).await.unwrap();
+    let image = load(&storage, "list").await;
+    assert_eq!(image.log, [entry(4), entry(5)]);
+    assert_eq!(image.rows.len(), 5);
+}
+
+async fn spaces_are_apart(place: impl Place) {
+    let storage = place.open();
+    store(&storage, commit("one", 0, 1)).await.unwrap();
+    store(&storage, commit("two", 0, 2)).await.unwrap();
+    let emptied = RowChange { collection: "notes", key: "row-1".into(), version: 2, json: None };
+    store(&storage, Commit { rows: vec![emptied], ..commit("one", 1, 2) }).await.unwrap();
+    assert_eq!(keys(&load(&storage, "one").await), Vec::<&str>::new());
+    assert_eq!(keys(&load(&storage, "two").await), ["row-1", "row-2"]);
+}
+
+async fn everything_survives_being_opened_again(place: impl Place) {
+    let storage = place.open();
+    store(&storage, commit("list", 0, 3)).await.unwrap();
+    let before = load(&storage, "list").await;
+    storage.close().await;
+    drop(storage);
+    let storage = place.open();
+    assert_same(&load(&storage, "list").await, &before);
+    store(&storage, commit("list", 3, 4)).await.unwrap();
+}
+
+async fn a_second_process_cannot_overwrite(place: impl Place) {
+    let (one, other) = (place.open(), place.open());
+    store(&one, commit("list", 0, 1)).await.unwrap();
+    assert_refused(store(&other, commit("list", 0, 1)).await);
+    // it sees what the first one did, and may go on from there
+    assert_eq!(load(&other, "list").await.version, 1);
+    store(&other, commit("list", 1, 2)).await.unwrap();
+    assert_refused(store(&one, commit("list", 1, 2)).await);
+}
+
+async fn the_largest_numbers_fit(place: impl Place) {
+    let storage = place.open();
+    let last = ClientRecord { seen: u64::MAX, ..client("client-a", u64::MAX, &[u64::MAX]) };
+    let largest =
+        Commit { incarnation: Incarnation(u64::MAX), clients: vec![last.clone()], ..commit("list", 0, 1) };
+    store(&storage, largest).await.unwrap();
+    let image = load(&storage, "list").await;
+    assert_eq!((image.incarnation, image.clients), (Some(Incarnation(u64::MAX)), vec![last]));
+}

@@ -1,0 +1,133 @@
+//! What must hold, whatever the network, the disk and the server go through.
+
+use std::collections::BTreeMap;
+
+use syncline_core::client::{Status, WatchId};
+use syncline_core::record::AnyRow;
+use syncline_core::{ClientId, SpaceId};
+
+use crate::disk::{State, evaluate};
+use crate::mirror::AnyMirror;
+use crate::node::ClientNode;
+use crate::sim::Sim;
+
+impl Sim {
+    /// After every step: what changed on a screen is held against what was stored, then the test's own invariants.
+    #[track_caller]
+    pub(super) fn check_step(&mut self) {
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
+        for index in 0..self.clients.len() {
+            let changed: Vec<_> = self.clients[index]
+                .watches
+                .iter_mut()
+                .filter_map(|(id, watched)| std::mem::take(&mut watched.changed).then_some(*id))
+                .collect();
+            for watch in changed {
+                if let Err(violation) = self.check_view(index, watch) {
+                    let query = self.clients[index].watches[&watch].mirror.query();
+                    self.fail(format_args!("{}, watching {query:?}: {violation}", self.clients[index].name));
+                }
+            }
+        }
+        for invariant in &self.invariants {
+            if let Err(violation) = (invariant.holds)(self) {
+                self.fail(format_args!("{}: {violation}", invariant.name));
+            }
+        }
+    }
+
+    /// A live view is what its query finds in the rows of the version the client stands at, with its own intents on
+    /// top: never a mixture of two versions, never more than the person may see, never what is not on disk.
+    fn check_view(&self, index: usize, watch: WatchId) -> Result<(), String> {
+        let client = &self.clients[index];
+        let watched = &client.watches[&watch];
+        let mirror = &*watched.mirror;
+        let (Some(cursor), false) = (mirror.cursor(), watched.stopped) else { return Ok(()) };
+        let space = &mirror.query().space;
+        let Some(state) = self.disk.at(space, cursor.incarnation, cursor.version) else { return Ok(()) };
+        if cursor.version > self.disk.version(space) {
+            let durable = self.disk.version(space);
+            return Err(format!("version {} is shown, only {durable} is on disk", cursor.version));
+        }
+        if mirror.state().status != Status::Live || client.core.connection().user.as_ref() != Some(&client.user) {
+            return Ok(());
+        }
+        self.compare(client, mirror, &state).map_err(|what| format!("at version {}: {what}", cursor.version))
+    }
+
+    fn compare(&self, client: &ClientNode, mirror: &dyn AnyMirror, state: &State) -> Result<(), String> {
+        let query = mirror.query();
+        let Ok(def) = self.schema.collection(&query.collection) else { return Ok(()) };
+        let visible = |row: &dyn AnyRow| self.access.read(&client.user, &query.space, def.name, row);
+        let expected = evaluate(query, state, &self.schema, visible);
+        let shown = mirror.rows();
+        if client.core.intents(&query.space) == 0 {
+            let same = shown.len() == expected.len()
+                && shown.iter().zip(&expected).all(|((row, _), stored)| mirror.equal(*row, &**stored));
+            if !same {
+                let json = |row: &dyn AnyRow| {
+                    let json = def.encode(row).unwrap_or_default();
+                    String::from_utf8_lossy(&json).into_owned()
+                };
+                let shown: Vec<_> = shown.iter().map(|(row, _)| json(*row)).collect();
+                let expected: Vec<_> = expected.iter().map(|row| json(&**row)).collect();
+                return Err(format!("shown is {shown:#?}, stored {expected:#?}"));
+            }
+            return Ok(());
+        }
+        // under its own intents a client shows what it has confirmed as it is stored
+        for (row, _) in shown.iter().filter(|(_, confirmed)| *confirmed) {
+            if !expected.iter().any(|stored| mirror.equal(*row, &**stored)) {
+                return Err(format!("row {} is shown as confirmed and is not what is stored", row.key()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Once quiet: everybody who is connected sees what is stored, and every verdict is true.
+    pub(super) fn check_quiet(&self) -> Result<(), String> {
+        for client in self.clients.iter().filter(|client| !client.gone) {
+            for watched in client.watches.values().filter(|watched| !watched.stopped) {
+                let mirror = &*watched.mirror;
+                if mirror.state().status == Status::Live {
+                    let state = self.disk.newest(&mirror.query().space).unwrap_or_default();
+                    let compared = self.compare(client, mirror, &state);
+                    compared.map_err(|what| format!("{}, watching {:?}: {what}", client.name, mirror.query()))?;
+                }
+            }
+        }
+        self.check_verdicts()
+    }
+
+    /// What was acknowledged is stored, once; what was refused is not.
+    fn check_verdicts(&self) -> Result<(), String> {
+        #[derive(Default)]
+        struct Count {
+            accepted: u64,
+            uncertain: bool,
+        }
+        let mut counts: BTreeMap<(&SpaceId, &ClientId), Count> = BTreeMap::new();
+        for write in self.clients.iter().flat_map(|client| client.writes.values()) {
+            let count = counts.entry((&write.space, &write.client)).or_default();
+            let accepted = matches!(write.verdict, Some(Ok(_)));
+            count.accepted += u64::from(accepted && !write.uncertain);
+            count.uncertain |= write.uncertain || write.verdict.is_none();
+            if let Some(Ok(version)) = write.verdict
+                && version > self.disk.version(&write.space)
+                && !write.uncertain
+            {
+                return Err(format!("a write was accepted as of version {version}, which is not on disk"));
+            }
+        }
+        for ((space, client), count) in counts {
+            let applied = self.disk.applied(space, client);
+            if applied < count.accepted || (applied > count.accepted && !count.uncertain) {
+                let accepted = count.accepted;
+                return Err(format!("in {space}, {accepted} writes of {client} were accepted, {applied} are stored"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,31 @@
+use std::time::Duration;
+
+use syncline_core::Record;
+use syncline_testkit::{Faults, for_each_seed};
+
+use crate::model::{HOME, Half, ann_and_bob, is_whole, nothing, whole};
+
+#[test]
+fn nobody_ever_sees_half_of_a_write() {
+    for_each_seed(40, |seed| {
+        let mut sim = ann_and_bob(seed);
+        let at_a = sim.client("a").watch(Half::in_space(HOME));
+        let at_b = sim.client("b").watch(Half::in_space(HOME));
+        let large = sim.client("b").watch(Half::in_space(HOME).filter(Half::value.ge(25)));
+        let ordered = sim.client("b").watch(Half::in_space(HOME).order_by(Half::value.desc()));
+        sim.always("views are whole", move |sim| {
+            [at_a, at_b, large, ordered].into_iter().try_for_each(|watch| is_whole(&sim.rows(watch)))
+        });
+        sim.set_faults(Faults { crash: 0.03, ..Faults::rough_network() });
+        for value in 0..50 {
+            let client = *sim.rng().pick(&["a", "b"]);
+            let name = (*sim.rng().pick(&["x", "y", "z"])).to_owned();
+            let ops = if sim.rng().chance(0.25) { nothing(&name) } else { whole(&name, value) };
+            sim.client(client).write(HOME, ops).unwrap();
+            let wait = sim.rng().duration(Duration::from_millis(300));
+            sim.run_for(wait);
+        }
+        sim.settle();
+        is_whole(&sim.server_rows(&Half::in_space(HOME))).unwrap();
+    });
+}

@@ -1,0 +1,177 @@
+//! How a client is set up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use syncline_core::client::{ClientCore, Config};
+
+use crate::credentials::{IntoCredentials, Provider, provider};
+use crate::platform::{self, Spawner};
+use crate::shared::{Setup, Shared};
+use crate::transport::{Connector, Latency};
+use crate::{Backoff, Client, ClientId, MaybeSend, TransportPreference};
+
+/// Sets up a [`Client`]; made by [`Client::builder`].
+///
+/// ```
+/// use syncline::{Client, TransportPreference};
+///
+/// let client = Client::builder("https://api.example.org/sync")
+///     .transport(TransportPreference::Sse)
+///     .credentials(|| async { "a token" })
+///     .build();
+/// ```
+#[must_use = "a builder makes a client with `build`"]
+pub struct ClientBuilder {
+    url: String,
+    transport: TransportPreference,
+    client: Option<ClientId>,
+    seed: Option<u64>,
+    backoff: Backoff,
+    answer_within: Option<Duration>,
+    linger: Option<Duration>,
+    schema_version: u32,
+    credentials: Option<Provider>,
+    connector: Option<Arc<dyn Connector>>,
+    spawner: Spawner,
+    latency: Latency,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(url: String) -> Self {
+        Self {
+            url,
+            transport: TransportPreference::default(),
+            client: None,
+            seed: None,
+            backoff: Backoff::default(),
+            answer_within: None,
+            linger: None,
+            schema_version: 0,
+            credentials: None,
+            connector: platform::default_connector(),
+            spawner: Spawner::default(),
+            latency: Latency::default(),
+        }
+    }
+
+    /// Which transports to use; unless told, a WebSocket where that works and streaming fetch where not.
+    pub fn transport(mut self, transport: TransportPreference) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Where credentials come from: asked when a connection is made, again when the server says they are no good any
+    /// more, and by [`Client::refresh_credentials`]. Unless told, the connection's cookies say who it is.
+    ///
+    /// The answer is a token, an `Option` of one, or a `Result` of either. A provider must not own a [`Client`] that
+    /// uses it, or neither will ever end.
+    pub fn credentials<F, Fut>(mut self, provide: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoCredentials> + MaybeSend + 'static,
+    {
+        self.credentials = Some(provider(provide));
+        self
+    }
+
+    /// The waits between attempts to connect; unless told, 1 s → 30 s with full jitter, without end.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// How long anything that asks for an answer may go without one before the connection counts as dead; 10 s unless
+    /// told.
+    pub fn answer_within(mut self, limit: Duration) -> Self {
+        self.answer_within = Some(limit);
+        self
+    }
+
+    /// How long a connection that nobody uses stays open; 2 s unless told.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = Some(linger);
+        self
+    }
+
+    /// The application's schema version; 0 unless told.
+    pub fn schema_version(mut self, version: u32) -> Self {
+        self.schema_version = version;
+        self
+    }
+
+    /// Holds every frame back from the start; see [`Client::set_latency`].
+    pub fn latency(self, latency: Duration) -> Self {
+        self.latency.set(latency);
+        self
+    }
+
+    /// Another way to connect than the platform's own. A native client needs one.
+    pub fn connector(mut self, connector: impl Connector) -> Self {
+        self.connector = Some(Arc::new(connector));
+        self
+    }
+
+    /// The runtime on which the client's one task runs; unless told, the one from which it is first used. Its time
+    /// driver must be on.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.spawner = Spawner::on(runtime);
+        self
+    }
+
+    /// The author of the client's writes; random unless told, and never to be used by two clients at once.
+    pub fn client_id(mut self, client: ClientId) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Seeds the jitter of reconnects; random unless told.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Makes the client. It connects when something is watched or written.
+    #[must_use]
+    pub fn build(self) -> Client {
+        let client =
+            self.client.unwrap_or_else(|| ClientId::from(format!("{:016x}{:016x}", random(), random())));
+        let mut config = Config::new(client, self.seed.unwrap_or_else(random));
+        config.transport = self.transport;
+        if self.transport == TransportPreference::Auto {
+            config.remembered = platform::remembered(&self.url);
+        }
+        config.has_credentials = self.credentials.is_some();
+        config.backoff = self.backoff;
+        config.answer_within = self.answer_within.unwrap_or(config.answer_within);
+        config.linger = self.linger.unwrap_or(config.linger);
+        config.schema_version = self.schema_version;
+        let setup = Setup {
+            url: self.url,
+            connector: self.connector,
+            credentials: self.credentials,
+            spawner: self.spawner,
+            latency: self.latency,
+        };
+        Client::from_shared(Shared::new(ClientCore::new(config), setup))
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("url", &self.url)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}
+
+fn random() -> u64 {
+    // where the platform has no randomness to give, ids still differ between clients of one process and from run to run
+    getrandom::u64().unwrap_or_else(|_| {
+        use std::hash::{BuildHasher, RandomState};
+        RandomState::new().hash_one(std::thread::current().id())
+    })
+}

@@ -1,0 +1,250 @@
+//! The handle that an application holds.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use syncline_core::ops::{RowOp, RowOps};
+
+use crate::shared::Shared;
+use crate::{
+    ClientBuilder, ConnectionChanges, ConnectionState, Error, IntoError, Query, Record, SpaceId, Watch,
+    WriteHandle,
+};
+
+/// One client of one server: everything that is watched and written through its clones rides on one connection.
+///
+/// A client costs nothing until something is watched or written. The connection closes shortly after the last watch,
+/// and for good with the last clone of the client and the last [`Watch`].
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use syncline::{Client, Record};
+///
+/// #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+/// #[record(collection = "todos", key = id)]
+/// struct Todo {
+///     id: String,
+///     text: String,
+///     done: bool,
+/// }
+///
+/// # async fn example() -> Result<(), syncline::Error> {
+/// let client = Client::new("/sync");
+/// let open = client.watch(Todo::in_space("list-42").filter(Todo::done.eq(false)));
+/// let write = client.put("list-42", Todo { id: "t1".into(), text: "Milk".into(), done: false });
+/// assert_eq!(open.entries()[0].key(), "t1"); // on the screen at once
+/// let version = write.await?; // the server's verdict, for those who want it
+/// # let _ = version;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    handle: Arc<Handle>,
+}
+
+/// Ends the client when the last of its owners is gone. The driver is no owner.
+pub(crate) struct Handle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl Client {
+    /// A client of the server at `url`: where Syncline is mounted, `/sync` or `https://api.example.org/sync`. In a
+    /// browser a path is relative to the page.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self::builder(url).build()
+    }
+
+    /// A client to be set up.
+    pub fn builder(url: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(url.into())
+    }
+
+    pub(crate) fn from_shared(shared: Shared) -> Self {
+        Self { handle: Arc::new(Handle { shared: Arc::new(shared) }) }
+    }
+
+    pub(crate) fn from_handle(handle: Arc<Handle>) -> Self {
+        Self { handle }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
+    /// Where the server is, as given to [`new`](Self::new).
+    pub fn url(&self) -> &str {
+        &self.shared().setup.url
+    }
+
+    /// Watches a query until the [`Watch`] is dropped. Equal queries share one subscription.
+    pub fn watch<R: Record>(&self, query: Query<R>) -> Watch<R> {
+        Watch::new(Arc::clone(&self.handle), query)
+    }
+
+    /// Puts a row in the place of whatever has its key. Visible at once, in every watch that it belongs to.
+    pub fn put<R: Record>(&self, space: impl Into<SpaceId>, record: R) -> WriteHandle {
+        match RowOp::put(&record) {
+            Ok(op) => self.write_typed::<R>(&space.into(), vec![op]),
+            Err(error) => WriteHandle::refused(error),
+        }
+    }
+
+    /// Changes the row at a key, starting from what a watch shows of it now. Only the fields that `change` changes are
+    /// written, so that two people can edit one row. A change that changes nothing is not written and succeeds with
+    /// version 0.
+    pub fn update<R: Record>(
+        &self,
+        space: impl Into<SpaceId>,
+        key: impl AsRef<str>,
+        change: impl FnOnce(&mut R),
+    ) -> WriteHandle {
+        let space = space.into();
+        // the closure is the application's: it runs outside the lock, and may use the client
+        let op = self.shared().look(|state| state.core.row::<R>(&space, key.as_ref())).and_then(|before| {
+            let mut after = R::clone(&before.record);
+            change(&mut after);
+            RowOp::patch(&*before.record, &after)
+        });
+        match op {
+            Ok(Some(op)) => self.write_typed::<R>(&space, vec![op]),
+            Ok(None) => WriteHandle::settled(0),
+            Err(error) => WriteHandle::refused(error),
+        }
+    }
+
+    /// Removes the row at a key.
+    pub fn delete<R: Record>(&self, space: impl Into<SpaceId>, key: impl AsRef<str>) -> WriteHandle {
+        self.write_typed::<R>(&space.into(), vec![RowOp::delete::<R>(key.as_ref())])
+    }
+
+    /// Takes several steps at once: all of them or none. The collections must have been watched or written before, so
+    /// that the client knows their types; see [`register`](Self::register).
+    pub fn write(&self, space: impl Into<SpaceId>, ops: RowOps) -> WriteHandle {
+        self.write_rows(&space.into(), &ops, |_| {})
+    }
+
+    /// Makes a row type known before any of its rows is watched or written.
+    pub fn register<R: Record>(&self) {
+        self.shared().act(|state, _| state.core.register::<R>());
+    }
+
+    fn write_typed<R: Record>(&self, space: &SpaceId, ops: Vec<RowOp>) -> WriteHandle {
+        self.write_rows(space, &RowOps { ops }, |core| core.register::<R>())
+    }
+
+    fn write_rows(
+        &self,
+        space: &SpaceId,
+        ops: &RowOps,
+        prepare: impl FnOnce(&mut syncline_core::client::ClientCore),
+    ) -> WriteHandle {
+        self.shared().act_driven(|state, now| {
+            if state.closed {
+                return WriteHandle::closed();
+            }
+            prepare(&mut state.core);
+            match state.core.write_rows(now, space, ops) {
+                Ok(write) => WriteHandle::waiting(state.add_write(write)),
+                Err(error) => WriteHandle::refused(error),
+            }
+        })
+    }
+
+    /// Sends the refused writes of a row again. Says how many there were.
+    pub fn retry<R: Record>(&self, space: impl Into<SpaceId>, key: impl AsRef<str>) -> usize {
+        let space = space.into();
+        self.shared()
+            .act_driven(|state, now| state.core.retry(now, &space, R::COLLECTION, key.as_ref()).len())
+    }
+
+    /// Gives up the refused writes of a row; what the server holds shows again. Says how many there were.
+    pub fn dismiss<R: Record>(&self, space: impl Into<SpaceId>, key: impl AsRef<str>) -> usize {
+        let space = space.into();
+        self.shared().act(|state, now| state.core.dismiss(now, &space, R::COLLECTION, key.as_ref()))
+    }
+
+    /// Shows a row that the application writes by its own means, as pending, until it comes from the server.
+    ///
+    /// # Errors
+    /// `bad_row`, `bad_key`, `value_too_large`.
+    pub fn add_optimistic<R: Record>(&self, space: impl Into<SpaceId>, record: R) -> Result<(), Error> {
+        let space = space.into();
+        self.shared().act(|state, now| state.core.add_optimistic(now, &space, &record))
+    }
+
+    /// Marks an optimistic row as failed. Says whether there is one.
+    pub fn mark_failed<R: Record>(
+        &self,
+        space: impl Into<SpaceId>,
+        key: impl AsRef<str>,
+        why: impl IntoError,
+    ) -> bool {
+        let (space, why) = (space.into(), why.into_error());
+        self.shared().act(|state, now| state.core.mark_failed(now, &space, R::COLLECTION, key.as_ref(), why))
+    }
+
+    /// Takes an optimistic row away. Says whether there was one.
+    pub fn remove_optimistic<R: Record>(&self, space: impl Into<SpaceId>, key: impl AsRef<str>) -> bool {
+        let space = space.into();
+        self.shared().act(|state, now| state.core.remove_optimistic(now, &space, R::COLLECTION, key.as_ref()))
+    }
+
+    /// How the connection stands now.
+    pub fn connection(&self) -> ConnectionState {
+        self.shared().connection_state()
+    }
+
+    /// A stream of what [`connection`](Self::connection) gives: what it is now, then whenever it changes. It ends when
+    /// the client is closed, and does not keep it open.
+    pub fn connection_changes(&self) -> ConnectionChanges {
+        ConnectionChanges::new(Arc::clone(self.shared()))
+    }
+
+    /// Does not wait for the next attempt to connect.
+    pub fn retry_now(&self) {
+        self.shared().act_driven(|state, now| state.core.retry_now(now));
+    }
+
+    /// The person's own offline switch: writes wait, watches show what they have.
+    pub fn set_online(&self, online: bool) {
+        self.shared().act_driven(|state, now| state.core.set_enabled(now, online));
+    }
+
+    /// Holds every frame back for `latency`, each way: for showing and trying things. Zero switches it off.
+    pub fn set_latency(&self, latency: Duration) {
+        self.shared().setup.latency.set(latency);
+    }
+
+    /// Asks for credentials again and gives them to the server, on the connection that is open if there is one.
+    pub fn refresh_credentials(&self) {
+        self.shared().act_driven(|state, now| state.core.refresh_credentials(now));
+    }
+
+    /// Ends the connection and everything that rides on it, for good and for all clones.
+    pub fn close(&self) {
+        self.shared().close();
+    }
+}
+
+/// Two handles are equal when they are clones of one client.
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.handle, &other.handle)
+    }
+}
+
+impl Eq for Client {}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("url", &self.url()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,250 @@
+//! The one task of a client: does what the core says, and tells it what happened.
+//!
+//! Everything that needs the outside lives in this task: the connection, timers, the browser's objects and listeners.
+//! When the task ends, they end.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use syncline_core::client::{Input, Output};
+
+use crate::platform::{self, Hints, sleep};
+use crate::shared::Shared;
+use crate::transport::{ConnectRequest, Link, delayed};
+use crate::{BoxFuture, Error, Transport, code};
+
+/// Frames that may wait for the connection to take them. The core sends no more than the server said it takes at once,
+/// which is far less; more than this means that the line takes nothing.
+const MAX_WAITING: usize = 16 * 1024;
+/// Frames taken in before other tasks get their turn.
+const FRAMES_AT_ONCE: usize = 64;
+
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    line: Line,
+    credentials: Option<BoxFuture<Result<Option<String>, Error>>>,
+    timer: Option<(Duration, BoxFuture<()>)>,
+    _hints: Hints,
+}
+
+enum Line {
+    None,
+    Opening { attempt: u64, connecting: BoxFuture<Result<Link, Error>> },
+    Open { attempt: u64, link: Link, waiting: VecDeque<Vec<u8>> },
+}
+
+impl Driver {
+    /// The task. It ends when the client is closed.
+    pub(crate) fn start(shared: Arc<Shared>) -> BoxFuture<()> {
+        Box::pin(async move {
+            let hints = Hints::listen(Arc::downgrade(&shared));
+            let mut driver = Self { shared, line: Line::None, credentials: None, timer: None, _hints: hints };
+            poll_fn(|cx| driver.poll(cx)).await;
+        })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.register_driver(cx);
+        for _ in 0..FRAMES_AT_ONCE {
+            while let Some(effect) = self.shared.next_effect() {
+                self.perform(effect, cx);
+            }
+            if self.shared.look(|state| state.closed) {
+                return Poll::Ready(());
+            }
+            let happened = self.poll_credentials(cx) || self.poll_line(cx) || self.poll_timer(cx);
+            if !happened {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn tell(&self, input: Input<'_>) {
+        self.shared.act(|state, now| state.core.handle(now, input));
+    }
+
+    fn perform(&mut self, effect: Output, cx: &mut Context<'_>) {
+        match effect {
+            Output::Open { attempt, transport, hello } => self.open(attempt, transport, hello),
+            Output::Send { attempt, frame } => self.send(attempt, frame),
+            Output::Close { attempt } => self.close(attempt, cx),
+            Output::Credentials => {
+                self.credentials = self.shared.setup.credentials.as_ref().map(|provide| provide())
+            }
+            Output::Remember(transport) => platform::remember(&self.shared.setup.url, transport),
+            // given to the handles where they come up
+            Output::Changed(_) | Output::ConnectionChanged | Output::Settled { .. } => {}
+        }
+    }
+
+    fn open(&mut self, attempt: u64, transport: Transport, hello: Vec<u8>) {
+        self.line = Line::None;
+        if let Some(connector) = &self.shared.setup.connector {
+            let url = self.shared.setup.url.clone();
+            let connecting = connector.connect(ConnectRequest { url, transport, hello });
+            self.line = Line::Opening { attempt, connecting };
+        }
+    }
+
+    fn send(&mut self, to: u64, frame: Vec<u8>) {
+        match &mut self.line {
+            Line::Open { attempt, waiting, .. } if *attempt == to && waiting.len() < MAX_WAITING => {
+                waiting.push_back(frame);
+            }
+            Line::Open { attempt, .. } if *attempt == to => {
+                let stuck = Error::new(code::CONNECTION, "the connection takes no more frames");
+                self.lost(to, Some(stuck));
+            }
+            // a connection that is gone; the core sends again on the next one what has to arrive
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, which: u64, cx: &mut Context<'_>) {
+        let current = match &self.line {
+            Line::None => false,
+            Line::Opening { attempt, .. } | Line::Open { attempt, .. } => *attempt == which,
+        };
+        if current {
+            // what can leave at once still does: an unsubscribe, say
+            if let Line::Open { link, waiting, .. } = &mut self.line {
+                let _ = poll_send(link, waiting, cx);
+            }
+            self.line = Line::None;
+        }
+    }
+
+    fn lost(&mut self, attempt: u64, error: Option<Error>) {
+        self.line = Line::None;
+        self.tell(Input::Closed { attempt, error });
+    }
+
+    fn poll_line(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.line {
+            Line::None => false,
+            Line::Opening { attempt, connecting } => {
+                let Poll::Ready(result) = connecting.as_mut().poll(cx) else { return false };
+                let attempt = *attempt;
+                match result {
+                    Ok(link) => {
+                        let link = delayed(link, &self.shared.setup.latency);
+                        self.line = Line::Open { attempt, link, waiting: VecDeque::new() };
+                        self.tell(Input::Opened { attempt });
+                    }
+                    Err(error) => self.lost(attempt, Some(error)),
+                }
+                true
+            }
+            Line::Open { attempt, link, waiting } => {
+                let attempt = *attempt;
+                if let Err(error) = poll_send(link, waiting, cx) {
+                    self.lost(attempt, Some(error));
+                    return true;
+                }
+                let Poll::Ready(item) = link.receiver.as_mut().poll_next(cx) else { return false };
+                match item {
+                    Some(Ok(bytes)) => self.tell(Input::Frame { attempt, bytes: &bytes }),
+                    Some(Err(error)) => self.lost(attempt, Some(error)),
+                    None => self.lost(attempt, None),
+                }
+                true
+            }
+        }
+    }
+
+    fn poll_credentials(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(asking) = &mut self.credentials else { return false };
+        let Poll::Ready(answer) = asking.as_mut().poll(cx) else { return false };
+        self.credentials = None;
+        self.tell(Input::Credentials(answer));
+        true
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        loop {
+            let Some(deadline) = self.shared.look(|state| state.core.deadline()) else {
+                self.timer = None;
+                return false;
+            };
+            let now = self.shared.now();
+            if now >= deadline {
+                self.timer = None;
+                self.tell(Input::Tick);
+                return true;
+            }
+            if self.timer.as_ref().is_none_or(|(set_for, _)| *set_for != deadline) {
+                self.timer = Some((deadline, sleep(deadline - now)));
+            }
+            let Some((_, timer)) = &mut self.timer else { return false };
+            if timer.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            // timers may fire early, and long ones in parts
+            self.timer = None;
+        }
+    }
+}
+
+/// A runtime may end before the client does; then another one may go on from here.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        match std::mem::replace(&mut self.line, Line::None) {
+            Line::None => {}
+            Line::Opening { attempt, .. } | Line::Open { attempt, .. } => self.lost(attempt, None),
+        }
+        if self.credentials.take().is_some() {
+            self.tell(Input::Credentials(Err(Error::new(code::CONNECTION, "nobody waits for credentials"))));
+        }
+        self.shared.driver_gone();
+    }
+}
+
+/// Hands over what the connection takes now.
+fn poll_send(link: &mut Link, waiting: &mut VecDeque<Vec<u8>>, cx: &mut Context<'_>) -> Result<(), Error> {
+    while !waiting.is_empty() {
+        if link.sender.as_mut().poll_ready(cx)?.is_pending() {
+            break;
+        }
+        if let Some(frame) = waiting.pop_front() {
+            link.sender.as_mut().start_send(frame)?;
+        }
+    }
+    match link.sender.as_mut().poll_flush(cx) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Ok(()),
+    }
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+    use crate::transport::memory::{link_pair, pair};
+    use crate::{Client, Status};
+
+    #[test]
+    fn a_line_that_takes_nothing_is_given_up() {
+        let (connector, _listener) = pair();
+        let client = Client::builder("memory").connector(connector).build();
+        client.retry_now();
+        let (link, _server) = link_pair();
+        let mut driver = Driver {
+            shared: Arc::clone(client.shared()),
+            line: Line::Open { attempt: 1, link, waiting: VecDeque::new() },
+            credentials: None,
+            timer: None,
+            _hints: Hints::listen(std::sync::Weak::new()),
+        };
+        for _ in 0..MAX_WAITING {
+            driver.send(1, b"{}".to_vec());
+        }
+        assert!(matches!(&driver.line, Line::Open { waiting, .. } if waiting.len() == MAX_WAITING));
+        driver.send(1, b"{}".to_vec());
+        assert!(matches!(driver.line, Line::None));
+        assert_eq!(client.connection().status, Status::Idle);
+    }
+}

@@ -1,0 +1,47 @@
+//! For adapters to user interface frameworks: all of a hook that is not signals.
+//!
+//! [`follow`] moves a subscription along with a changing query and keeps the hook's signals in line with it,
+//! [`RowList`] keeps one handle per row, and a [`Place`] is where the hook writes. What is left to an adapter is what
+//! differs between frameworks: how a signal is made, read and set ([`RowHandle`], [`WatchSignals`]), and when a
+//! component comes and goes.
+
+mod follow;
+mod place;
+mod rows;
+mod waiters;
+
+pub use follow::{Wanted, WatchSignals, follow};
+pub use place::Place;
+pub use rows::{RowHandle, RowList};
+pub use waiters::Waiters;
+
+use crate::Query;
+
+/// What a hook takes for a query: a [`Query`], an `Option` of one where `None` is "not yet", or a closure over signals
+/// that gives either.
+pub trait IntoQuery<R> {
+    /// The query now. A closure's signals are read, and so tracked.
+    fn query(&self) -> Option<Query<R>>;
+}
+
+impl<R> IntoQuery<R> for Query<R> {
+    fn query(&self) -> Option<Query<R>> {
+        Some(self.clone())
+    }
+}
+
+impl<R> IntoQuery<R> for Option<Query<R>> {
+    fn query(&self) -> Option<Query<R>> {
+        self.clone()
+    }
+}
+
+impl<R, F, Q> IntoQuery<R> for F
+where
+    F: Fn() -> Q,
+    Q: Into<Option<Query<R>>>,
+{
+    fn query(&self) -> Option<Query<R>> {
+        self().into()
+    }
+}

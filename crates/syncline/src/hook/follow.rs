@@ -1,0 +1,127 @@
+//! Keeps a hook's signals in line with a query that changes.
+
+use std::future::pending;
+use std::pin::pin;
+
+use futures::{FutureExt, Stream, StreamExt, select_biased};
+use syncline_core::client::WatchState;
+
+use super::{RowHandle, RowList};
+use crate::{Client, Diff, Error, Query, Record, Status, Updates, Watch};
+
+/// What a hook is asked to show.
+pub struct Wanted<R> {
+    /// Which rows; `None` is "not yet".
+    pub query: Option<Query<R>>,
+    /// Whether it follows them, or is stopped.
+    pub running: bool,
+}
+
+/// The signals of a hook.
+pub trait WatchSignals<R: Record> {
+    /// How a row is shown.
+    type Row: RowHandle<R>;
+
+    /// From now on everything shown belongs to `query`.
+    fn set_query(&self, query: Option<Query<R>>);
+    /// The rows have come into another order, or are others altogether.
+    fn set_rows(&self, rows: Vec<Self::Row>);
+    /// How the watch stands, and whether its first rows are still to come. Often called without a change.
+    fn set_state(&self, status: Status, error: Option<Error>, loading: bool);
+}
+
+/// Subscribes to the query that is `wanted`, moves along when it becomes another one, and keeps `signals` in line.
+/// Ends with the stream; dropped, it takes the subscription with it.
+pub async fn follow<R, S>(client: Client, wanted: impl Stream<Item = Wanted<R>>, signals: S)
+where
+    R: Record,
+    S: WatchSignals<R>,
+{
+    let mut wanted = pin!(wanted.fuse());
+    let mut follower =
+        Follower { client, signals, query: None, running: true, watch: None, rows: RowList::new() };
+    loop {
+        select_biased! {
+            next = wanted.next() => match next {
+                Some(wanted) => follower.want(wanted),
+                None => return,
+            },
+            diffs = next_batch(&mut follower.watch).fuse() => follower.take(diffs),
+        }
+    }
+}
+
+struct Follower<R: Record, S: WatchSignals<R>> {
+    client: Client,
+    signals: S,
+    query: Option<Query<R>>,
+    running: bool,
+    watch: Option<(Watch<R>, Updates<R>)>,
+    rows: RowList<R, S::Row>,
+}
+
+impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
+    fn want(&mut self, wanted: Wanted<R>) {
+        let (moves, turns) = (wanted.query != self.query, wanted.running != self.running);
+        self.running = wanted.running;
+        if moves {
+            self.query = wanted.query;
+            // the new watch is made before the old one is dropped: what both look at stays in memory
+            self.watch = self.begin();
+            if !self.rows.handles().is_empty() {
+                self.rows.clear();
+                self.signals.set_rows(Vec::new());
+            }
+        } else if turns {
+            match &self.watch {
+                Some((watch, _)) if self.running => watch.start(),
+                Some((watch, _)) => watch.stop(),
+                None => self.watch = self.begin(),
+            }
+        } else {
+            return;
+        }
+        self.show_state();
+        if moves {
+            // last: until here what is shown is nobody's
+            self.signals.set_query(self.query.clone());
+        }
+    }
+
+    fn begin(&self) -> Option<(Watch<R>, Updates<R>)> {
+        let query = self.query.clone().filter(|_| self.running)?;
+        let watch = self.client.watch(query);
+        let updates = watch.updates();
+        Some((watch, updates))
+    }
+
+    fn take(&mut self, diffs: Vec<Diff<R>>) {
+        if self.rows.apply(diffs) {
+            self.signals.set_rows(self.rows.handles().to_vec());
+        }
+        self.show_state();
+    }
+
+    fn show_state(&self) {
+        match (&self.watch, &self.query) {
+            (Some((watch, _)), _) => {
+                let WatchState { status, error, loaded } = watch.state();
+                let coming =
+                    matches!(status, Status::Connecting | Status::Snapshot { .. } | Status::Reconnecting);
+                self.signals.set_state(status, error, coming && !loaded);
+            }
+            (None, Some(_)) => self.signals.set_state(Status::Closed, None, false),
+            (None, None) => self.signals.set_state(Status::Idle, None, false),
+        }
+    }
+}
+
+/// Waits for ever where there is nothing to come: without a watch, and once its client is closed.
+async fn next_batch<R: Record>(watch: &mut Option<(Watch<R>, Updates<R>)>) -> Vec<Diff<R>> {
+    if let Some((_, updates)) = watch
+        && let Some(diffs) = updates.next().await
+    {
+        return diffs;
+    }
+    pending().await
+}

@@ -1,0 +1,50 @@
+//! The Syncline client: a live, optimistic store for the browser and for native programs.
+//!
+//! A [`Client`] watches queries and writes rows; what it shows is the server's confirmed rows with the person's own
+//! writes on top, at once and without a round trip. See [`Client`] for a first example; `syncline-leptos` and
+//! `syncline-dioxus` bring it into components.
+//!
+//! In a browser a client connects by itself, over a WebSocket or, where that is refused, over streaming fetch. A native
+//! client is given a [`Connector`](transport::Connector) and runs on tokio. Without one, as when an app is rendered on a
+//! server, it stays [idle](Status::Idle) and does nothing at all.
+
+mod builder;
+mod client;
+mod connection;
+mod credentials;
+mod driver;
+pub mod hook;
+mod notify;
+mod platform;
+mod shared;
+#[cfg(any(test, target_arch = "wasm32"))]
+mod sse_parser;
+pub mod transport;
+mod watch;
+mod write;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use connection::ConnectionChanges;
+pub use credentials::IntoCredentials;
+pub use platform::{BoxFuture, FrameSink, FrameStream, MaybeSend};
+pub use syncline_core::client::{
+    Backoff, ConnectionState, Status, Transport, TransportPreference, WatchState,
+};
+pub use syncline_core::diff::{Diff, Entry, RowState};
+pub use syncline_core::ops::{RowOp, RowOps};
+pub use syncline_core::record::Record;
+pub use syncline_core::scalar::ToScalar;
+pub use syncline_core::wire::User;
+pub use syncline_core::{
+    ClientId, Direction, Error, Field, FieldDef, Filter, Key, OrderBy, Query, QuerySpec, Scalar, ScalarRef,
+    SpaceId, UserId, Version, code,
+};
+/// `#[derive(Record)]`.
+#[doc(inline)]
+pub use syncline_macros::RecordOfSyncline as Record;
+pub use watch::{Updates, Watch};
+pub use write::{IntoError, WriteHandle};
+
+#[doc(hidden)]
+pub use syncline_core::__private;

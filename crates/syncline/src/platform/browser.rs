@@ -1,0 +1,117 @@
+//! The browser: microtasks, `setTimeout`, events of window and document, localStorage.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use gloo_timers::future::TimeoutFuture;
+use syncline_core::client::Input;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+use web_sys::{Document, EventTarget, Storage, VisibilityState, Window, window};
+pub(crate) use web_time::Instant;
+
+use crate::shared::Shared;
+use crate::transport::{BrowserConnector, Connector};
+use crate::{BoxFuture, Transport};
+
+/// The longest single timer. Browsers hold 31 bits of milliseconds; the driver looks again when it fires.
+const LONGEST_TIMER_MS: u128 = 60 * 60 * 1000;
+
+/// Starts the driver's task.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spawner {}
+
+impl Spawner {
+    pub(crate) fn spawn(&self, task: impl FnOnce() -> BoxFuture<()>) -> bool {
+        wasm_bindgen_futures::spawn_local(task());
+        true
+    }
+}
+
+pub(crate) fn sleep(duration: Duration) -> BoxFuture<()> {
+    // rounded up: a timer that fires early would only be set again
+    let ms = duration.as_micros().div_ceil(1000).min(LONGEST_TIMER_MS);
+    Box::pin(TimeoutFuture::new(u32::try_from(ms).unwrap_or(u32::MAX >> 1)))
+}
+
+pub(crate) fn default_connector() -> Option<Arc<dyn Connector>> {
+    Some(Arc::new(BrowserConnector))
+}
+
+/// Listens to what the browser says about the network and the page. Ends when dropped. A worker has no window, and no
+/// hints.
+pub(crate) struct Hints {
+    _listeners: Vec<Listener>,
+}
+
+impl Hints {
+    pub(crate) fn listen(shared: Weak<Shared>) -> Self {
+        let Some(window) = window() else { return Self { _listeners: Vec::new() } };
+        let hint = |target: &EventTarget, name, input: fn(&Window) -> Option<Input<'static>>| {
+            let (shared, window) = (Weak::clone(&shared), window.clone());
+            Listener::new(target, name, move || {
+                if let (Some(shared), Some(input)) = (shared.upgrade(), input(&window)) {
+                    shared.act(|state, now| state.core.handle(now, input));
+                }
+            })
+        };
+        let mut listeners = vec![
+            hint(&window, "online", |_| Some(Input::Online(true))),
+            hint(&window, "offline", |_| Some(Input::Online(false))),
+        ];
+        if let Some(document) = window.document() {
+            listeners.push(hint(&document, "visibilitychange", |window| {
+                window.document().as_ref().map(is_visible).map(Input::Visible)
+            }));
+        }
+        Self { _listeners: listeners }
+    }
+}
+
+fn is_visible(document: &Document) -> bool {
+    document.visibility_state() == VisibilityState::Visible
+}
+
+/// One event listener; removed when dropped.
+struct Listener {
+    target: EventTarget,
+    name: &'static str,
+    callback: Closure<dyn FnMut()>,
+}
+
+impl Listener {
+    fn new(target: &EventTarget, name: &'static str, callback: impl FnMut() + 'static) -> Self {
+        let callback = Closure::new(callback);
+        // adding a listener of a plain function cannot fail
+        let _ = target.add_event_listener_with_callback(name, callback.as_ref().unchecked_ref());
+        Self { target: target.clone(), name, callback }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let callback = self.callback.as_ref().unchecked_ref();
+        let _ = self.target.remove_event_listener_with_callback(self.name, callback);
+    }
+}
+
+/// The transport that worked with this server last time. Storage may be missing, full or forbidden: then nothing is
+/// remembered.
+pub(crate) fn remembered(url: &str) -> Option<Transport> {
+    let word = storage()?.get_item(&storage_key(url)).ok()??;
+    [Transport::WebSocket, Transport::Sse].into_iter().find(|transport| transport.as_str() == word)
+}
+
+pub(crate) fn remember(url: &str, transport: Transport) {
+    if let Some(storage) = storage() {
+        let _ = storage.set_item(&storage_key(url), transport.as_str());
+    }
+}
+
+fn storage() -> Option<Storage> {
+    window()?.local_storage().ok()?
+}
+
+fn storage_key(url: &str) -> String {
+    format!("syncline:transport:{url}")
+}

@@ -1,0 +1,54 @@
+//! Native: tokio's tasks and time, no hints, no memory from the last start.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+pub(crate) use tokio::time::Instant;
+
+use crate::shared::Shared;
+use crate::transport::Connector;
+use crate::{BoxFuture, Transport};
+
+/// Starts the driver's task, as soon as there is a runtime for it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spawner {
+    handle: Option<Handle>,
+}
+
+impl Spawner {
+    pub(crate) fn on(handle: Handle) -> Self {
+        Self { handle: Some(handle) }
+    }
+
+    /// Whether the task was started: on the given runtime, or on the one that this is called from.
+    pub(crate) fn spawn(&self, task: impl FnOnce() -> BoxFuture<()>) -> bool {
+        let Some(handle) = self.handle.clone().or_else(|| Handle::try_current().ok()) else { return false };
+        handle.spawn(task());
+        true
+    }
+}
+
+pub(crate) fn sleep(duration: Duration) -> BoxFuture<()> {
+    Box::pin(tokio::time::sleep(duration))
+}
+
+/// There is no way to connect unless the application brings one.
+pub(crate) fn default_connector() -> Option<Arc<dyn Connector>> {
+    None
+}
+
+/// A native program is told nothing about being online or visible.
+pub(crate) struct Hints;
+
+impl Hints {
+    pub(crate) fn listen(_: Weak<Shared>) -> Self {
+        Self
+    }
+}
+
+pub(crate) fn remembered(_: &str) -> Option<Transport> {
+    None
+}
+
+pub(crate) fn remember(_: &str, _: Transport) {}

@@ -1,0 +1,226 @@
+//! What the handles of a client and its driver share: the core behind a lock, and who waits for what.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use futures::task::AtomicWaker;
+use syncline_core::client::{ClientCore, ConnectionState, Output, WatchId, WatchState, WriteRef};
+
+use crate::credentials::Provider;
+use crate::driver::Driver;
+use crate::notify::{Listener, Notifier};
+use crate::platform::{Instant, Spawner};
+use crate::transport::{Connector, Latency};
+use crate::{Error, Status, Version, code};
+
+/// What the server makes of a write.
+pub(crate) type Verdict = Result<Version, Error>;
+
+/// What a client was built with.
+pub(crate) struct Setup {
+    pub(crate) url: String,
+    pub(crate) connector: Option<Arc<dyn Connector>>,
+    pub(crate) credentials: Option<Provider>,
+    pub(crate) spawner: Spawner,
+    pub(crate) latency: Latency,
+}
+
+/// See the [module](self).
+pub(crate) struct Shared {
+    pub(crate) setup: Setup,
+    state: Mutex<State>,
+    epoch: Instant,
+    connection: Arc<Notifier>,
+    driver: AtomicWaker,
+    driven: AtomicBool,
+}
+
+/// What the lock protects.
+pub(crate) struct State {
+    pub(crate) core: ClientCore,
+    /// What the core wants done that only the driver can do. The core bounds it: it sends on an open connection only,
+    /// and no more than the server said it takes.
+    effects: VecDeque<Output>,
+    watches: BTreeMap<WatchId, Arc<Mailbox>>,
+    writes: BTreeMap<WriteRef, oneshot::Sender<Verdict>>,
+    pub(crate) closed: bool,
+}
+
+/// Where a watch learns that diffs or another status wait for it in the core.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    pub(crate) notifier: Arc<Notifier>,
+    /// How many changes have been looked at. Shared by all who ask for diffs: each diff is given out once.
+    pub(crate) read: AtomicU64,
+}
+
+/// Wake-ups that were found under the lock and are due when it is open again.
+#[derive(Default)]
+struct Wakes {
+    watches: Vec<Arc<Mailbox>>,
+    writes: Vec<(oneshot::Sender<Verdict>, Verdict)>,
+    connection: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(core: ClientCore, setup: Setup) -> Self {
+        let (effects, watches, writes) = (VecDeque::new(), BTreeMap::new(), BTreeMap::new());
+        Self {
+            setup,
+            state: Mutex::new(State { core, effects, watches, writes, closed: false }),
+            epoch: Instant::now(),
+            connection: Arc::default(),
+            driver: AtomicWaker::new(),
+            driven: AtomicBool::new(false),
+        }
+    }
+
+    /// The time as the core counts it.
+    pub(crate) fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // a panic in the code of a record type must not take every other watch with it
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the core without changing what it wants done.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.lock())
+    }
+
+    /// Changes the core, then tells everybody whom that concerns: local effects reach their watches before this
+    /// returns, whatever the network does.
+    pub(crate) fn act<T>(&self, act: impl FnOnce(&mut State, Duration) -> T) -> T {
+        let now = self.now();
+        let mut wakes = Wakes::default();
+        let value = {
+            let mut state = self.lock();
+            let value = act(&mut state, now);
+            state.drain(&mut wakes, self.setup.connector.is_some());
+            value
+        };
+        for mailbox in wakes.watches {
+            mailbox.notifier.notify();
+        }
+        for (handle, result) in wakes.writes {
+            // nobody has to wait for a write
+            let _ = handle.send(result);
+        }
+        if wakes.connection {
+            self.connection.notify();
+        }
+        self.driver.wake();
+        value
+    }
+
+    /// [`act`](Self::act) for what may need a connection: starts the driver when there is none yet.
+    pub(crate) fn act_driven<T>(self: &Arc<Self>, act: impl FnOnce(&mut State, Duration) -> T) -> T {
+        let value = self.act(act);
+        let drivable = self.setup.connector.is_some() && !self.look(|state| state.closed);
+        if drivable && !self.driven.swap(true, Ordering::AcqRel) {
+            let started = self.setup.spawner.spawn(|| Driver::start(Arc::clone(self)));
+            self.driven.store(started, Ordering::Release);
+        }
+        value
+    }
+
+    /// The driver has ended; the next act that needs one starts another.
+    pub(crate) fn driver_gone(&self) {
+        self.driven.store(false, Ordering::Release);
+    }
+
+    /// Registers the driver to be woken by the next change.
+    pub(crate) fn register_driver(&self, cx: &std::task::Context<'_>) {
+        self.driver.register(cx.waker());
+    }
+
+    /// What the driver has to do next.
+    pub(crate) fn next_effect(&self) -> Option<Output> {
+        self.lock().effects.pop_front()
+    }
+
+    /// Ends everything, for good.
+    pub(crate) fn close(&self) {
+        self.act(|state, now| {
+            state.core.close(now);
+            state.closed = true;
+        });
+        // dropped outside the lock: waiting handles are woken by it
+        let (watches, writes) =
+            self.look(|state| (std::mem::take(&mut state.watches), std::mem::take(&mut state.writes)));
+        drop(writes);
+        for mailbox in watches.into_values() {
+            mailbox.notifier.close();
+        }
+        self.connection.close();
+    }
+
+    pub(crate) fn connection_listener(&self) -> Listener {
+        self.connection.listen()
+    }
+
+    pub(crate) fn connection_state(&self) -> ConnectionState {
+        let mut connection = self.look(|state| state.core.connection());
+        if self.setup.connector.is_none() {
+            connection.status = unconnected(connection.status);
+            connection.last_error = Some(no_connector());
+        }
+        connection
+    }
+
+    pub(crate) fn watch_state(&self, watch: WatchId) -> WatchState {
+        let mut watch = self.look(|state| state.core.watch_state(watch));
+        if self.setup.connector.is_none() {
+            watch.status = unconnected(watch.status);
+            watch.error.get_or_insert_with(no_connector);
+        }
+        watch
+    }
+}
+
+impl State {
+    pub(crate) fn add_watch(&mut self, watch: WatchId, mailbox: Arc<Mailbox>) {
+        self.watches.insert(watch, mailbox);
+    }
+
+    pub(crate) fn remove_watch(&mut self, watch: WatchId) -> Option<Arc<Mailbox>> {
+        self.watches.remove(&watch)
+    }
+
+    pub(crate) fn add_write(&mut self, write: WriteRef) -> oneshot::Receiver<Verdict> {
+        let (handle, verdict) = oneshot::channel();
+        self.writes.insert(write, handle);
+        verdict
+    }
+
+    fn drain(&mut self, wakes: &mut Wakes, connectable: bool) {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Changed(watch) => wakes.watches.extend(self.watches.get(&watch).cloned()),
+                Output::ConnectionChanged => wakes.connection = true,
+                Output::Settled { write, result } => {
+                    wakes.writes.extend(self.writes.remove(&write).map(|handle| (handle, result)));
+                }
+                // without a way to connect nobody would ever take it
+                effect if connectable => self.effects.push_back(effect),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn unconnected(status: Status) -> Status {
+    match status {
+        Status::Connecting | Status::Reconnecting => Status::Idle,
+        other => other,
+    }
+}
+
+fn no_connector() -> Error {
+    Error::new(code::CONNECTION, "there is no way to connect here: give the client's builder a connector")
+}

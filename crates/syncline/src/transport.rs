@@ -1,0 +1,91 @@
+//! Ways to carry frames.
+//!
+//! A [`Connector`] makes connections; a [`Link`] is one of them. In a browser the client brings its own, over WebSocket
+//! and streaming fetch; [`memory`] is for tests and for a server in the same process.
+
+#[cfg(target_arch = "wasm32")]
+mod address;
+mod delay;
+pub mod memory;
+#[cfg(target_arch = "wasm32")]
+mod sse;
+#[cfg(target_arch = "wasm32")]
+mod ws;
+
+use std::fmt;
+
+use futures::{SinkExt, StreamExt};
+
+pub(crate) use delay::{Latency, delayed};
+
+use crate::{BoxFuture, Error, FrameSink, FrameStream, Transport};
+
+/// Makes connections to one server.
+pub trait Connector: Send + Sync + 'static {
+    /// Makes one connection. Dropping the future gives it up, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// Why there is no connection: the server's own error where it gave one, else one of code `connection`.
+    fn connect(&self, request: ConnectRequest) -> BoxFuture<Result<Link, Error>>;
+}
+
+/// Which connection to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectRequest {
+    /// Where the server is, as the application gave it.
+    pub url: String,
+    /// What is to carry the frames.
+    pub transport: Transport,
+    /// The first frame, for a transport that sends it while it connects ([`Transport::Sse`]). On others it comes as the
+    /// first one to send.
+    pub hello: Vec<u8>,
+}
+
+/// One connection. Dropping it closes it and ends everything it needed.
+pub struct Link {
+    /// Where frames go out, one line each.
+    pub sender: FrameSink,
+    /// Where frames come in, whole.
+    pub receiver: FrameStream,
+}
+
+impl Link {
+    /// Sends one frame.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub async fn send(&mut self, frame: impl Into<Vec<u8>>) -> Result<(), Error> {
+        self.sender.send(frame.into()).await
+    }
+
+    /// The next frame; `None` when the other end closed the connection.
+    ///
+    /// # Errors
+    /// Why the connection ended.
+    pub async fn receive(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        self.receiver.next().await.transpose()
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").finish_non_exhaustive()
+    }
+}
+
+/// What connects in a browser.
+#[cfg(target_arch = "wasm32")]
+pub(crate) struct BrowserConnector;
+
+#[cfg(target_arch = "wasm32")]
+impl Connector for BrowserConnector {
+    fn connect(&self, request: ConnectRequest) -> BoxFuture<Result<Link, Error>> {
+        Box::pin(async move {
+            match request.transport {
+                Transport::WebSocket => ws::connect(&request.url).await,
+                Transport::Sse => sse::connect(&request.url, request.hello).await,
+            }
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! The addresses of a server's routes.
+
+use wasm_bindgen::JsValue;
+use web_sys::{Url, window};
+
+use crate::{Error, code};
+
+/// The address of `route` under the place where Syncline is mounted, `base`: absolute, or relative to the page.
+pub(crate) fn http(base: &str, route: &str) -> Result<String, Error> {
+    resolve(base, route).map(|url| url.href())
+}
+
+/// The same for a WebSocket: `http` becomes `ws`, `https` becomes `wss`.
+pub(crate) fn websocket(base: &str, route: &str) -> Result<String, Error> {
+    let url = resolve(base, route)?;
+    match url.protocol().as_str() {
+        "http:" => url.set_protocol("ws:"),
+        "https:" => url.set_protocol("wss:"),
+        _ => {}
+    }
+    Ok(url.href())
+}
+
+fn resolve(base: &str, route: &str) -> Result<Url, Error> {
+    let url = match window().and_then(|window| window.location().href().ok()) {
+        Some(page) => Url::new_with_base(base, &page),
+        None => Url::new(base),
+    };
+    let url = url.map_err(|_: JsValue| {
+        Error::new(code::CONNECTION, "the server's address is none").with_field(base)
+    })?;
+    url.set_pathname(&format!("{}/{route}", url.pathname().trim_end_matches('/')));
+    Ok(url)
+}

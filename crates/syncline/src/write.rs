@@ -1,0 +1,90 @@
+//! What became of a write.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::channel::oneshot;
+
+use crate::{Error, Version, code};
+
+/// A write that is on its way: a future of the server's verdict. The write is made whether or not anybody waits; a
+/// refused one also shows in its row's [`RowState`](crate::RowState).
+///
+/// Ready with the version at which the write was applied, or with why it was refused: the server's error, or `closed`
+/// when the client was closed before it knew.
+pub struct WriteHandle {
+    verdict: Verdict,
+}
+
+enum Verdict {
+    Waiting(oneshot::Receiver<Result<Version, Error>>),
+    // taken when the future is ready; a future is not polled after that
+    Known(Option<Result<Version, Error>>),
+}
+
+impl WriteHandle {
+    pub(crate) fn waiting(verdict: oneshot::Receiver<Result<Version, Error>>) -> Self {
+        Self { verdict: Verdict::Waiting(verdict) }
+    }
+
+    pub(crate) fn settled(version: Version) -> Self {
+        Self { verdict: Verdict::Known(Some(Ok(version))) }
+    }
+
+    pub(crate) fn refused(error: Error) -> Self {
+        Self { verdict: Verdict::Known(Some(Err(error))) }
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::refused(closed())
+    }
+}
+
+impl Future for WriteHandle {
+    type Output = Result<Version, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.verdict {
+            Verdict::Waiting(verdict) => {
+                Pin::new(verdict).poll(cx).map(|verdict| verdict.unwrap_or_else(|_| Err(closed())))
+            }
+            Verdict::Known(verdict) => verdict.take().map_or(Poll::Pending, Poll::Ready),
+        }
+    }
+}
+
+impl fmt::Debug for WriteHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteHandle").finish_non_exhaustive()
+    }
+}
+
+fn closed() -> Error {
+    Error::new(code::CLOSED, "the client was closed before the server answered")
+}
+
+/// Why an optimistic row failed: an [`Error`], or a sentence for a person, whose code is then `failed`.
+pub trait IntoError {
+    /// The error.
+    fn into_error(self) -> Error;
+}
+
+impl IntoError for Error {
+    fn into_error(self) -> Error {
+        self
+    }
+}
+
+impl IntoError for &str {
+    fn into_error(self) -> Error {
+        self.to_owned().into_error()
+    }
+}
+
+impl IntoError for String {
+    fn into_error(self) -> Error {
+        Error::new("failed", Cow::Owned(self))
+    }
+}

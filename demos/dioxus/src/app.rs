@@ -1,0 +1,42 @@
+//! The whole app: one client for all hooks, a header, two panels.
+
+use demo_model::browser::{Credentials, Params};
+use dioxus::prelude::*;
+use syncline::Client;
+use syncline_dioxus::use_syncline_provider;
+
+use crate::chat::ChatPanel;
+use crate::header::Header;
+use crate::todos::TodoPanel;
+
+#[component]
+pub fn App() -> Element {
+    let params = use_hook(Params::of_page);
+    let credentials = use_context_provider(|| Credentials::new(&params));
+    use_syncline_provider(|| connect(&params, credentials));
+
+    let Params { list, room, view, .. } = params;
+    rsx! {
+        div { class: "app", "data-testid": "app", "data-framework": "dioxus",
+            Header {}
+            main { class: "panels",
+                if view.has_todos() {
+                    TodoPanel { list }
+                }
+                if view.has_chat() {
+                    ChatPanel { room }
+                }
+            }
+        }
+    }
+}
+
+fn connect(params: &Params, credentials: Credentials) -> Client {
+    Client::builder(&params.server)
+        .transport(params.transport)
+        .credentials(move || {
+            let credentials = credentials.clone();
+            async move { credentials.token().await }
+        })
+        .build()
+}

@@ -1,0 +1,140 @@
+//! The chat: rooms as tabs, and what was said in the one that is open.
+
+use demo_model::browser::{clock_time, new_id, now_ms, status_words};
+use demo_model::{Message, room_space, rooms_with, shown_name};
+use dioxus::prelude::*;
+use syncline_dioxus::{Row, UseConnection, UseWatch, use_connection, use_watch};
+
+#[component]
+pub fn ChatPanel(room: String) -> Element {
+    let rooms = use_hook(|| rooms_with(&room));
+    let room = use_signal(|| room);
+    // another room is another query: the subscription moves, and no row of the old room is left on the screen
+    let messages = use_watch(move || Some(Message::all_in(&room_space(&room.read()))));
+    let connection = use_connection();
+    let mut draft = use_signal(String::new);
+
+    let send = move |event: FormEvent| {
+        event.prevent_default();
+        let text = draft.peek().trim().to_owned();
+        let Some(user) = connection.user().filter(|_| !text.is_empty()) else { return };
+        let author_name = shown_name(&user);
+        messages.put(Message {
+            id: new_id(),
+            author: user.id.to_string(),
+            author_name,
+            text,
+            sent_at: now_ms(),
+        });
+        draft.set(String::new());
+    };
+
+    rsx! {
+        section { class: "panel", "data-testid": "chat-panel", aria_labelledby: "room-title",
+            div { class: "panel-head",
+                h2 { class: "panel-title", id: "room-title", "data-testid": "room-title", "{room}" }
+                span { class: "panel-status", "data-testid": "chat-status", "data-status": messages.status().as_str(),
+                    {status_words(messages.status())}
+                }
+                div { class: "tabs", role: "tablist", aria_label: "Rooms",
+                    for name in rooms {
+                        RoomTab { key: "{name}", room, name }
+                    }
+                }
+            }
+            if let Some(error) = messages.error() {
+                p { class: "notice", role: "alert", "data-testid": "chat-watch-error", {error.message()} }
+            }
+            div { class: "scroll chat-scroll", role: "tabpanel", id: "room", aria_labelledby: "room-title", tabindex: 0,
+                if messages.is_loading() {
+                    p { class: "quiet", "data-testid": "chat-loading", "Loading…" }
+                }
+                ul { class: "rows messages", "data-testid": "chat-list", "data-room": "{room}", aria_live: "polite",
+                    for row in messages.rows() {
+                        ChatMessage { key: "{row.key()}", messages, row, connection }
+                    }
+                }
+            }
+            form { class: "compose chat-compose", onsubmit: send,
+                input {
+                    class: "field",
+                    "data-testid": "chat-input",
+                    aria_label: "Message",
+                    placeholder: "Message {room}",
+                    autocomplete: "off",
+                    value: draft,
+                    oninput: move |event| draft.set(event.value()),
+                }
+                button { class: "button button-primary", "data-testid": "chat-send", "Send" }
+            }
+        }
+    }
+}
+
+#[component]
+fn RoomTab(room: Signal<String>, name: String) -> Element {
+    let is_open = *room.read() == name;
+    let label = name.clone();
+
+    rsx! {
+        button {
+            class: "tab",
+            role: "tab",
+            "data-testid": "room-tab",
+            "data-room": "{name}",
+            aria_controls: "room",
+            aria_selected: is_open,
+            onclick: move |_| room.set(name.clone()),
+            "{label}"
+        }
+    }
+}
+
+#[component]
+fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseConnection) -> Element {
+    let key = use_signal(|| row.key());
+    let state = row.state();
+    let error = row.error();
+    let Message { author, author_name, text, sent_at, .. } = row.get();
+    let is_mine = connection.user().is_some_and(|me| me.id == author.as_str());
+
+    rsx! {
+        li {
+            class: "message",
+            "data-testid": "chat-message",
+            "data-key": "{key}",
+            "data-state": state.as_str(),
+            "data-mine": "{is_mine}",
+            span { class: "message-author", "data-testid": "chat-author", "{author_name}" }
+            span { class: "message-bubble", "data-testid": "chat-text", "{text}" }
+            span { class: "message-foot",
+                time { {clock_time(sent_at)} }
+                if is_mine {
+                    button {
+                        class: "button-link message-delete",
+                        "data-testid": "chat-delete",
+                        onclick: move |_| { messages.delete(key()); },
+                        "Take back"
+                    }
+                }
+            }
+            if let Some(error) = error {
+                div { class: "refused", role: "alert",
+                    span { "data-testid": "chat-error", {error.message()} }
+                    button {
+                        class: "button-link",
+                        "data-testid": "chat-retry",
+                        onclick: move |_| { messages.retry(key()); },
+                        "Retry"
+                    }
+                    button {
+                        class: "button-link",
+                        "data-testid": "chat-dismiss",
+                        onclick: move |_| { messages.dismiss(key()); },
+                        "Dismiss"
+                    }
+                }
+            }
+        }
+    }
+}

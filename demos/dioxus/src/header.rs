@@ -1,0 +1,116 @@
+//! The header: who you are, how the connection is, and two switches to make it worse.
+
+use std::time::Duration;
+
+use demo_model::browser::{Credentials, status_words, transport_words};
+use demo_model::shown_name;
+use dioxus::prelude::*;
+use syncline::{Status, Transport};
+use syncline_dioxus::{use_connection, use_syncline};
+
+/// What the latency switch adds each way.
+const SLOW: Duration = Duration::from_millis(800);
+
+#[component]
+pub fn Header() -> Element {
+    let connection = use_connection();
+    let set_latency = move |slow: bool| connection.set_latency(if slow { SLOW } else { Duration::ZERO });
+
+    rsx! {
+        header { class: "header",
+            h1 { class: "brand", "Syncline" span { class: "framework", "Dioxus" } }
+            div { class: "connection",
+                if connection.status() == Status::Reconnecting {
+                    button {
+                        class: "button",
+                        "data-testid": "retry-now",
+                        onclick: move |_| connection.retry_now(),
+                        "Retry now"
+                    }
+                }
+                div {
+                    class: "badge",
+                    role: "status",
+                    "data-testid": "connection-badge",
+                    "data-status": connection.status().as_str(),
+                    "data-transport": connection.transport().map_or("none", Transport::as_str),
+                    "data-pending": connection.pending(),
+                    {status_words(connection.status())}
+                    span { class: "badge-detail",
+                        {transport_words(connection.transport(), connection.pending())}
+                    }
+                }
+            }
+            div { class: "toolbar",
+                NameForm {}
+                div { class: "switches",
+                    label { class: "switch",
+                        input {
+                            r#type: "checkbox",
+                            role: "switch",
+                            "data-testid": "offline-switch",
+                            onchange: move |event| connection.set_online(!event.checked()),
+                        }
+                        "Offline"
+                    }
+                    label { class: "switch",
+                        input {
+                            r#type: "checkbox",
+                            role: "switch",
+                            "data-testid": "latency-switch",
+                            onchange: move |event| set_latency(event.checked()),
+                        }
+                        "Slow network"
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[component]
+fn NameForm() -> Element {
+    let client = use_syncline();
+    let connection = use_connection();
+    let credentials = use_context::<Credentials>();
+    let mut name = use_signal(String::new);
+    let mut refused = use_signal(|| None::<String>);
+
+    let save = move |event: FormEvent| {
+        event.prevent_default();
+        let (client, credentials) = (client.clone(), credentials.clone());
+        spawn(async move {
+            let chosen = name.peek().trim().to_owned();
+            match credentials.choose_name(&chosen).await {
+                Ok(()) => {
+                    client.refresh_credentials();
+                    name.set(String::new());
+                    refused.set(None);
+                }
+                Err(error) => refused.set(Some(error.message().to_owned())),
+            }
+        });
+    };
+
+    rsx! {
+        form { class: "name-form", onsubmit: save,
+            span {
+                "You are "
+                span { class: "my-name", "data-testid": "my-name",
+                    {connection.user().map(|user| shown_name(&user))}
+                }
+            }
+            input {
+                class: "field",
+                "data-testid": "name-input",
+                aria_label: "Your name",
+                placeholder: "Your name",
+                autocomplete: "nickname",
+                value: name,
+                oninput: move |event| name.set(event.value()),
+            }
+            button { class: "button", "data-testid": "name-save", "Save" }
+            span { class: "name-error", role: "alert", "data-testid": "name-error", {refused()} }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The whole app: one client for all hooks, a header, two panels.
+
+use demo_model::browser::{Credentials, Params};
+use leptos::prelude::*;
+use syncline::Client;
+use syncline_leptos::provide_syncline;
+
+use crate::chat::ChatPanel;
+use crate::header::Header;
+use crate::todos::TodoPanel;
+
+#[component]
+pub fn App() -> impl IntoView {
+    let params = Params::of_page();
+    let credentials = Credentials::new(&params);
+    provide_syncline(connect(&params, credentials.clone()));
+    provide_context(credentials);
+
+    let Params { list, room, view, .. } = params;
+    view! {
+        <div class="app" data-testid="app" data-framework="leptos">
+            <Header />
+            <main class="panels">
+                {view.has_todos().then(|| view! { <TodoPanel list /> })}
+                {view.has_chat().then(|| view! { <ChatPanel room /> })}
+            </main>
+        </div>
+    }
+}
+
+fn connect(params: &Params, credentials: Credentials) -> Client {
+    Client::builder(&params.server)
+        .transport(params.transport)
+        .credentials(move || {
+            let credentials = credentials.clone();
+            async move { credentials.token().await }
+        })
+        .build()
+}

@@ -1,0 +1,154 @@
+//! The chat: rooms as tabs, and what was said in the one that is open.
+
+use demo_model::browser::{clock_time, new_id, now_ms, status_words};
+use demo_model::{Message, room_space, rooms_with, shown_name};
+use leptos::ev::SubmitEvent;
+use leptos::prelude::*;
+use syncline_leptos::{Row, UseConnection, UseWatch, use_connection, use_watch};
+
+#[component]
+pub fn ChatPanel(room: String) -> impl IntoView {
+    let rooms = rooms_with(&room);
+    let room = RwSignal::new(room);
+    // another room is another query: the subscription moves, and no row of the old room is left on the screen
+    let messages = use_watch(move || Some(Message::all_in(&room_space(&room.get()))));
+    let connection = use_connection();
+    let draft = RwSignal::new(String::new());
+
+    let send = move |event: SubmitEvent| {
+        event.prevent_default();
+        let text = draft.get_untracked().trim().to_owned();
+        let Some(user) = untrack(|| connection.user()).filter(|_| !text.is_empty()) else { return };
+        let author_name = shown_name(&user);
+        messages.put(Message {
+            id: new_id(),
+            author: user.id.to_string(),
+            author_name,
+            text,
+            sent_at: now_ms(),
+        });
+        draft.set(String::new());
+    };
+
+    view! {
+        <section class="panel" data-testid="chat-panel" aria-labelledby="room-title">
+            <div class="panel-head">
+                <h2 class="panel-title" id="room-title" data-testid="room-title">{room}</h2>
+                <span class="panel-status" data-testid="chat-status" data-status=move || messages.status().as_str()>
+                    {move || status_words(messages.status())}
+                </span>
+                <div class="tabs" role="tablist" aria-label="Rooms">
+                    {rooms.into_iter().map(|name| view! { <RoomTab room name /> }).collect_view()}
+                </div>
+            </div>
+            {move || messages.error().map(|error| view! {
+                <p class="notice" role="alert" data-testid="chat-watch-error">{error.message().to_owned()}</p>
+            })}
+            <div class="scroll chat-scroll" role="tabpanel" id="room" aria-labelledby="room-title" tabindex="0">
+                <Show when=move || messages.is_loading()>
+                    <p class="quiet" data-testid="chat-loading">"Loading…"</p>
+                </Show>
+                <ul class="rows messages" data-testid="chat-list" data-room=room aria-live="polite">
+                    <For each=move || messages.rows() key=|row| row.key() let:row>
+                        <ChatMessage messages row connection />
+                    </For>
+                </ul>
+            </div>
+            <form class="compose chat-compose" on:submit=send>
+                <input
+                    class="field"
+                    data-testid="chat-input"
+                    aria-label="Message"
+                    placeholder=move || format!("Message {}", room.get())
+                    autocomplete="off"
+                    bind:value=draft
+                />
+                <button class="button button-primary" data-testid="chat-send">"Send"</button>
+            </form>
+        </section>
+    }
+}
+
+#[component]
+fn RoomTab(room: RwSignal<String>, name: String) -> impl IntoView {
+    let is_open = Memo::new({
+        let name = name.clone();
+        move |_| room.with(|room| *room == name)
+    });
+    let label = name.clone();
+
+    view! {
+        <button
+            class="tab"
+            role="tab"
+            data-testid="room-tab"
+            data-room=name.clone()
+            aria-controls="room"
+            aria-selected=move || is_open.get().to_string()
+            on:click=move |_| room.set(name.clone())
+        >
+            {label}
+        </button>
+    }
+}
+
+#[component]
+fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseConnection) -> impl IntoView {
+    let key = StoredValue::new(row.key());
+    let state = Signal::derive({
+        let row = row.clone();
+        move || row.state()
+    });
+    let error = Signal::derive({
+        let row = row.clone();
+        move || row.error()
+    });
+    let message = Signal::derive(move || row.get());
+    let is_mine = Memo::new(move |_| {
+        connection.user().is_some_and(|me| message.with(|message| me.id == message.author.as_str()))
+    });
+
+    view! {
+        <li
+            class="message"
+            data-testid="chat-message"
+            data-key=key.get_value().to_string()
+            data-state=move || state.get().as_str()
+            data-mine=move || is_mine.get().to_string()
+        >
+            <span class="message-author" data-testid="chat-author">{move || message.get().author_name}</span>
+            <span class="message-bubble" data-testid="chat-text">{move || message.get().text}</span>
+            <span class="message-foot">
+                <time>{move || clock_time(message.get().sent_at)}</time>
+                <Show when=move || is_mine.get()>
+                    <button
+                        class="button-link message-delete"
+                        data-testid="chat-delete"
+                        on:click=move |_| { messages.delete(key.get_value()); }
+                    >
+                        "Take back"
+                    </button>
+                </Show>
+            </span>
+            {move || error.get().map(|error| view! {
+                <div class="refused" role="alert">
+                    <span data-testid="chat-error">{error.message().to_owned()}</span>
+                    <button
+                        class="button-link"
+                        data-testid="chat-retry"
+                        on:click=move |_| { messages.retry(key.get_value()); }
+                    >
+                        "Retry"
+                    </button>
+                    <button
+                        class="button-link"
+                        data-testid="chat-dismiss"
+                        on:click=move |_| { messages.dismiss(key.get_value()); }
+                    >
+                        "Dismiss"
+                    </button>
+                </div>
+            })}
+        </li>
+    }
+}

@@ -1,0 +1,114 @@
+//! The header: who you are, how the connection is, and two switches to make it worse.
+
+use std::time::Duration;
+
+use demo_model::browser::{Credentials, status_words, transport_words};
+use demo_model::shown_name;
+use leptos::ev::SubmitEvent;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use syncline::{Status, Transport};
+use syncline_leptos::{use_connection, use_syncline};
+
+/// What the latency switch adds each way.
+const SLOW: Duration = Duration::from_millis(800);
+
+#[component]
+pub fn Header() -> impl IntoView {
+    let connection = use_connection();
+    let set_latency = move |slow: bool| connection.set_latency(if slow { SLOW } else { Duration::ZERO });
+
+    view! {
+        <header class="header">
+            <h1 class="brand">"Syncline" <span class="framework">"Leptos"</span></h1>
+            <div class="connection">
+                <Show when=move || connection.status() == Status::Reconnecting>
+                    <button class="button" data-testid="retry-now" on:click=move |_| connection.retry_now()>
+                        "Retry now"
+                    </button>
+                </Show>
+                <div
+                    class="badge"
+                    role="status"
+                    data-testid="connection-badge"
+                    data-status=move || connection.status().as_str()
+                    data-transport=move || connection.transport().map_or("none", Transport::as_str)
+                    data-pending=move || connection.pending().to_string()
+                >
+                    {move || status_words(connection.status())}
+                    <span class="badge-detail">
+                        {move || transport_words(connection.transport(), connection.pending())}
+                    </span>
+                </div>
+            </div>
+            <div class="toolbar">
+                <NameForm />
+                <div class="switches">
+                    <label class="switch">
+                        <input
+                            type="checkbox"
+                            role="switch"
+                            data-testid="offline-switch"
+                            on:change=move |event| connection.set_online(!event_target_checked(&event))
+                        />
+                        "Offline"
+                    </label>
+                    <label class="switch">
+                        <input
+                            type="checkbox"
+                            role="switch"
+                            data-testid="latency-switch"
+                            on:change=move |event| set_latency(event_target_checked(&event))
+                        />
+                        "Slow network"
+                    </label>
+                </div>
+            </div>
+        </header>
+    }
+}
+
+#[component]
+fn NameForm() -> impl IntoView {
+    let client = use_syncline();
+    let connection = use_connection();
+    let credentials = expect_context::<Credentials>();
+    let name = RwSignal::new(String::new());
+    let refused = RwSignal::new(None::<String>);
+
+    let save = move |event: SubmitEvent| {
+        event.prevent_default();
+        let (client, credentials) = (client.clone(), credentials.clone());
+        spawn_local(async move {
+            match credentials.choose_name(name.get_untracked().trim()).await {
+                Ok(()) => {
+                    client.refresh_credentials();
+                    name.set(String::new());
+                    refused.set(None);
+                }
+                Err(error) => refused.set(Some(error.message().to_owned())),
+            }
+        });
+    };
+
+    view! {
+        <form class="name-form" on:submit=save>
+            <span>
+                "You are "
+                <span class="my-name" data-testid="my-name">
+                    {move || connection.user().map(|user| shown_name(&user))}
+                </span>
+            </span>
+            <input
+                class="field"
+                data-testid="name-input"
+                aria-label="Your name"
+                placeholder="Your name"
+                autocomplete="nickname"
+                bind:value=name
+            />
+            <button class="button" data-testid="name-save">"Save"</button>
+            <span class="name-error" role="alert" data-testid="name-error">{refused}</span>
+        </form>
+    }
+}

@@ -1,0 +1,201 @@
+//! The to-do list.
+
+use demo_model::browser::{new_id, now_ms, status_words};
+use demo_model::{Todo, TodoFilter, list_space};
+use leptos::ev::{KeyboardEvent, SubmitEvent};
+use leptos::html::Input;
+use leptos::prelude::*;
+use syncline::Key;
+use syncline_leptos::{Row, UseWatch, use_watch};
+
+#[component]
+pub fn TodoPanel(list: String) -> impl IntoView {
+    let list = list_space(&list);
+    let filter = RwSignal::new(TodoFilter::All);
+    let all = use_watch(TodoFilter::All.query(&list));
+    // while the filter is `All` this is an equal query: the two share one subscription
+    let todos = use_watch(move || Some(filter.get().query(&list)));
+    let left = Memo::new(move |_| all.rows().iter().filter(|row| row.with(|todo| !todo.done)).count());
+    let draft = RwSignal::new(String::new());
+
+    let add = move |event: SubmitEvent| {
+        event.prevent_default();
+        let text = draft.get_untracked().trim().to_owned();
+        if !text.is_empty() {
+            let last = untrack(|| all.rows().last().map_or(0.0, |row| row.with(|todo| todo.position)));
+            todos.put(Todo::new(new_id(), text, last, now_ms()));
+            draft.set(String::new());
+        }
+    };
+
+    view! {
+        <section class="panel" data-testid="todo-panel" aria-labelledby="todo-title">
+            <div class="panel-head">
+                <h2 class="panel-title" id="todo-title">"To-do"</h2>
+                <span class="panel-status" data-testid="todo-status" data-status=move || todos.status().as_str()>
+                    {move || status_words(todos.status())}
+                </span>
+                <div class="tabs" role="group" aria-label="Show">
+                    {TodoFilter::CHOICES.map(|choice| view! {
+                        <button
+                            class="tab"
+                            data-testid=choice.test_id()
+                            aria-pressed=move || (filter.get() == choice).to_string()
+                            on:click=move |_| filter.set(choice)
+                        >
+                            {choice.label()}
+                        </button>
+                    })}
+                </div>
+            </div>
+            <form class="compose" on:submit=add>
+                <input
+                    class="field"
+                    data-testid="todo-input"
+                    aria-label="New to-do"
+                    placeholder="What needs doing?"
+                    autocomplete="off"
+                    bind:value=draft
+                />
+                <button class="button button-primary" data-testid="todo-add">"Add"</button>
+            </form>
+            {move || todos.error().map(|error| view! {
+                <p class="notice" role="alert" data-testid="todo-watch-error">{error.message().to_owned()}</p>
+            })}
+            <div class="scroll">
+                <Show when=move || todos.is_loading()>
+                    <p class="quiet" data-testid="todo-loading">"Loading…"</p>
+                </Show>
+                <ul class="rows" data-testid="todo-list" aria-label="To-dos">
+                    <For each=move || todos.rows() key=|row| row.key() let:row>
+                        <TodoItem todos row />
+                    </For>
+                </ul>
+            </div>
+            <p class="todo-foot" data-testid="todo-count">{move || format!("{} left", left.get())}</p>
+        </section>
+    }
+}
+
+#[component]
+fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>) -> impl IntoView {
+    let key = StoredValue::new(row.key());
+    let state = Signal::derive({
+        let row = row.clone();
+        move || row.state()
+    });
+    let error = Signal::derive({
+        let row = row.clone();
+        move || row.error()
+    });
+    let todo = Signal::derive(move || row.get());
+    let toggle = move |event| {
+        todos.update(key.get_value(), |todo| todo.done = event_target_checked(&event));
+    };
+    // the text while it is edited
+    let edited = RwSignal::new(None::<String>);
+    let edit = move || edited.set(Some(todo.get_untracked().text));
+    let runs = StoredValue::new(0_u32);
+
+    view! {
+        <li
+            class="todo"
+            data-testid="todo-item"
+            data-key=key.get_value().to_string()
+            data-state=move || state.get().as_str()
+            data-done=move || todo.with(|todo| todo.done.to_string())
+            data-runs=move || todo.with(|_| {
+                *runs.write_value() += 1;
+                runs.get_value().to_string()
+            })
+        >
+            <input
+                type="checkbox"
+                class="todo-toggle"
+                data-testid="todo-toggle"
+                aria-label=move || todo.with(|todo| format!("Done: {}", todo.text))
+                prop:checked=move || todo.with(|todo| todo.done)
+                on:change=toggle
+            />
+            <Show
+                when=move || edited.with(Option::is_some)
+                fallback=move || view! {
+                    <span
+                        class="todo-text"
+                        role="button"
+                        tabindex="0"
+                        title="Double-click or press Enter to edit"
+                        data-testid="todo-text"
+                        on:dblclick=move |_| edit()
+                        on:keydown=move |event| if event.key() == "Enter" { edit() }
+                    >
+                        {move || todo.get().text}
+                    </span>
+                }
+            >
+                <TodoEdit todos key edited />
+            </Show>
+            <button
+                class="todo-delete"
+                data-testid="todo-delete"
+                aria-label=move || todo.with(|todo| format!("Delete: {}", todo.text))
+                on:click=move |_| { todos.delete(key.get_value()); }
+            >
+                "×"
+            </button>
+            {move || error.get().map(|error| view! {
+                <div class="refused" role="alert">
+                    <span data-testid="todo-error">{error.message().to_owned()}</span>
+                    <button
+                        class="button-link"
+                        data-testid="todo-retry"
+                        on:click=move |_| { todos.retry(key.get_value()); }
+                    >
+                        "Retry"
+                    </button>
+                    <button
+                        class="button-link"
+                        data-testid="todo-dismiss"
+                        on:click=move |_| { todos.dismiss(key.get_value()); }
+                    >
+                        "Dismiss"
+                    </button>
+                </div>
+            })}
+        </li>
+    }
+}
+
+/// The field that stands in for the text while somebody edits it.
+#[component]
+fn TodoEdit(todos: UseWatch<Todo>, key: StoredValue<Key>, edited: RwSignal<Option<String>>) -> impl IntoView {
+    let field = NodeRef::<Input>::new();
+    field.on_load(|field| drop(field.focus()));
+    let save = move || {
+        // leaving the field saves too, and it is left again when it goes away
+        if let Some(text) = edited.write().take() {
+            let text = text.trim().to_owned();
+            if !text.is_empty() {
+                todos.update(key.get_value(), |todo| todo.text = text);
+            }
+        }
+    };
+    let on_key = move |event: KeyboardEvent| match event.key().as_str() {
+        "Enter" => save(),
+        "Escape" => edited.set(None),
+        _ => {}
+    };
+
+    view! {
+        <input
+            class="field todo-edit"
+            data-testid="todo-edit"
+            aria-label="Edit to-do"
+            node_ref=field
+            prop:value=move || edited.get().unwrap_or_default()
+            on:input=move |event| edited.set(Some(event_target_value(&event)))
+            on:keydown=on_key
+            on:blur=move |_| save()
+        />
+    }
+}

@@ -1,0 +1,19 @@
+//! What both apps need of the page they run in, and neither needs a framework for.
+
+mod credentials;
+mod params;
+mod words;
+
+pub use credentials::Credentials;
+pub use params::{Params, View};
+pub use words::{clock_time, status_words, transport_words};
+
+/// A fresh id for a row.
+pub fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// The time by this machine's clock, ms since 1970.
+pub fn now_ms() -> u64 {
+    js_sys::Date::now() as u64
+}

@@ -1,0 +1,158 @@
+//! What guests may do. The server asks here before every write, and when somebody opens a space.
+
+use syncline_core::{Error, SpaceId, code};
+use syncline_server::{Change, Rules, User};
+
+use crate::guest::{guest_label, shown_name};
+use crate::message::Message;
+use crate::space::{Place, is_members_only};
+use crate::text::{Invalid, check_text};
+use crate::todo::Todo;
+
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        Self::new(invalid.code, invalid.message)
+    }
+}
+
+/// Every guest may open every list and room; there is nothing else to open.
+///
+/// # Errors
+/// `unknown_space`.
+pub fn may_open(_user: &User, space: &SpaceId) -> Result<(), Error> {
+    match Place::of(space) {
+        Some(_) => Ok(()),
+        None => {
+            Err(Error::new(code::UNKNOWN_SPACE, "There is no such list or room.").with_field(space.as_str()))
+        }
+    }
+}
+
+/// To-dos: everybody may change every one, as long as there is something to do.
+#[derive(Clone, Copy, Debug)]
+pub struct TodoRules;
+
+impl Rules<Todo> for TodoRules {
+    fn write(&self, _user: &User, space: &SpaceId, change: Change<'_, Todo>) -> Result<(), Error> {
+        let Some(Place::List(_)) = Place::of(space) else {
+            return Err(Error::new("not_a_list", "To-dos are kept in lists only."));
+        };
+        match change {
+            Change::Insert(after) | Change::Update { after, .. } => Ok(check_text(&after.text)?),
+            Change::Delete(_) => Ok(()),
+        }
+    }
+}
+
+/// Messages: people speak for themselves, change nothing afterwards, and take back only what they said.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageRules;
+
+impl Rules<Message> for MessageRules {
+    fn write(&self, user: &User, space: &SpaceId, change: Change<'_, Message>) -> Result<(), Error> {
+        let Some(Place::Room(room)) = Place::of(space) else {
+            return Err(Error::new("not_a_room", "Messages are kept in rooms only."));
+        };
+        match change {
+            Change::Insert(message) => {
+                check_author(user, message)?;
+                check_text(&message.text)?;
+                if is_members_only(room) && user.name.is_none() {
+                    return Err(Error::new("name_required", "Choose a name to write in this room."));
+                }
+                Ok(())
+            }
+            Change::Update { .. } => {
+                Err(Error::new("immutable", "A message cannot be changed, only taken back."))
+            }
+            Change::Delete(message) if user.id == *message.author => Ok(()),
+            Change::Delete(_) => Err(Error::new(code::FORBIDDEN, "Only its author can take a message back.")),
+        }
+    }
+}
+
+/// A message written before its author chose a name still goes under the guest's label.
+fn check_author(user: &User, message: &Message) -> Result<(), Error> {
+    let names_themselves =
+        message.author_name == shown_name(user) || message.author_name == guest_label(&message.author);
+    if user.id == *message.author && names_themselves {
+        Ok(())
+    } else {
+        Err(Error::new("not_the_author", "People write in their own name only."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: Option<&str>) -> User {
+        User { id: "3f2b9c".into(), name: name.map(Into::into) }
+    }
+
+    fn todo(text: &str) -> Todo {
+        Todo { id: "t".into(), text: text.into(), done: false, position: 1.0, created_at: 0 }
+    }
+
+    fn message(author: &str, author_name: &str) -> Message {
+        Message {
+            id: "m".into(),
+            author: author.into(),
+            author_name: author_name.into(),
+            text: "Hello".into(),
+            sent_at: 0,
+        }
+    }
+
+    fn says(user: &User, room: &str, message: &Message) -> Result<(), String> {
+        MessageRules
+            .write(user, &room.into(), Change::Insert(message))
+            .map_err(|error| error.code().to_owned())
+    }
+
+    #[test]
+    fn a_todo_needs_a_text_and_a_list() {
+        let write = |space: &str, todo: &Todo| {
+            TodoRules
+                .write(&user(None), &space.into(), Change::Insert(todo))
+                .map_err(|error| error.code().to_owned())
+        };
+        assert_eq!(write("list-main", &todo("Milk")), Ok(()));
+        assert_eq!(write("list-main", &todo("  ")), Err("text_empty".into()));
+        assert_eq!(write("room-lobby", &todo("Milk")), Err("not_a_list".into()));
+    }
+
+    #[test]
+    fn nobody_speaks_for_somebody_else() {
+        let ada = user(Some("Ada"));
+        assert_eq!(says(&ada, "room-lobby", &message("3f2b9c", "Ada")), Ok(()));
+        assert_eq!(says(&ada, "room-lobby", &message("3f2b9c", "Guest 3f2b")), Ok(()));
+        assert_eq!(says(&ada, "room-lobby", &message("3f2b9c", "Grace")), Err("not_the_author".into()));
+        assert_eq!(says(&ada, "room-lobby", &message("77aa", "Ada")), Err("not_the_author".into()));
+    }
+
+    #[test]
+    fn members_have_names() {
+        let message = message("3f2b9c", "Guest 3f2b");
+        assert_eq!(says(&user(None), "room-lobby", &message), Ok(()));
+        assert_eq!(says(&user(None), "room-members", &message), Err("name_required".into()));
+        assert_eq!(says(&user(Some("Ada")), "room-members", &message), Ok(()));
+    }
+
+    #[test]
+    fn a_message_is_taken_back_by_its_author_and_changed_by_nobody() {
+        let ada = user(Some("Ada"));
+        let (own, other) = (message("3f2b9c", "Ada"), message("77aa", "Grace"));
+        let write =
+            |change: Change<'_, Message>| MessageRules.write(&ada, &"room-lobby".into(), change).is_ok();
+        assert!(write(Change::Delete(&own)));
+        assert!(!write(Change::Delete(&other)));
+        assert!(!write(Change::Update { before: &own, after: &own }));
+    }
+
+    #[test]
+    fn only_lists_and_rooms_can_be_opened() {
+        assert!(may_open(&user(None), &"list-main".into()).is_ok());
+        assert!(may_open(&user(None), &"attic-main".into()).is_err());
+    }
+}

@@ -1,0 +1,73 @@
+//! The demo server: an axum app that mounts Syncline, knows its guests by a cookie, and serves both apps.
+
+mod args;
+mod gauges;
+mod pages;
+mod session;
+mod session_routes;
+mod shutdown;
+
+use std::error::Error;
+use std::io::Write as _;
+
+use axum::Router;
+use axum::serve::ListenerExt as _;
+use clap::Parser as _;
+use demo_model::rules::{MessageRules, TodoRules, may_open};
+use demo_model::{Message, Todo};
+use syncline_server::{Sqlite, Syncline};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Args;
+use crate::session::Sessions;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let args = Args::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+
+    if let Some(folder) = args.data.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let sessions = Sessions::beside(&args.data)?;
+    let syncline = syncline(&args, sessions.clone()).await?;
+    let app = Router::new()
+        .nest("/sync", syncline.router())
+        .merge(session_routes::routes(sessions, &args.allowed_origins())?)
+        .merge(gauges::routes(syncline.clone()))
+        .merge(pages::routes(&args.dist));
+
+    let listener = TcpListener::bind((args.host, args.port)).await?;
+    writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
+    // frames are small and wanted at once: the system is not to wait for more to send with them
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::warn!(%error, "a connection will be slower than it could");
+        }
+    });
+    axum::serve(listener, app)
+        .with_graceful_shutdown(async move {
+            shutdown::requested().await;
+            syncline.shutdown().await;
+        })
+        .await?;
+    Ok(())
+}
+
+async fn syncline(args: &Args, sessions: Sessions) -> Result<Syncline, Box<dyn Error>> {
+    let syncline = Syncline::builder()
+        .storage(Sqlite::open(&args.data)?)
+        .allowed_origins(args.allowed_origins())
+        .authenticate(move |credentials| {
+            let user = sessions.user(&credentials);
+            async move { user }
+        })
+        .spaces(may_open)
+        .collection::<Todo>(TodoRules)
+        .collection::<Message>(MessageRules)
+        .build()
+        .await?;
+    Ok(syncline)
+}

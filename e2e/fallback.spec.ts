@@ -1,0 +1,40 @@
+import { expect, test } from './support/fixtures.ts';
+
+for (const status of [403, 426] as const) {
+  test(`an app falls back to a streaming fetch where a WebSocket is answered by ${status}`, { tag: '@once' }, async ({ open, line, newLine }) => {
+    line.refuseUpgrade(status);
+    const ada = await open({ transport: 'auto' });
+    const ben = await open({ transport: 'auto', line: await newLine() });
+    await expect(ada.badge).toHaveAttribute('data-transport', 'sse');
+    await expect(ben.badge).toHaveAttribute('data-transport', 'ws');
+    expect(line.upgrades).toBeGreaterThan(0);
+
+    await ada.addTodo('over fetch');
+    await ben.expectTodos(['over fetch']);
+    await ben.editTodo('over fetch', 'over a WebSocket');
+    await ada.expectTodos(['over a WebSocket']);
+    await ada.say('Hello');
+    await expect(ben.message('Hello')).toBeVisible();
+  });
+}
+
+test('an app that has fallen back comes back after the line was cut', { tag: '@once' }, async ({ open, line }) => {
+  line.refuseUpgrade(403);
+  const ada = await open({ transport: 'auto' });
+  await ada.addTodo('before');
+  await ada.expectTodos(['before']);
+
+  line.cut();
+  await ada.expectStatus('reconnecting');
+  await ada.addTodo('meanwhile');
+  line.pass();
+  await ada.settled();
+  await expect(ada.badge).toHaveAttribute('data-transport', 'sse');
+  await ada.expectTodos(['before', 'meanwhile']);
+});
+
+test('an app takes a WebSocket where there is one', { tag: '@once' }, async ({ open, line }) => {
+  const ada = await open({ transport: 'auto' });
+  await expect(ada.badge).toHaveAttribute('data-transport', 'ws');
+  expect(line.upgrades).toBe(1);
+});

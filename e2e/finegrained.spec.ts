@@ -1,0 +1,93 @@
+import type { App } from './support/app.ts';
+import { expect, test } from './support/fixtures.ts';
+
+const TEXTS = Array.from({ length: 500 }, (_, index) => `Row ${index + 1}`);
+const EDITED = 'Row 250';
+
+declare global {
+  interface Window {
+    nodes: Map<string, Element[]>;
+  }
+}
+
+/** Runs of each row by key. */
+async function runs(app: App): Promise<Map<string, number>> {
+  const pairs = await app.todos.evaluateAll((items) =>
+    items.map((item) => [item.getAttribute('data-key') ?? '', Number(item.getAttribute('data-runs'))] as const),
+  );
+  return new Map(pairs);
+}
+
+/** Remembers every element of every row. */
+async function remember(app: App): Promise<void> {
+  await app.todos.evaluateAll((items) => {
+    const key = (item: Element) => item.getAttribute('data-key') ?? '';
+    window.nodes = new Map(items.map((item) => [key(item), [item, ...item.querySelectorAll('*')]]));
+  });
+}
+
+/** Keys of rows that are not made of the very elements remembered. */
+async function replaced(app: App): Promise<string[]> {
+  return app.todos.evaluateAll((items) => {
+    const key = (item: Element) => item.getAttribute('data-key') ?? '';
+    const same = (item: Element) => {
+      const before = window.nodes.get(key(item)) ?? [];
+      const now = [item, ...item.querySelectorAll('*')];
+      return now.length === before.length && now.every((element, index) => element === before[index]);
+    };
+    return items.filter((item) => !same(item)).map(key);
+  });
+}
+
+function raised(before: Map<string, number>, after: Map<string, number>): Record<string, number> {
+  const changed = [...after].filter(([key, count]) => count !== before.get(key));
+  return Object.fromEntries(changed.map(([key, count]) => [key, count - (before.get(key) ?? 0)]));
+}
+
+test('editing one row of 500 runs that row once and replaces no node', async ({ open, raw }) => {
+  await (await raw()).putTodos('main', TEXTS);
+  const editor = await open({ view: 'todos' });
+  const reader = await open({ view: 'todos' });
+  for (const page of [editor, reader]) {
+    await expect(page.todos).toHaveCount(500);
+    expect(await page.todoTexts()).toEqual(TEXTS);
+  }
+  const key = (await editor.todo(EDITED).getAttribute('data-key')) ?? '';
+  const before = { editor: await runs(editor), reader: await runs(reader) };
+  expect(before.editor.size).toBe(500);
+  expect([...before.editor.values()].every((count) => count >= 1), 'every row has run').toBe(true);
+  await remember(editor);
+  await remember(reader);
+
+  await editor.editTodo(EDITED, 'Row 250, edited');
+  await expect(reader.todo('Row 250, edited')).toBeVisible();
+  await editor.settled();
+  await expect(editor.todo('Row 250, edited')).toHaveAttribute('data-state', 'confirmed');
+
+  expect(raised(before.reader, await runs(reader)), 'runs on the page that reads').toEqual({ [key]: 1 });
+  expect(raised(before.editor, await runs(editor)), 'runs on the page that edits').toEqual({ [key]: 1 });
+  expect(await replaced(reader)).toEqual([]);
+  // in the row that was edited in place, text and input take turns
+  expect((await replaced(editor)).filter((other) => other !== key)).toEqual([]);
+  const item = await editor.todo('Row 250, edited').evaluate((item) => window.nodes.get(item.getAttribute('data-key') ?? '')?.[0] === item);
+  expect(item, 'the row itself stays').toBe(true);
+});
+
+test('adding and deleting among 500 rows runs none of the others', { tag: '@once' }, async ({ open, raw }) => {
+  await (await raw()).putTodos('main', TEXTS.slice(0, 499));
+  const editor = await open({ view: 'todos' });
+  const reader = await open({ view: 'todos' });
+  await expect(editor.todos).toHaveCount(499);
+  await expect(reader.todos).toHaveCount(499);
+  const before = await runs(reader);
+  await remember(reader);
+
+  await editor.addTodo('one more');
+  await expect(reader.todo('one more')).toBeVisible();
+  await editor.deleteTodo(EDITED);
+  await expect(reader.todo(EDITED)).toHaveCount(0);
+
+  const added = (await reader.todo('one more').getAttribute('data-key')) ?? '';
+  expect(Object.keys(raised(before, await runs(reader)))).toEqual([added]);
+  expect(await replaced(reader)).toEqual([added]);
+});

@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto';
+
+import { WebSocket } from 'ws';
+
+import type { Server } from './server.ts';
+
+const ANSWER_DEADLINE_MS = 20_000;
+
+export interface Todo {
+  id: string;
+  text: string;
+  done: boolean;
+  position: number;
+  created_at: number;
+}
+
+/** What a space holds, as its database tells someone who comes late. */
+export interface Holding<Row> {
+  version: number;
+  rows: Row[];
+}
+
+interface ServerFrame {
+  welcome?: { user: { id: string; name?: string } };
+  snapshot?: { sub: number; cursor: { version: number }; last?: boolean };
+  changes?: { acks?: { client: string; id: number; error?: { code: string; message: string } }[] };
+  failed?: { sub: number; error: unknown };
+  error?: unknown;
+  ping?: number;
+}
+
+/** Speaks the wire protocol without any client of ours: it holds no cache, and believes nothing but frames. */
+export class RawClient {
+  private readonly client = randomUUID();
+  private readonly inbox: { message: ServerFrame; rows: string[] }[] = [];
+  private readonly writes = new Map<string, number>();
+  private subscriptions = 0;
+  private wake = () => {};
+  private closed = false;
+
+  private constructor(private readonly socket: WebSocket) {
+    socket.on('message', (data) => {
+      const [first = '', ...rows] = String(data).split('\n');
+      const message = JSON.parse(first) as ServerFrame;
+      if (message.ping !== undefined) this.send({ pong: message.ping });
+      this.inbox.push({ message, rows: rows.filter((row) => row !== '') });
+      this.wake();
+    });
+    socket.on('close', () => {
+      this.closed = true;
+      this.wake();
+    });
+    socket.on('error', () => {});
+  }
+
+  static async connect(server: Server): Promise<RawClient> {
+    const session = await fetch(`${server.url}/session`, { method: 'POST' });
+    const { token } = (await session.json()) as { token: string };
+    const socket = new WebSocket(`${server.url.replace('http', 'ws')}/sync/ws`, { origin: server.url });
+    const raw = new RawClient(socket);
+    await new Promise((resolve, reject) => {
+      socket.once('open', resolve);
+      socket.once('error', reject);
+    });
+    raw.send({ hello: { protocol: 1, schema: 1, client: raw.client, encodings: ['json'], token } });
+    await raw.answer(({ message }) => message.welcome);
+    return raw;
+  }
+
+  /** Puts rows in one write, and waits until it is acknowledged. */
+  async put(space: string, collection: string, rows: object[]): Promise<void> {
+    const id = (this.writes.get(space) ?? 0) + 1;
+    this.writes.set(space, id);
+    const payload = { ops: rows.map((row) => ({ put: [collection, row] })) };
+    this.send({ write: { space, client: this.client, id, kind: 'rows', payload } });
+    const ack = await this.answer(({ message }) =>
+      message.changes?.acks?.find((ack) => ack.client === this.client && ack.id === id),
+    );
+    if (ack.error !== undefined) throw new Error(`refused: ${JSON.stringify(ack.error)}`);
+  }
+
+  /** Todos with these texts, in this order. */
+  async putTodos(list: string, texts: string[]): Promise<void> {
+    const todos: Todo[] = texts.map((text, index) => ({
+      id: randomUUID(),
+      text,
+      done: false,
+      position: index + 1,
+      created_at: Date.now(),
+    }));
+    await this.put(`list-${list}`, 'todos', todos);
+  }
+
+  async read<Row>(space: string, collection: string): Promise<Holding<Row>> {
+    const sub = ++this.subscriptions;
+    this.send({ subscribe: { sub, query: { space, collection } } });
+    const rows: Row[] = [];
+    const version = await this.answer(({ message, rows: lines }) => {
+      if (message.failed?.sub === sub) throw new Error(`${space} cannot be read: ${JSON.stringify(message.failed)}`);
+      if (message.snapshot?.sub !== sub) return undefined;
+      rows.push(...lines.map((line) => JSON.parse(line) as Row));
+      return message.snapshot.last ? message.snapshot.cursor.version : undefined;
+    });
+    this.send({ unsubscribe: { sub } });
+    return { version, rows };
+  }
+
+  readTodos(list: string): Promise<Holding<Todo>> {
+    return this.read<Todo>(`list-${list}`, 'todos');
+  }
+
+  close(): void {
+    this.socket.terminate();
+  }
+
+  private send(message: object): void {
+    this.socket.send(JSON.stringify(message));
+  }
+
+  /** Takes frames in order until one of them is an answer. */
+  private async answer<T>(pick: (frame: { message: ServerFrame; rows: string[] }) => T | undefined): Promise<T> {
+    const late = Date.now() + ANSWER_DEADLINE_MS;
+    for (;;) {
+      for (let frame = this.inbox.shift(); frame !== undefined; frame = this.inbox.shift()) {
+        if (frame.message.error !== undefined) throw new Error(`refused: ${JSON.stringify(frame.message.error)}`);
+        const answer = pick(frame);
+        if (answer !== undefined) return answer;
+      }
+      if (this.closed) throw new Error('the server closed the connection');
+      if (Date.now() > late) throw new Error('the server does not answer');
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, late - Date.now());
+        this.wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+}

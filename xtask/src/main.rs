@@ -1,0 +1,78 @@
+//! The project's commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`.
+#![allow(clippy::print_stdout, reason = "what these commands tell a person goes to standard output")]
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use lexopt::prelude::*;
+
+mod bench;
+mod browser_tests;
+mod browsers;
+mod bundle;
+mod copied_demos;
+mod demo;
+mod node;
+mod repo;
+mod shell;
+mod steps;
+mod test;
+mod toolchain;
+mod web;
+
+use repo::Repo;
+
+const HELP: &str = "\
+The project's commands. Run as `cargo xtask <command>`.
+
+  demo [--data FILE] [--port N] [--host ADDR] [--dev]
+      Builds both apps and the server, then serves them on http://127.0.0.1:3000.
+        --data FILE   where the server keeps its data      (default demo-data/demo.db)
+        --port N      the port to listen on, 0 picks one   (default 3000)
+        --host ADDR   the address to listen on             (default 127.0.0.1)
+        --dev         unoptimised: larger pages, built sooner
+
+  test [--no-e2e] [--keep-going]
+      Every check there is; CI runs this.
+        --no-e2e      leaves out the Playwright tests
+        --keep-going  goes on after a check has failed
+
+  bench [NAME] [-- ARGS]
+      Runs one of benches/benches/*.rs, prints its medians and writes them to
+      target/bench/NAME.json. ARGS go to criterion (`-- --quick`). Without a name: lists them.
+
+  help
+      This text.
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let mut args = lexopt::Parser::from_env();
+    let command = match args.next()? {
+        None | Some(Short('h') | Long("help")) => "help".to_owned(),
+        Some(Value(command)) => command.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    let repo = Repo::find()?;
+    match command.as_str() {
+        "demo" => demo::run(&repo, args),
+        "test" => test::run(repo, args),
+        "bench" => bench::run(&repo, args),
+        // called by cargo for each test program built for the browser, not by a person
+        browser_tests::RUNNER_COMMAND => browser_tests::run_program(&repo, args),
+        "help" => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        unknown => bail!("no command `{unknown}`; `cargo xtask help` lists them"),
+    }
+}
