@@ -7,7 +7,7 @@ for (const status of [403, 426] as const) {
     const ben = await open({ transport: 'auto', line: await newLine() });
     await expect(ada.badge).toHaveAttribute('data-transport', 'sse');
     await expect(ben.badge).toHaveAttribute('data-transport', 'ws');
-    expect(line.upgrades).toBeGreaterThan(0);
+    expect(line.linksAsked[0], 'a WebSocket was tried first').toBe('ws');
 
     await ada.addTodo('over fetch');
     await ben.expectTodos(['over fetch']);
@@ -36,5 +36,5 @@ test('an app that has fallen back comes back after the line was cut', { tag: '@o
 test('an app takes a WebSocket where there is one', { tag: '@once' }, async ({ open, line }) => {
   const ada = await open({ transport: 'auto' });
   await expect(ada.badge).toHaveAttribute('data-transport', 'ws');
-  expect(line.upgrades).toBe(1);
+  expect(line.linksAsked).toEqual(['ws']);
 });

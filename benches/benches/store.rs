@@ -62,7 +62,8 @@ fn changes(c: &mut Criterion) {
             continue;
         }
         // each row goes in among the newest third and out again, so that the list stays as long as it is
-        let middle = |revision: u64| Item { id: format!("extra-{revision}"), ..Item::new(count * 2 / 3, revision) };
+        let middle =
+            |revision: u64| Item { id: format!("extra-{revision}"), ..Item::new(count * 2 / 3, revision) };
         for (what, inserts) in [("insert", true), ("delete", false)] {
             c.bench_function(&format!("store/{what}/{name}"), |b| {
                 b.iter_custom(|times| {

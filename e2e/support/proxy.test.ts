@@ -47,7 +47,7 @@ class Caller {
   readonly socket: WebSocket;
 
   constructor(proxy: Proxy) {
-    this.socket = new WebSocket(proxy.url.replace('http', 'ws'));
+    this.socket = new WebSocket(`${proxy.url.replace('http', 'ws')}/sync/ws`);
     this.socket.on('message', (data) => this.got.push(String(data)));
     this.socket.on('close', () => (this.closed = true));
     this.socket.on('error', () => {});
@@ -83,7 +83,7 @@ test('bytes pass both ways and connections are counted', async () => {
   caller.socket.send('one');
   await expect.poll(() => caller.got).toEqual(['one']);
   expect(await post('two')).toBe('two');
-  expect(proxy.upgrades).toBe(1);
+  expect(proxy.linksAsked).toEqual(['ws']);
   expect(proxy.links).toBe(1);
   expect(proxy.requests.map((request) => request.method)).toEqual(['GET', 'POST']);
   caller.socket.close();
@@ -191,7 +191,7 @@ test('latency counts each way and keeps the order', async () => {
 
 test('only upgrades are refused', async () => {
   proxy.refuseUpgrade(426);
-  const refused = new WebSocket(proxy.url.replace('http', 'ws'));
+  const refused = new WebSocket(`${proxy.url.replace('http', 'ws')}/sync/ws`);
   const status = await new Promise((resolve) => {
     refused.on('unexpected-response', (_, response) => resolve(response.statusCode));
     refused.on('error', () => {});
@@ -199,7 +199,7 @@ test('only upgrades are refused', async () => {
   expect(status).toBe(426);
   refused.terminate();
   expect(await post('passes')).toBe('passes');
-  expect(proxy.upgrades).toBe(1);
+  expect(proxy.linksAsked).toEqual(['ws']);
   proxy.refuseUpgrade(null);
   await new Caller(proxy).opened();
 });

@@ -55,9 +55,9 @@ export class Proxy {
     return [...this.connections].filter((connection) => connection.isLink).length;
   }
 
-  /** WebSocket upgrades asked for so far, the refused ones too. */
-  get upgrades(): number {
-    return this.requests.filter((request) => request.upgrade).length;
+  /** What was asked for so far to carry the sync protocol, the refused ones too. */
+  get linksAsked(): ('ws' | 'sse')[] {
+    return this.requests.filter(opensLink).map((request) => (request.upgrade ? 'ws' : 'sse'));
   }
 
   /** Ends `hold`, `cut` and `halfOpen`. Held bytes go out in order; connections of a half-open line are forgotten. */
@@ -122,6 +122,11 @@ export class Proxy {
   }
 }
 
+// An unoptimised Dioxus app also looks for its development server, on a WebSocket at another path.
+function opensLink(request: Request): boolean {
+  return request.path === '/sync/ws' || request.path === '/sync/stream';
+}
+
 /** What a connection asks of, and tells, the line it belongs to. */
 interface Line {
   swallows(): boolean;
@@ -158,8 +163,7 @@ class Connection {
   }
 
   get isLink(): boolean {
-    if (!this.isOpen || this.last === null) return false;
-    return this.last.upgrade || this.last.path.endsWith('/sync/stream');
+    return this.isOpen && this.last !== null && opensLink(this.last);
   }
 
   start(): void {

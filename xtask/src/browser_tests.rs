@@ -83,7 +83,7 @@ fn options(mut args: lexopt::Parser) -> Result<Options> {
             Long("skip") => query.push(("skip", args.value()?.string()?)),
             Long("exact") => query.push(("exact", String::new())),
             Long("include-ignored") => query.push(("include-ignored", String::new())),
-            // what tests print is shown only when one fails, and always in colours of none
+            // these are for a harness that writes to a terminal; here the page reports
             Long("nocapture" | "no-capture" | "quiet") | Short('q') => {}
             Long("color" | "format" | "test-threads") => drop(args.value()?),
             other => return Err(other.unexpected().into()),

@@ -1,6 +1,6 @@
 //! The client's half: what a page or program knows of its spaces, and how it stays in line with the server.
 //!
-//! A [`ClientCore`] owns one [link](link) to one server, the [spaces](space) with their typed rows, the writes that
+//! A [`ClientCore`] owns one link to one server, the spaces with their typed rows, the writes that
 //! are on their way, and the watches that look at them. What a person sees is always
 //! **base at one version + pending writes replayed in order**; every change of either is one commit, and one batch of
 //! keyed diffs for each view that it changes.

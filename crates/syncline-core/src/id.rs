@@ -145,7 +145,8 @@ impl ClientId {
         if (8..=64).contains(&text.len()) && text.bytes().all(permitted) {
             Ok(Self::from(text))
         } else {
-            Err(Error::new(code::BAD_FRAME, "a client id is 8 to 64 letters, digits, '_' or '-'").with_field("client"))
+            Err(Error::new(code::BAD_FRAME, "a client id is 8 to 64 letters, digits, '_' or '-'")
+                .with_field("client"))
         }
     }
 }
@@ -176,7 +177,9 @@ impl Serialize for Incarnation {
 impl<'de> Deserialize<'de> for Incarnation {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        u64::from_str_radix(&text, 16).map(Self).map_err(|_| serde::de::Error::custom("an incarnation is 16 hex digits"))
+        u64::from_str_radix(&text, 16)
+            .map(Self)
+            .map_err(|_| serde::de::Error::custom("an incarnation is 16 hex digits"))
     }
 }
 

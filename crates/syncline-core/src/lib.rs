@@ -3,7 +3,7 @@
 //! # The invariant
 //!
 //! Nothing in this crate reads a clock, opens a socket, starts a task or draws a random number. Whoever drives it
-//! calls [`handle`](client::Client::handle) with the time and one input, then drains the outputs until there is none:
+//! calls [`handle`](client::ClientCore::handle) with the time and one input, then drains the outputs until there is none:
 //! what they say is all that has to be done. The same inputs and the same seed give the same outputs.
 //!
 //! # The canonical loop

@@ -41,8 +41,9 @@ impl RowOp {
     /// # Errors
     /// `bad_row` when the row cannot be written as JSON.
     pub fn put<R: Record>(row: &R) -> Result<Self, Error> {
-        let json = serde_json::value::to_raw_value(row)
-            .map_err(|error| Error::new(code::BAD_ROW, format!("the row cannot be written as JSON: {error}")))?;
+        let json = serde_json::value::to_raw_value(row).map_err(|error| {
+            Error::new(code::BAD_ROW, format!("the row cannot be written as JSON: {error}"))
+        })?;
         Ok(Self::Put(R::COLLECTION.into(), json))
     }
 
@@ -57,7 +58,8 @@ impl RowOp {
         let key = before.key().into();
         let (before, after) = (object(before)?, object(after)?);
         // a field that is not written any more, for `skip_serializing_if`, must not keep its old value
-        let gone = before.keys().filter(|name| !after.contains_key(*name)).map(|name| (name.clone(), Value::Null));
+        let gone =
+            before.keys().filter(|name| !after.contains_key(*name)).map(|name| (name.clone(), Value::Null));
         let mut set: Map<_, _> = gone.collect();
         set.extend(after.into_iter().filter(|(name, value)| before.get(name) != Some(value)));
         Ok((!set.is_empty()).then(|| Self::Patch(R::COLLECTION.into(), key, set)))
@@ -96,8 +98,9 @@ impl RowOps {
     /// # Errors
     /// `bad_write` when it cannot be written as JSON.
     pub fn to_payload(&self) -> Result<Box<RawValue>, Error> {
-        serde_json::value::to_raw_value(self)
-            .map_err(|error| Error::new(code::BAD_WRITE, format!("the write cannot be written as JSON: {error}")))
+        serde_json::value::to_raw_value(self).map_err(|error| {
+            Error::new(code::BAD_WRITE, format!("the write cannot be written as JSON: {error}"))
+        })
     }
 
     /// Takes the steps on a draft, the same on both ends. A refused step ends it; the draft is then to be dropped.
@@ -145,7 +148,9 @@ mod tests {
     }
 
     fn patched(before: &Note, after: &Note) -> Arc<dyn AnyRow> {
-        let Some(RowOp::Patch(_, _, set)) = RowOp::patch(before, after).unwrap() else { panic!("nothing changed") };
+        let Some(RowOp::Patch(_, _, set)) = RowOp::patch(before, after).unwrap() else {
+            panic!("nothing changed")
+        };
         CollectionDef::of::<Note>().patch(before, &set).unwrap()
     }
 

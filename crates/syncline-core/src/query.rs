@@ -89,7 +89,8 @@ impl<R: Record> Query<R> {
     /// All rows of `R`'s collection in a space.
     pub fn in_space(space: impl Into<SpaceId>) -> Self {
         let collection = R::COLLECTION.into();
-        let spec = QuerySpec { space: space.into(), collection, filter: None, order: Vec::new(), limit: None };
+        let spec =
+            QuerySpec { space: space.into(), collection, filter: None, order: Vec::new(), limit: None };
         Self { spec, _row: PhantomData }
     }
 

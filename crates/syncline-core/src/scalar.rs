@@ -243,12 +243,23 @@ mod tests {
 
     #[test]
     fn kinds_have_one_order() {
-        let mut all =
-            vec![Scalar::from("a"), Scalar::from(f64::NAN), Scalar::from(3), Scalar::from(true), Scalar::Null];
+        let mut all = vec![
+            Scalar::from("a"),
+            Scalar::from(f64::NAN),
+            Scalar::from(3),
+            Scalar::from(true),
+            Scalar::Null,
+        ];
         all.sort();
         assert_eq!(
             all,
-            vec![Scalar::Null, Scalar::from(true), Scalar::from(3), Scalar::from(f64::NAN), Scalar::from("a")]
+            vec![
+                Scalar::Null,
+                Scalar::from(true),
+                Scalar::from(3),
+                Scalar::from(f64::NAN),
+                Scalar::from("a")
+            ]
         );
     }
 }

@@ -23,10 +23,11 @@ pub struct CollectionDef {
     pub key_field: &'static str,
     decode: fn(&[u8]) -> Coded<Arc<dyn AnyRow>>,
     encode: fn(&dyn AnyRow) -> Coded<Vec<u8>>,
-    patch: fn(&dyn AnyRow, &Map<String, Value>) -> Coded<Arc<dyn AnyRow>>,
+    patch: Patch,
 }
 
 type Coded<T> = Result<T, serde_json::Error>;
+type Patch = fn(&dyn AnyRow, &Map<String, Value>) -> Coded<Arc<dyn AnyRow>>;
 
 impl CollectionDef {
     /// The definition that `R` derives.
@@ -81,7 +82,9 @@ impl CollectionDef {
     pub fn patch(&self, row: &dyn AnyRow, set: &Map<String, Value>) -> Result<Arc<dyn AnyRow>, Error> {
         for name in set.keys() {
             if !self.fields.iter().any(|field| field.name == name) {
-                return Err(Error::new(code::UNKNOWN_FIELD, "the collection has no such field").with_field(name));
+                return Err(
+                    Error::new(code::UNKNOWN_FIELD, "the collection has no such field").with_field(name)
+                );
             }
         }
         let patched = (self.patch)(row, set).map_err(|error| self.bad_row(&error))?;
@@ -156,9 +159,9 @@ impl Schema {
     /// # Errors
     /// `unknown_collection`.
     pub fn collection(&self, name: &str) -> Result<&CollectionDef, Error> {
-        self.collections
-            .get(name)
-            .ok_or_else(|| Error::new(code::UNKNOWN_COLLECTION, "there is no such collection").with_field(name))
+        self.collections.get(name).ok_or_else(|| {
+            Error::new(code::UNKNOWN_COLLECTION, "there is no such collection").with_field(name)
+        })
     }
 
     /// All collections, by name.

@@ -1,5 +1,6 @@
 //! How the connection stands.
 
+use std::fmt;
 use std::time::Duration;
 
 use dioxus::prelude::*;
@@ -115,5 +116,11 @@ impl UseConnection {
         if let Ok(client) = self.client.try_peek() {
             act(&client);
         }
+    }
+}
+
+impl fmt::Debug for UseConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UseConnection").finish_non_exhaustive()
     }
 }

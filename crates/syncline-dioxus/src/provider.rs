@@ -39,6 +39,8 @@ pub fn use_syncline_provider(make: impl FnOnce() -> Client) -> Client {
 pub fn use_syncline() -> Client {
     match use_hook(try_consume_context) {
         Some(client) => client,
-        None => panic!("no Syncline client here: call `use_syncline_provider(|| client)` in a component above this one"),
+        None => panic!(
+            "no Syncline client here: call `use_syncline_provider(|| client)` in a component above this one"
+        ),
     }
 }

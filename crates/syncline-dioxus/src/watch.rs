@@ -89,7 +89,11 @@ impl<R: Record> UseWatch<R> {
 
     /// How the watch stands.
     pub fn status(&self) -> Status {
-        if self.is_current() { self.shown.status.try_read().map_or(Status::Idle, |status| *status) } else { Status::Idle }
+        if self.is_current() {
+            self.shown.status.try_read().map_or(Status::Idle, |status| *status)
+        } else {
+            Status::Idle
+        }
     }
 
     /// Why it failed, or which row could not be read: then the error's field is the row's key.

@@ -1,5 +1,6 @@
 //! `use_connection`, on a page without a screen.
 #![cfg(not(any(target_family = "wasm", feature = "ssr")))]
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 #[path = "support/page.rs"]
 mod page;

@@ -1,5 +1,6 @@
 //! How the connection stands.
 
+use std::fmt;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -118,5 +119,11 @@ impl UseConnection {
         if let Some(client) = self.client.try_get_value() {
             act(&client);
         }
+    }
+}
+
+impl fmt::Debug for UseConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UseConnection").finish_non_exhaustive()
     }
 }

@@ -39,6 +39,8 @@ pub fn provide_syncline(client: Client) {
 pub fn use_syncline() -> Client {
     match use_context() {
         Some(client) => client,
-        None => panic!("no Syncline client here: call `provide_syncline(client)` in a component above this one"),
+        None => {
+            panic!("no Syncline client here: call `provide_syncline(client)` in a component above this one")
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! `use_connection`, on a page without a screen.
 #![cfg(not(any(target_family = "wasm", feature = "ssr")))]
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 #[path = "support/page.rs"]
 mod page;
@@ -52,7 +53,8 @@ fn the_connection_of_all_hooks_shows() {
 
         connection.set_online(true);
         connection.retry_now();
-        until("the write has arrived", || (connection.status(), connection.pending()) == (Status::Live, 0)).await;
+        until("the write has arrived", || (connection.status(), connection.pending()) == (Status::Live, 0))
+            .await;
     });
 }
 

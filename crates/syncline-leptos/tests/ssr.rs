@@ -4,7 +4,10 @@
 #[path = "../../syncline/tests/support/todo.rs"]
 mod todo;
 
+use std::sync::Arc;
+
 use futures::{FutureExt as _, StreamExt as _};
+use hydration_context::SsrSharedContext;
 use leptos::prelude::*;
 use syncline::Client;
 use syncline::transport::memory::{self, MemoryListener};
@@ -54,7 +57,7 @@ async fn a_suspense_shows_its_fallback_and_does_not_wait() {
     let _ = any_spawner::Executor::init_tokio();
     let (client, mut listener) = client();
     // what a server gives its pages; the page is done when the stream ends
-    let owner = Owner::new_root(Some(std::sync::Arc::new(leptos::reactive_context())));
+    let owner = Owner::new_root(Some(Arc::new(SsrSharedContext::new())));
     let html = owner.with(|| {
         provide_syncline(client.clone());
         view! { <Todos /> }.to_html_stream_in_order()

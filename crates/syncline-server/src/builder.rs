@@ -101,8 +101,8 @@ impl<S> Builder<S> {
         self
     }
 
-    /// A collection that spaces have, and what people may do with its rows; [`Anyone`](crate::Anyone) where there is
-    /// nothing to say about that.
+    /// A collection that spaces have, and what people may do with its rows; `()` where there is nothing to say
+    /// about that.
     ///
     /// # Panics
     /// When another Rust type with other fields has the same collection name: a mistake in the program.

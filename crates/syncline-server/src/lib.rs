@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use axum::Router;
-//! use syncline_server::{Anyone, Sqlite, Syncline};
+//! use syncline_server::{Sqlite, Syncline};
 //! # use serde::{Deserialize, Serialize};
 //! # use syncline_macros::Record;
 //! # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
@@ -13,7 +13,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let syncline = Syncline::builder()
 //!     .storage(Sqlite::open("app.db")?)
-//!     .collection::<Todo>(Anyone)
+//!     .collection::<Todo>(())
 //!     .build()
 //!     .await?;
 //! let app = Router::new().nest("/sync", syncline.router());
@@ -37,6 +37,24 @@
 //!
 //! A refusal is JSON, `{"code", "message", "field"?}`, with the HTTP status that fits the code. Pages of other origins
 //! are refused unless they are [allowed](Builder::allowed_origins).
+//!
+//! # Latency
+//!
+//! Frames are small and wanted at once, and TCP likes to wait for more to send with them: up to 40 ms. Tell it not to:
+//!
+//! ```
+//! use axum::serve::ListenerExt as _;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?.tap_io(|connection| {
+//!     // slower is better than not at all
+//!     let _ = connection.set_nodelay(true);
+//! });
+//! # drop(listener);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Bounds
 //!
@@ -65,7 +83,7 @@ mod syncline;
 pub use builder::{Builder, NoStorage};
 pub use config::Config;
 pub use credentials::{AuthError, Credentials};
-pub use rules::{Anyone, Change, RowTest, Rules, Visibility};
+pub use rules::{Change, RowTest, Rules, Visibility};
 pub use storage::{Memory, Sqlite, Storage};
 pub use syncline::Syncline;
 pub use syncline_core::space::{

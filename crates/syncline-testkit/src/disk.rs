@@ -44,7 +44,8 @@ impl Disk {
     /// # Errors
     /// What is wrong with it: the engine must never make such a commit.
     pub(crate) fn apply(&mut self, commit: &Commit, schema: &Schema) -> Result<(), String> {
-        let stored = self.spaces.entry(commit.space.clone()).or_insert_with(|| Stored::new(commit.incarnation));
+        let stored =
+            self.spaces.entry(commit.space.clone()).or_insert_with(|| Stored::new(commit.incarnation));
         stored.check(commit)?;
         stored.apply(commit, schema)
     }
@@ -67,7 +68,12 @@ impl Disk {
     }
 
     /// The rows as of a version, unless it is too long ago.
-    pub(crate) fn at(&self, space: &SpaceId, incarnation: Incarnation, version: Version) -> Option<Arc<State>> {
+    pub(crate) fn at(
+        &self,
+        space: &SpaceId,
+        incarnation: Incarnation,
+        version: Version,
+    ) -> Option<Arc<State>> {
         let stored = self.spaces.get(space).filter(|stored| stored.incarnation == incarnation)?;
         // a connection that is told nothing stands at a version within a run of them that changed nothing for it
         stored.states.range(..=version).next_back().map(|(_, state)| Arc::clone(state))
@@ -111,19 +117,27 @@ impl Stored {
             ));
         }
         if !commit.log.iter().map(|entry| entry.version).eq(commit.from + 1..=commit.to) {
-            return Err(format!("the log of a commit from {} to {} has other versions", commit.from, commit.to));
+            return Err(format!(
+                "the log of a commit from {} to {} has other versions",
+                commit.from, commit.to
+            ));
         }
         let keys: BTreeSet<_> = commit.rows.iter().map(|row| (row.collection, &row.key)).collect();
         if keys.len() != commit.rows.len() {
             return Err("a commit has a row twice".into());
         }
-        if let Some(row) = commit.rows.iter().find(|row| row.version <= commit.from || row.version > commit.to) {
+        if let Some(row) =
+            commit.rows.iter().find(|row| row.version <= commit.from || row.version > commit.to)
+        {
             return Err(format!("row {} has version {}, which is not of its commit", row.key, row.version));
         }
         commit.clients.iter().try_for_each(|record| self.check_client(commit, record))?;
         for entry in &commit.log {
             if !commit.clients.iter().any(|record| record.client == entry.client) {
-                return Err(format!("write {} of {} was applied, its counter was not", entry.write, entry.client));
+                return Err(format!(
+                    "write {} of {} was applied, its counter was not",
+                    entry.write, entry.client
+                ));
             }
         }
         Ok(())
@@ -187,12 +201,13 @@ impl Stored {
     }
 
     fn image(&self) -> SpaceImage {
-        let stored = |((collection, key), (version, json)): (&(&'static str, Key), &(Version, Arc<[u8]>))| StoredRow {
-            collection: (*collection).to_owned(),
-            key: key.as_str().to_owned(),
-            version: *version,
-            json: json.to_vec(),
-        };
+        let stored =
+            |((collection, key), (version, json)): (&(&'static str, Key), &(Version, Arc<[u8]>))| StoredRow {
+                collection: (*collection).to_owned(),
+                key: key.as_str().to_owned(),
+                version: *version,
+                json: json.to_vec(),
+            };
         SpaceImage {
             incarnation: Some(self.incarnation),
             version: self.version,
@@ -213,7 +228,8 @@ pub(crate) fn evaluate(
     let Ok(def) = schema.collection(&query.collection) else { return Vec::new() };
     let Ok(compiled) = syncline_core::query::CompiledQuery::new(query, def.fields) else { return Vec::new() };
     let rows = state.iter().filter(|((collection, _), _)| *collection == def.name).map(|(_, row)| row);
-    let mut rows: Vec<_> = rows.filter(|row| compiled.matches(&***row) && visible(&***row)).cloned().collect();
+    let mut rows: Vec<_> =
+        rows.filter(|row| compiled.matches(&***row) && visible(&***row)).cloned().collect();
     rows.sort_by(|a, b| compiled.compare(&**a, &**b));
     rows.truncate(compiled.limit.unwrap_or(usize::MAX));
     rows

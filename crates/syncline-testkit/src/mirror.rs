@@ -12,8 +12,6 @@ pub(crate) trait AnyMirror {
     fn as_any(&self) -> &dyn Any;
     fn query(&self) -> &QuerySpec;
     fn state(&self) -> &WatchState;
-    /// Where the rows stand, as the client says.
-    fn cursor(&self) -> Option<Cursor>;
     /// Takes the diffs and what has become of the watch. What a stopped one has shown stays.
     ///
     /// # Errors
@@ -57,12 +55,18 @@ impl<R: Record> Mirror<R> {
             Diff::Remove { index, key } if index < len && self.entries[index].key() == key.as_str() => {
                 self.entries.remove(index);
             }
-            Diff::Move { from, to, entry } if from < len && to < len && self.entries[from].key() == entry.key() => {
+            Diff::Move { from, to, entry }
+                if from < len && to < len && self.entries[from].key() == entry.key() =>
+            {
                 self.entries.remove(from);
                 self.entries.insert(to, entry);
             }
-            Diff::Insert { index, entry } => return Err(format!("{} inserted at {index} of {len}", entry.key())),
-            Diff::Remove { index, key } => return Err(format!("{key} removed at {index} of {len}, where it is not")),
+            Diff::Insert { index, entry } => {
+                return Err(format!("{} inserted at {index} of {len}", entry.key()));
+            }
+            Diff::Remove { index, key } => {
+                return Err(format!("{key} removed at {index} of {len}, where it is not"));
+            }
             Diff::Move { from, to, entry } => {
                 return Err(format!("{} moved from {from} to {to} of {len}", entry.key()));
             }
@@ -72,9 +76,11 @@ impl<R: Record> Mirror<R> {
 
     /// The list must be what the client says it shows, sorted, every key once.
     fn check(&self, shown: &[Entry<R>]) -> Result<(), String> {
-        let same = self.entries.len() == shown.len() && self.entries.iter().zip(shown).all(|(a, b)| a.same(b));
+        let same =
+            self.entries.len() == shown.len() && self.entries.iter().zip(shown).all(|(a, b)| a.same(b));
         if !same {
-            let keys = |entries: &[Entry<R>]| entries.iter().map(|entry| entry.key().to_owned()).collect::<Vec<_>>();
+            let keys =
+                |entries: &[Entry<R>]| entries.iter().map(|entry| entry.key().to_owned()).collect::<Vec<_>>();
             let (followed, shown) = (keys(&self.entries), keys(shown));
             return Err(format!("who followed the diffs sees {followed:?} where the client shows {shown:?}"));
         }
@@ -99,10 +105,6 @@ impl<R: Record> AnyMirror for Mirror<R> {
 
     fn state(&self) -> &WatchState {
         &self.state
-    }
-
-    fn cursor(&self) -> Option<Cursor> {
-        self.cursor
     }
 
     fn pull(&mut self, core: &mut ClientCore, id: WatchId, stopped: bool) -> Result<(), String> {

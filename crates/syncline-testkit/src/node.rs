@@ -134,13 +134,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self {
-            engine: Some(engine),
-            life: 0,
-            deadline: None,
-            armed: None,
-            tokens: BTreeMap::new(),
-        }
+        Self { engine: Some(engine), life: 0, deadline: None, armed: None, tokens: BTreeMap::new() }
     }
 
     /// Its own time, Unix ms.

@@ -38,7 +38,15 @@ pub(crate) enum Put {
 
 impl Outbox {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, queue: VecDeque::new(), leaving: None, lagging: false, announced: false, epoch: 0, closing: false }
+        Self {
+            limit,
+            queue: VecDeque::new(),
+            leaving: None,
+            lagging: false,
+            announced: false,
+            epoch: 0,
+            closing: false,
+        }
     }
 
     pub(crate) fn put(&mut self, frame: Arc<[u8]>, lossy: bool, drained: bool) -> Put {

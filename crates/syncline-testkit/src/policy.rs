@@ -44,15 +44,22 @@ impl Policy {
 
     /// Who may open which space.
     #[must_use]
-    pub fn open(mut self, rule: impl Fn(&User, &SpaceId) -> Result<(), Error> + Send + Sync + 'static) -> Self {
+    pub fn open(
+        mut self,
+        rule: impl Fn(&User, &SpaceId) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
         self.open = Some(Box::new(rule));
         self
     }
 
     /// Who sees which rows of `R`'s collection.
     #[must_use]
-    pub fn read<R: Record>(mut self, rule: impl Fn(&User, &SpaceId, &R) -> bool + Send + Sync + 'static) -> Self {
-        let rule: Read = Box::new(move |user, space, row| typed(row).is_some_and(|row| rule(user, space, row)));
+    pub fn read<R: Record>(
+        mut self,
+        rule: impl Fn(&User, &SpaceId, &R) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let rule: Read =
+            Box::new(move |user, space, row| typed(row).is_some_and(|row| rule(user, space, row)));
         self.read.insert(R::COLLECTION, rule);
         self
     }
@@ -63,8 +70,9 @@ impl Policy {
         mut self,
         rule: impl Fn(&User, &SpaceId, Option<&R>, Option<&R>) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Self {
-        let rule: Write =
-            Box::new(move |user, space, before, after| rule(user, space, before.and_then(typed), after.and_then(typed)));
+        let rule: Write = Box::new(move |user, space, before, after| {
+            rule(user, space, before.and_then(typed), after.and_then(typed))
+        });
         self.write.insert(R::COLLECTION, rule);
         self
     }

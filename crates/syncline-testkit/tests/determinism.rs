@@ -1,5 +1,7 @@
 //! A run can be had again.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
+
 #[path = "scenarios/model.rs"]
 #[allow(dead_code, reason = "shared with tests that use more of it")]
 mod model;

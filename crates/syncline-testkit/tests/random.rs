@@ -1,6 +1,8 @@
 //! Random plans under random faults, as many as there is patience for: `SYNCLINE_SEEDS=10000 cargo test --release -p
 //! syncline-testkit --test random`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
+
 #[path = "scenarios/model.rs"]
 #[allow(dead_code, reason = "shared with tests that use more of it")]
 mod model;

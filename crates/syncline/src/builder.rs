@@ -1,13 +1,15 @@
 //! How a client is set up.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use syncline_core::client::{ClientCore, Config};
 
 use crate::credentials::{IntoCredentials, Provider, provider};
-use crate::platform::{self, Spawner};
+use crate::platform::{self, Spawner, SystemTime};
 use crate::shared::{Setup, Shared};
 use crate::transport::{Connector, Latency};
 use crate::{Backoff, Client, ClientId, MaybeSend, TransportPreference};
@@ -169,9 +171,12 @@ impl fmt::Debug for ClientBuilder {
 }
 
 fn random() -> u64 {
-    // where the platform has no randomness to give, ids still differ between clients of one process and from run to run
     getrandom::u64().unwrap_or_else(|_| {
-        use std::hash::{BuildHasher, RandomState};
-        RandomState::new().hash_one(std::thread::current().id())
+        // a platform without randomness: told apart by the time, and within this process by their number
+        static CLIENTS: AtomicU64 = AtomicU64::new(0);
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+        let mut hasher = DefaultHasher::new();
+        (time, CLIENTS.fetch_add(1, Ordering::Relaxed)).hash(&mut hasher);
+        hasher.finish()
     })
 }

@@ -10,9 +10,13 @@ use std::pin::Pin;
 use futures::{Sink, Stream};
 
 #[cfg(target_arch = "wasm32")]
-pub(crate) use browser::{Hints, Instant, Spawner, default_connector, remember, remembered, sleep};
+pub(crate) use browser::{
+    Hints, Instant, Spawner, SystemTime, default_connector, remember, remembered, sleep,
+};
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use native::{Hints, Instant, Spawner, default_connector, remember, remembered, sleep};
+pub(crate) use native::{
+    Hints, Instant, Spawner, SystemTime, default_connector, remember, remembered, sleep,
+};
 
 use crate::Error;
 

@@ -12,22 +12,6 @@ pub fn ChatPanel(room: String) -> Element {
     // another room is another query: the subscription moves, and no row of the old room is left on the screen
     let messages = use_watch(move || Some(Message::all_in(&room_space(&room.read()))));
     let connection = use_connection();
-    let mut draft = use_signal(String::new);
-
-    let send = move |event: FormEvent| {
-        event.prevent_default();
-        let text = draft.peek().trim().to_owned();
-        let Some(user) = connection.user().filter(|_| !text.is_empty()) else { return };
-        let author_name = shown_name(&user);
-        messages.put(Message {
-            id: new_id(),
-            author: user.id.to_string(),
-            author_name,
-            text,
-            sent_at: now_ms(),
-        });
-        draft.set(String::new());
-    };
 
     rsx! {
         section { class: "panel", "data-testid": "chat-panel", aria_labelledby: "room-title",
@@ -55,18 +39,7 @@ pub fn ChatPanel(room: String) -> Element {
                     }
                 }
             }
-            form { class: "compose chat-compose", onsubmit: send,
-                input {
-                    class: "field",
-                    "data-testid": "chat-input",
-                    aria_label: "Message",
-                    placeholder: "Message {room}",
-                    autocomplete: "off",
-                    value: draft,
-                    oninput: move |event| draft.set(event.value()),
-                }
-                button { class: "button button-primary", "data-testid": "chat-send", "Send" }
-            }
+            NewMessage { messages, room, connection }
         }
     }
 }
@@ -135,6 +108,41 @@ fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseCo
                     }
                 }
             }
+        }
+    }
+}
+
+#[component]
+fn NewMessage(messages: UseWatch<Message>, room: Signal<String>, connection: UseConnection) -> Element {
+    let mut draft = use_signal(String::new);
+
+    let send = move |event: FormEvent| {
+        event.prevent_default();
+        let text = draft.peek().trim().to_owned();
+        let Some(user) = connection.user().filter(|_| !text.is_empty()) else { return };
+        let author_name = shown_name(&user);
+        messages.put(Message {
+            id: new_id(),
+            author: user.id.to_string(),
+            author_name,
+            text,
+            sent_at: now_ms(),
+        });
+        draft.set(String::new());
+    };
+
+    rsx! {
+        form { class: "compose chat-compose", onsubmit: send,
+            input {
+                class: "field",
+                "data-testid": "chat-input",
+                aria_label: "Message",
+                placeholder: "Message {room}",
+                autocomplete: "off",
+                value: draft,
+                oninput: move |event| draft.set(event.value()),
+            }
+            button { class: "button button-primary", "data-testid": "chat-send", "Send" }
         }
     }
 }

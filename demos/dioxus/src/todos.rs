@@ -13,17 +13,6 @@ pub fn TodoPanel(list: String) -> Element {
     // while the filter is `All` this is an equal query: the two share one subscription
     let todos = use_watch(move || Some(filter().query(&list)));
     let left = use_memo(move || all.rows().iter().filter(|row| row.with(|todo| !todo.done)).count());
-    let mut draft = use_signal(String::new);
-
-    let add = move |event: FormEvent| {
-        event.prevent_default();
-        let text = draft.peek().trim().to_owned();
-        if !text.is_empty() {
-            let last = all.rows().last().map_or(0.0, |row| row.with(|todo| todo.position));
-            todos.put(Todo::new(new_id(), text, last, now_ms()));
-            draft.set(String::new());
-        }
-    };
 
     rsx! {
         section { class: "panel", "data-testid": "todo-panel", aria_labelledby: "todo-title",
@@ -44,18 +33,7 @@ pub fn TodoPanel(list: String) -> Element {
                     }
                 }
             }
-            form { class: "compose", onsubmit: add,
-                input {
-                    class: "field",
-                    "data-testid": "todo-input",
-                    aria_label: "New to-do",
-                    placeholder: "What needs doing?",
-                    autocomplete: "off",
-                    value: draft,
-                    oninput: move |event| draft.set(event.value()),
-                }
-                button { class: "button button-primary", "data-testid": "todo-add", "Add" }
-            }
+            NewTodo { todos, all }
             if let Some(error) = todos.error() {
                 p { class: "notice", role: "alert", "data-testid": "todo-watch-error", {error.message()} }
             }
@@ -74,11 +52,43 @@ pub fn TodoPanel(list: String) -> Element {
     }
 }
 
+/// The field for one more, below the last of `all`.
+#[component]
+fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>) -> Element {
+    let mut draft = use_signal(String::new);
+
+    let add = move |event: FormEvent| {
+        event.prevent_default();
+        let text = draft.peek().trim().to_owned();
+        if !text.is_empty() {
+            let last = all.rows().last().map_or(0.0, |row| row.with(|todo| todo.position));
+            todos.put(Todo::new(new_id(), text, last, now_ms()));
+            draft.set(String::new());
+        }
+    };
+
+    rsx! {
+        form { class: "compose", onsubmit: add,
+            input {
+                class: "field",
+                "data-testid": "todo-input",
+                aria_label: "New to-do",
+                placeholder: "What needs doing?",
+                autocomplete: "off",
+                value: draft,
+                oninput: move |event| draft.set(event.value()),
+            }
+            button { class: "button button-primary", "data-testid": "todo-add", "Add" }
+        }
+    }
+}
+
 #[component]
 fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>) -> Element {
     let key = use_signal(|| row.key());
     let state = row.state();
     let error = row.error();
+    // how often the record was read to be shown: tests count it
     let mut runs = use_hook(|| CopyValue::new(0_u32));
     let todo = use_memo(move || {
         *runs.write() += 1;
@@ -171,7 +181,7 @@ fn TodoEdit(
         }
     };
     let on_key = move |event: KeyboardEvent| match event.key() {
-        Key::Enter => save(),
+        Key::Enter if !event.is_composing() => save(),
         Key::Escape => edited.set(None),
         _ => {}
     };

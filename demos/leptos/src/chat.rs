@@ -13,22 +13,6 @@ pub fn ChatPanel(room: String) -> impl IntoView {
     // another room is another query: the subscription moves, and no row of the old room is left on the screen
     let messages = use_watch(move || Some(Message::all_in(&room_space(&room.get()))));
     let connection = use_connection();
-    let draft = RwSignal::new(String::new());
-
-    let send = move |event: SubmitEvent| {
-        event.prevent_default();
-        let text = draft.get_untracked().trim().to_owned();
-        let Some(user) = untrack(|| connection.user()).filter(|_| !text.is_empty()) else { return };
-        let author_name = shown_name(&user);
-        messages.put(Message {
-            id: new_id(),
-            author: user.id.to_string(),
-            author_name,
-            text,
-            sent_at: now_ms(),
-        });
-        draft.set(String::new());
-    };
 
     view! {
         <section class="panel" data-testid="chat-panel" aria-labelledby="room-title">
@@ -54,17 +38,7 @@ pub fn ChatPanel(room: String) -> impl IntoView {
                     </For>
                 </ul>
             </div>
-            <form class="compose chat-compose" on:submit=send>
-                <input
-                    class="field"
-                    data-testid="chat-input"
-                    aria-label="Message"
-                    placeholder=move || format!("Message {}", room.get())
-                    autocomplete="off"
-                    bind:value=draft
-                />
-                <button class="button button-primary" data-testid="chat-send">"Send"</button>
-            </form>
+            <NewMessage messages room connection />
         </section>
     }
 }
@@ -150,5 +124,43 @@ fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseCo
                 </div>
             })}
         </li>
+    }
+}
+
+#[component]
+fn NewMessage(
+    messages: UseWatch<Message>,
+    room: RwSignal<String>,
+    connection: UseConnection,
+) -> impl IntoView {
+    let draft = RwSignal::new(String::new());
+
+    let send = move |event: SubmitEvent| {
+        event.prevent_default();
+        let text = draft.get_untracked().trim().to_owned();
+        let Some(user) = untrack(|| connection.user()).filter(|_| !text.is_empty()) else { return };
+        let author_name = shown_name(&user);
+        messages.put(Message {
+            id: new_id(),
+            author: user.id.to_string(),
+            author_name,
+            text,
+            sent_at: now_ms(),
+        });
+        draft.set(String::new());
+    };
+
+    view! {
+        <form class="compose chat-compose" on:submit=send>
+            <input
+                class="field"
+                data-testid="chat-input"
+                aria-label="Message"
+                placeholder=move || format!("Message {}", room.get())
+                autocomplete="off"
+                bind:value=draft
+            />
+            <button class="button button-primary" data-testid="chat-send">"Send"</button>
+        </form>
     }
 }

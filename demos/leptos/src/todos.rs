@@ -16,17 +16,6 @@ pub fn TodoPanel(list: String) -> impl IntoView {
     // while the filter is `All` this is an equal query: the two share one subscription
     let todos = use_watch(move || Some(filter.get().query(&list)));
     let left = Memo::new(move |_| all.rows().iter().filter(|row| row.with(|todo| !todo.done)).count());
-    let draft = RwSignal::new(String::new());
-
-    let add = move |event: SubmitEvent| {
-        event.prevent_default();
-        let text = draft.get_untracked().trim().to_owned();
-        if !text.is_empty() {
-            let last = untrack(|| all.rows().last().map_or(0.0, |row| row.with(|todo| todo.position)));
-            todos.put(Todo::new(new_id(), text, last, now_ms()));
-            draft.set(String::new());
-        }
-    };
 
     view! {
         <section class="panel" data-testid="todo-panel" aria-labelledby="todo-title">
@@ -48,17 +37,7 @@ pub fn TodoPanel(list: String) -> impl IntoView {
                     })}
                 </div>
             </div>
-            <form class="compose" on:submit=add>
-                <input
-                    class="field"
-                    data-testid="todo-input"
-                    aria-label="New to-do"
-                    placeholder="What needs doing?"
-                    autocomplete="off"
-                    bind:value=draft
-                />
-                <button class="button button-primary" data-testid="todo-add">"Add"</button>
-            </form>
+            <NewTodo todos all />
             {move || todos.error().map(|error| view! {
                 <p class="notice" role="alert" data-testid="todo-watch-error">{error.message().to_owned()}</p>
             })}
@@ -74,6 +53,36 @@ pub fn TodoPanel(list: String) -> impl IntoView {
             </div>
             <p class="todo-foot" data-testid="todo-count">{move || format!("{} left", left.get())}</p>
         </section>
+    }
+}
+
+/// The field for one more, below the last of `all`.
+#[component]
+fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>) -> impl IntoView {
+    let draft = RwSignal::new(String::new());
+
+    let add = move |event: SubmitEvent| {
+        event.prevent_default();
+        let text = draft.get_untracked().trim().to_owned();
+        if !text.is_empty() {
+            let last = untrack(|| all.rows().last().map_or(0.0, |row| row.with(|todo| todo.position)));
+            todos.put(Todo::new(new_id(), text, last, now_ms()));
+            draft.set(String::new());
+        }
+    };
+
+    view! {
+        <form class="compose" on:submit=add>
+            <input
+                class="field"
+                data-testid="todo-input"
+                aria-label="New to-do"
+                placeholder="What needs doing?"
+                autocomplete="off"
+                bind:value=draft
+            />
+            <button class="button button-primary" data-testid="todo-add">"Add"</button>
+        </form>
     }
 }
 
@@ -95,6 +104,7 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>) -> impl IntoView {
     // the text while it is edited
     let edited = RwSignal::new(None::<String>);
     let edit = move || edited.set(Some(todo.get_untracked().text));
+    // how often the record was read to be shown: tests count it
     let runs = StoredValue::new(0_u32);
 
     view! {
@@ -181,7 +191,7 @@ fn TodoEdit(todos: UseWatch<Todo>, key: StoredValue<Key>, edited: RwSignal<Optio
         }
     };
     let on_key = move |event: KeyboardEvent| match event.key().as_str() {
-        "Enter" => save(),
+        "Enter" if !event.is_composing() => save(),
         "Escape" => edited.set(None),
         _ => {}
     };

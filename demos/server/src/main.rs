@@ -8,7 +8,7 @@ mod session_routes;
 mod shutdown;
 
 use std::error::Error;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
@@ -26,7 +26,8 @@ use crate::session::Sessions;
 async fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = std::io::stderr;
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(log().is_terminal()).with_writer(log).init();
 
     if let Some(folder) = args.data.parent() {
         std::fs::create_dir_all(folder)?;

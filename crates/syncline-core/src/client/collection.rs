@@ -188,7 +188,10 @@ impl<R: Record> Collection<R> {
             Some(overlaid) => (entry(overlaid), true),
             None => {
                 let confirmed = slot.confirmed.as_ref();
-                (confirmed.map(|record| Entry { record: Arc::clone(record), state: RowState::Confirmed }), false)
+                (
+                    confirmed.map(|record| Entry { record: Arc::clone(record), state: RowState::Confirmed }),
+                    false,
+                )
             }
         }
     }
@@ -301,7 +304,9 @@ impl<R: Record> AnyCollection for Collection<R> {
     }
 
     fn finish_snapshot(&mut self, session: SessionId) {
-        let Some(records) = self.views.get_mut(&session).and_then(|view| view.incoming.take()) else { return };
+        let Some(records) = self.views.get_mut(&session).and_then(|view| view.incoming.take()) else {
+            return;
+        };
         self.slots.reserve(records.len().saturating_sub(self.slots.len()));
         let mut members = FixedBitSet::with_capacity(self.slots.len() + records.len());
         for record in records {
@@ -350,7 +355,8 @@ impl<R: Record> AnyCollection for Collection<R> {
             if place.held == 0 && place.confirmed.is_some() {
                 // shown keeps the key while the row leaves the base
                 if place.shown.is_none() {
-                    place.shown = place.confirmed.take().map(|record| Entry { record, state: RowState::Confirmed });
+                    place.shown =
+                        place.confirmed.take().map(|record| Entry { record, state: RowState::Confirmed });
                 }
                 place.confirmed = None;
             }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::client::link::{Event, Link};
-use crate::rng::Rng;
 use crate::client::session::{Phase, Session, SessionId};
 use crate::client::space::Space;
 use crate::client::{Config, ConnectionState, Input, Output, Status, WatchId, WatchState};
@@ -13,6 +12,7 @@ use crate::error::{Error, code};
 use crate::id::{ClientId, Cursor, SpaceId};
 use crate::query::{Query, QuerySpec};
 use crate::record::Record;
+use crate::rng::Rng;
 use crate::schema::Schema;
 use crate::wire::{ClientMessage, SubId, Subscribe, Unsubscribe};
 
@@ -56,8 +56,13 @@ impl ClientCore {
         let link = Link::new(config.clone());
         let schema = Schema::new(config.schema_version);
         let rng = Rng::new(config.seed ^ 0x5851_f42d_4c95_7f2d);
-        let connection_seen =
-            ConnectionState { status: Status::Idle, transport: None, pending: 0, last_error: None, user: None };
+        let connection_seen = ConnectionState {
+            status: Status::Idle,
+            transport: None,
+            pending: 0,
+            last_error: None,
+            user: None,
+        };
         Self {
             config,
             rng,
@@ -89,7 +94,9 @@ impl ClientCore {
                 self.link.heard(now);
                 self.frame(now, bytes, &mut out)
             }
-            Input::Closed { attempt, error } if self.link.is_current(attempt) => self.link.lost(now, error, &mut out),
+            Input::Closed { attempt, error } if self.link.is_current(attempt) => {
+                self.link.lost(now, error, &mut out)
+            }
             Input::Opened { .. } | Input::Frame { .. } | Input::Closed { .. } => Event::None,
             Input::Credentials(result) => self.link.credentials(now, result, &mut out),
             Input::Online(_) | Input::Visible(true) => {
@@ -110,7 +117,11 @@ impl ClientCore {
         let late = self.sessions.values().any(|session| overdue(session.phase.overdue()))
             || overdue(self.oldest_unanswered_write());
         if late && self.link.is_open() {
-            return self.link.lost(now, Some(Error::new(code::TIMEOUT, "the server did not answer in time")), out);
+            return self.link.lost(
+                now,
+                Some(Error::new(code::TIMEOUT, "the server did not answer in time")),
+                out,
+            );
         }
         self.link.tick(now, out)
     }
@@ -297,7 +308,8 @@ impl ClientCore {
             (Phase::Idle | Phase::Asked { .. }, _) if loaded => Status::Reconnecting,
             (Phase::Idle | Phase::Asked { .. }, _) => Status::Connecting,
         };
-        let link_error = matches!(status, Status::Failed | Status::NeedsAuth).then(|| self.link.last_error().cloned());
+        let link_error =
+            matches!(status, Status::Failed | Status::NeedsAuth).then(|| self.link.last_error().cloned());
         WatchState { status, error: session.error.clone().or(link_error.flatten()), loaded }
     }
 

@@ -9,7 +9,9 @@ use crate::client::session::Phase;
 use crate::client::{Output, collection::AnyCollection};
 use crate::error::{Error, code};
 use crate::id::SpaceId;
-use crate::wire::{Changes, ClientMessage, Failed, Frame, Reset, Resume, ServerMessage, Snapshot, Welcome, encode};
+use crate::wire::{
+    Changes, ClientMessage, Failed, Frame, Reset, Resume, ServerMessage, Snapshot, Welcome, encode,
+};
 
 /// Something is missing that must have been sent: what is held cannot be trusted to be complete.
 struct Gap;
@@ -170,7 +172,9 @@ impl ClientCore {
 
     /// Versions of a space make a chain while this connection holds rows of it, and start anew after.
     pub(super) fn end_chain(&mut self, space: &SpaceId) {
-        if !self.is_live(space) && let Some(space) = self.spaces.get_mut(space) {
+        if !self.is_live(space)
+            && let Some(space) = self.spaces.get_mut(space)
+        {
             space.told = None;
         }
     }

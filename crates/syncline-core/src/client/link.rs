@@ -11,10 +11,10 @@
 
 use std::time::Duration;
 
-use crate::rng::Rng;
 use crate::client::{Config, Output, Status, Transport, TransportPreference};
 use crate::error::{Error, code};
 use crate::id::ClientId;
+use crate::rng::Rng;
 use crate::wire::{Auth, ClientMessage, Hello, Limits, PROTOCOL, User, Welcome, encode};
 
 /// After so many failures in a row, a transport that used to work here is doubted.
@@ -55,12 +55,20 @@ pub(crate) struct Link {
 enum Phase {
     Idle,
     Asking,
-    Opening { overdue: Duration },
-    Greeting { overdue: Duration },
+    Opening {
+        overdue: Duration,
+    },
+    Greeting {
+        overdue: Duration,
+    },
     Open,
     /// Open, but the server waits for fresh credentials.
-    Renewing { overdue: Duration },
-    Waiting { until: Duration },
+    Renewing {
+        overdue: Duration,
+    },
+    Waiting {
+        until: Duration,
+    },
     NeedsAuth,
     Failed,
 }
@@ -259,8 +267,16 @@ impl Link {
     }
 
     /// The server says that the credentials are not good, or no longer.
-    pub(crate) fn unauthenticated(&mut self, now: Duration, error: Option<Error>, out: &mut Vec<Output>) -> Event {
-        if !matches!(self.phase, Phase::Greeting { .. } | Phase::Open | Phase::Opening { .. } | Phase::Renewing { .. }) {
+    pub(crate) fn unauthenticated(
+        &mut self,
+        now: Duration,
+        error: Option<Error>,
+        out: &mut Vec<Output>,
+    ) -> Event {
+        if !matches!(
+            self.phase,
+            Phase::Greeting { .. } | Phase::Open | Phase::Opening { .. } | Phase::Renewing { .. }
+        ) {
             return Event::None;
         }
         let asking = self.config.has_credentials && self.token == Token::Unknown;
@@ -274,7 +290,8 @@ impl Link {
             out.push(Output::Credentials);
             return Event::None;
         }
-        self.last_error = error.or_else(|| Some(Error::new(code::UNAUTHENTICATED, "the session has expired")));
+        self.last_error =
+            error.or_else(|| Some(Error::new(code::UNAUTHENTICATED, "the session has expired")));
         self.token = Token::Unknown;
         self.leave(Phase::NeedsAuth, out)
     }
@@ -328,7 +345,11 @@ impl Link {
                 self.token = Token::Unknown;
                 self.retry_now(now, out);
             }
-            Phase::Idle | Phase::Asking | Phase::Opening { .. } | Phase::Greeting { .. } | Phase::Renewing { .. } => {}
+            Phase::Idle
+            | Phase::Asking
+            | Phase::Opening { .. }
+            | Phase::Greeting { .. }
+            | Phase::Renewing { .. } => {}
         }
     }
 
@@ -353,9 +374,6 @@ impl Link {
             self.token = if stale { Token::Refused } else { Token::Unknown };
             let phase = if stale { Phase::Waiting { until: now } } else { Phase::NeedsAuth };
             return self.leave(phase, out);
-        }
-        if let Token::Renewed(token) = &self.token {
-            self.token = Token::Known(token.clone());
         }
         let first_look = !self.proven && self.failures == 1;
         if refused && self.config.transport == TransportPreference::Auto {
@@ -384,6 +402,10 @@ impl Link {
     fn leave(&mut self, phase: Phase, out: &mut Vec<Output>) -> Event {
         let before = std::mem::replace(&mut self.phase, phase);
         self.asked = None;
+        // whether it was good was never said; on another connection it may have grown old
+        if let Token::Renewed(token) = &self.token {
+            self.token = Token::Known(token.clone());
+        }
         match before {
             Phase::Opening { .. } | Phase::Greeting { .. } | Phase::Open | Phase::Renewing { .. } => {
                 out.push(Output::Close { attempt: self.attempt });
@@ -394,7 +416,9 @@ impl Link {
     }
 
     pub(crate) fn retry_now(&mut self, now: Duration, out: &mut Vec<Output>) {
-        if matches!(self.phase, Phase::Waiting { .. } | Phase::NeedsAuth | Phase::Failed) && self.enabled && !self.closed
+        if matches!(self.phase, Phase::Waiting { .. } | Phase::NeedsAuth | Phase::Failed)
+            && self.enabled
+            && !self.closed
         {
             self.phase = Phase::Idle;
             let wanted = self.wanted;
@@ -440,7 +464,9 @@ impl Link {
 
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let phase = match self.phase {
-            Phase::Opening { overdue } | Phase::Greeting { overdue } | Phase::Renewing { overdue } => Some(overdue),
+            Phase::Opening { overdue } | Phase::Greeting { overdue } | Phase::Renewing { overdue } => {
+                Some(overdue)
+            }
             Phase::Waiting { until } => Some(until),
             Phase::Open => Some(match self.asked {
                 Some(asked) => asked + self.config.answer_within,
@@ -460,7 +486,9 @@ impl Link {
             return self.leave(Phase::Idle, out);
         }
         match self.phase {
-            Phase::Opening { overdue } | Phase::Greeting { overdue } | Phase::Renewing { overdue } if now >= overdue => {
+            Phase::Opening { overdue } | Phase::Greeting { overdue } | Phase::Renewing { overdue }
+                if now >= overdue =>
+            {
                 self.lost(now, Some(Error::new(code::TIMEOUT, "the server did not answer in time")), out)
             }
             Phase::Waiting { until } if now >= until => {

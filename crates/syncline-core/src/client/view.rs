@@ -115,7 +115,13 @@ impl<R: Record> View<R> {
 
     /// Notes, for a change of many rows, whether a slot is to be in the view. Returns whether anything changed; then
     /// [`rebuild`](Self::rebuild) must follow.
-    pub(crate) fn mark(&mut self, slot: u32, old: Option<&Entry<R>>, next: Option<&Entry<R>>, overlaid: bool) -> bool {
+    pub(crate) fn mark(
+        &mut self,
+        slot: u32,
+        old: Option<&Entry<R>>,
+        next: Option<&Entry<R>>,
+        overlaid: bool,
+    ) -> bool {
         let index = slot as usize;
         let was = self.present.contains(index);
         match next.filter(|entry| self.wants(index, entry, overlaid)) {

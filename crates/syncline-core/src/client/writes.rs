@@ -123,7 +123,12 @@ impl ClientCore {
     ///
     /// # Errors
     /// `bad_row`, `bad_key`, `value_too_large`.
-    pub fn add_optimistic<R: Record>(&mut self, now: Duration, space: &SpaceId, record: &R) -> Result<(), Error> {
+    pub fn add_optimistic<R: Record>(
+        &mut self,
+        now: Duration,
+        space: &SpaceId,
+        record: &R,
+    ) -> Result<(), Error> {
         self.schema.add::<R>();
         let effects = Effect::prepare(&RowOps { ops: vec![RowOp::put(record)?] }, &self.schema)?;
         let write = WriteRef(self.next_id());
@@ -134,7 +139,14 @@ impl ClientCore {
     }
 
     /// Marks an optimistic row as failed. Says whether there is one.
-    pub fn mark_failed(&mut self, now: Duration, space: &SpaceId, collection: &str, key: &str, error: Error) -> bool {
+    pub fn mark_failed(
+        &mut self,
+        now: Duration,
+        space: &SpaceId,
+        collection: &str,
+        key: &str,
+        error: Error,
+    ) -> bool {
         let error = Arc::new(error);
         let mut found = false;
         if let Some(state) = self.spaces.get_mut(space) {
@@ -152,7 +164,9 @@ impl ClientCore {
 
     /// Takes an optimistic row away. Says whether there was one.
     pub fn remove_optimistic(&mut self, now: Duration, space: &SpaceId, collection: &str, key: &str) -> bool {
-        let local = |intent: &Pending| matches!(intent.stage, Stage::Local { .. }) && intent.is_about(collection, key);
+        let local = |intent: &Pending| {
+            matches!(intent.stage, Stage::Local { .. }) && intent.is_about(collection, key)
+        };
         self.drop_intents(now, space, local) > 0
     }
 
@@ -230,7 +244,8 @@ impl ClientCore {
         let Some(state) = self.spaces.get_mut(space) else { return };
         let Some(writes) = writes.iter().find(|writes| writes.client == state.client) else { return };
         state.handled = state.handled.max(writes.last);
-        let handled: Vec<_> = state.pending.iter().filter_map(queued_id).filter(|id| *id <= writes.last).collect();
+        let handled: Vec<_> =
+            state.pending.iter().filter_map(queued_id).filter(|id| *id <= writes.last).collect();
         for id in handled {
             let refused = writes.refused.iter().find(|refusal| refusal.id == id);
             self.settle(space, id, refused.map_or(Ok(version), |refusal| Err(refusal.error.clone())));
@@ -249,7 +264,8 @@ impl ClientCore {
             Err(error) => {
                 let intent = &mut state.pending[at];
                 if let Stage::Queued { payload, .. } = &intent.stage {
-                    intent.stage = Stage::Refused { payload: Arc::clone(payload), error: Arc::new(error.clone()) };
+                    intent.stage =
+                        Stage::Refused { payload: Arc::clone(payload), error: Arc::new(error.clone()) };
                 }
             }
         }
@@ -272,7 +288,8 @@ impl ClientCore {
     /// Somebody else is at the screen: nothing of the person before may be seen or sent any more.
     pub(super) fn change_identity(&mut self, now: Duration, out: &mut Vec<Output>) -> Event {
         let why = Error::new(code::FOREIGN_CLIENT, "made under another identity");
-        self.config.client = ClientId::from(format!("{:016x}{:016x}", self.rng.next_u64(), self.rng.next_u64()));
+        self.config.client =
+            ClientId::from(format!("{:016x}{:016x}", self.rng.next_u64(), self.rng.next_u64()));
         let ids: Vec<_> = self.spaces.keys().cloned().collect();
         for space in &ids {
             let Some(state) = self.spaces.get_mut(space) else { continue };
@@ -285,7 +302,11 @@ impl ClientCore {
         }
         for (&id, session) in &mut self.sessions {
             session.cursor = None;
-            if let Some(base) = self.spaces.get_mut(&session.query.space).and_then(|space| space.base.get_mut(session.collection)) {
+            if let Some(base) = self
+                .spaces
+                .get_mut(&session.query.space)
+                .and_then(|space| space.base.get_mut(session.collection))
+            {
                 base.begin_snapshot(id);
                 base.finish_snapshot(id);
             }

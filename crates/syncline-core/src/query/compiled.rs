@@ -95,18 +95,18 @@ impl CompiledQuery {
 }
 
 fn resolve(name: &str, fields: &[FieldDef]) -> Result<usize, Error> {
-    fields
-        .iter()
-        .position(|field| field.name == name && field.queryable)
-        .ok_or_else(|| Error::new(code::UNKNOWN_FIELD, "the collection has no such field to query").with_field(name))
+    fields.iter().position(|field| field.name == name && field.queryable).ok_or_else(|| {
+        Error::new(code::UNKNOWN_FIELD, "the collection has no such field to query").with_field(name)
+    })
 }
 
 fn compile(filter: &Filter, fields: &[FieldDef], budget: &mut usize) -> Result<Condition, Error> {
     let cost = if let Filter::In(_, values) = filter { values.len().max(1) } else { 1 };
-    *budget = budget
-        .checked_sub(cost)
-        .ok_or_else(|| Error::new(code::BAD_QUERY, "a filter has at most 256 conditions").with_field("where"))?;
-    let mut all = |list: &[Filter]| list.iter().map(|one| compile(one, fields, budget)).collect::<Result<_, _>>();
+    *budget = budget.checked_sub(cost).ok_or_else(|| {
+        Error::new(code::BAD_QUERY, "a filter has at most 256 conditions").with_field("where")
+    })?;
+    let mut all =
+        |list: &[Filter]| list.iter().map(|one| compile(one, fields, budget)).collect::<Result<_, _>>();
     Ok(match filter {
         Filter::Compare(op, field, value) => Condition::Compare(*op, resolve(field, fields)?, value.clone()),
         Filter::In(field, values) => Condition::In(resolve(field, fields)?, values.clone()),

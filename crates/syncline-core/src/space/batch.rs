@@ -13,6 +13,7 @@ use crate::record::AnyRow;
 use crate::schema::Schema;
 use crate::space::access::Access;
 use crate::space::clients::{Clients, Standing, standing};
+use crate::space::config::Config;
 use crate::space::image::{ClientRecord, Commit, LogEntry, RowChange};
 use crate::space::io::ConnId;
 use crate::space::rows::{Row, RowTurn, Rows};
@@ -23,8 +24,6 @@ use crate::wire::{Ack, User};
 const MAX_WRITES: usize = 1_000;
 /// A batch that has come to so many bytes, of writes and of the rows they make, takes no further one.
 const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
-/// The most bytes of writes that may wait for a space.
-const MAX_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
 /// A write as it was received.
 pub(super) struct QueuedWrite {
@@ -46,8 +45,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn is_full(&self, limit: usize) -> bool {
-        self.writes.len() >= limit || self.bytes >= MAX_QUEUE_BYTES
+    pub(super) fn is_full(&self, config: &Config) -> bool {
+        self.writes.len() >= config.queue_writes || self.bytes >= config.queue_bytes
     }
 
     pub(super) fn push(&mut self, write: QueuedWrite) {
@@ -164,7 +163,9 @@ impl Batch {
         let mut draft = Draft::new(bench.schema, &base);
         match &**kind {
             ROWS => RowOps::parse(payload.get())?.apply(&mut draft)?,
-            kind => return Err(Error::new(code::BAD_WRITE, "there are no writes of this kind").with_field(kind)),
+            kind => {
+                return Err(Error::new(code::BAD_WRITE, "there are no writes of this kind").with_field(kind));
+            }
         }
         let mut effect = Effect::new();
         for ((collection, key), after) in draft.into_touched() {
@@ -209,7 +210,8 @@ impl Batch {
         set.log.append(self.log);
         self.clients.into_values().for_each(|record| set.clients.set(record));
         let turns = self.rows.into_iter();
-        let turns = turns.map(|((collection, key), drafted)| set.rows.set(collection, key, drafted.row)).collect();
+        let turns =
+            turns.map(|((collection, key), drafted)| set.rows.set(collection, key, drafted.row)).collect();
         (version, turns, self.answers)
     }
 

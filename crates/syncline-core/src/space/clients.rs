@@ -56,7 +56,8 @@ pub(super) fn standing(record: Option<&ClientRecord>, user: &UserId, id: WriteId
         Some(record) => record.last,
         None => 0,
     };
-    let refusal = || record?.refused.iter().find(|refusal| refusal.id == id).map(|refusal| refusal.error.clone());
+    let refusal =
+        || record?.refused.iter().find(|refusal| refusal.id == id).map(|refusal| refusal.error.clone());
     if id <= last {
         Standing::Handled(refusal().map_or(Ok(()), Err))
     } else if id == last + 1 {
@@ -74,7 +75,14 @@ impl ClientRecord {
 
     /// Counts write `id`. Of its refusals, those that the client has settled are forgotten, and all but the newest
     /// `keep`.
-    pub(super) fn count(&mut self, id: WriteId, settled: WriteId, now: u64, refusal: Option<Error>, keep: usize) {
+    pub(super) fn count(
+        &mut self,
+        id: WriteId,
+        settled: WriteId,
+        now: u64,
+        refusal: Option<Error>,
+        keep: usize,
+    ) {
         self.last = id;
         self.seen = now;
         self.refused.retain(|refusal| refusal.id > settled);

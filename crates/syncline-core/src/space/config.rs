@@ -26,6 +26,8 @@ pub struct Config {
     pub backlog_bytes: usize,
     /// Writes that may wait for a space. 10,000.
     pub queue_writes: usize,
+    /// Bytes of writes that may wait for a space. 64 MiB.
+    pub queue_bytes: usize,
 }
 
 impl Default for Config {
@@ -40,6 +42,7 @@ impl Default for Config {
             chunk_bytes: 128 * 1024,
             backlog_bytes: 1024 * 1024,
             queue_writes: 10_000,
+            queue_bytes: 64 * 1024 * 1024,
         }
     }
 }

@@ -34,7 +34,11 @@ impl Log {
     }
 
     /// What happened after `version`, when the log reaches back to it. `current` is the space's version.
-    pub(super) fn since(&self, version: Version, current: Version) -> Option<impl Iterator<Item = &LogEntry>> {
+    pub(super) fn since(
+        &self,
+        version: Version,
+        current: Version,
+    ) -> Option<impl Iterator<Item = &LogEntry>> {
         let missed = current.checked_sub(version)?;
         let known = self.entries.len() as u64;
         let skip = known.checked_sub(missed)?;

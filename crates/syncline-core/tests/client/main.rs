@@ -1,5 +1,7 @@
 //! The client core, driven by hand: no socket, no clock but the one in the test.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
+
 mod link;
 mod model;
 mod rig;

@@ -13,21 +13,45 @@ use crate::rig::{Rig, Todo, all, apply, list, open};
 #[derive(Clone, Debug)]
 enum Step {
     /// Somebody else's write.
-    Remote { key: u8, change: Option<(i8, bool)> },
+    Remote {
+        key: u8,
+        change: Option<(i8, bool)>,
+    },
     /// Many rows at once.
-    RemoteMany { first: u8, count: u16, position: i8 },
-    Put { key: u8, position: i8, done: bool },
-    Toggle { key: u8 },
-    Shift { key: u8, position: i8 },
-    Delete { key: u8 },
+    RemoteMany {
+        first: u8,
+        count: u16,
+        position: i8,
+    },
+    Put {
+        key: u8,
+        position: i8,
+        done: bool,
+    },
+    Toggle {
+        key: u8,
+    },
+    Shift {
+        key: u8,
+        position: i8,
+    },
+    Delete {
+        key: u8,
+    },
     /// The server applies and confirms the oldest write.
     Confirm,
     /// The server refuses the oldest write.
     Refuse,
-    Retry { key: u8 },
-    Dismiss { key: u8 },
+    Retry {
+        key: u8,
+    },
+    Dismiss {
+        key: u8,
+    },
     Reconnect,
-    Take { watch: u8 },
+    Take {
+        watch: u8,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -110,7 +134,8 @@ impl Model {
         let mut rig = Rig::new();
         let watches = [all(), open()].map(|query| (rig.watch(&query), query, Vec::new())).into();
         rig.connect();
-        let mut model = Self { rig, server: BTreeMap::new(), intents: Vec::new(), next_id: 1, handled: 0, watches };
+        let mut model =
+            Self { rig, server: BTreeMap::new(), intents: Vec::new(), next_id: 1, handled: 0, watches };
         model.answer_subscriptions();
         model
     }
@@ -132,7 +157,8 @@ impl Model {
 
     fn answer_subscriptions(&mut self) {
         for (sub, query) in self.subs() {
-            let mut rows: Vec<_> = self.server.values().filter(|row| Self::wants(query, row)).cloned().collect();
+            let mut rows: Vec<_> =
+                self.server.values().filter(|row| Self::wants(query, row)).cloned().collect();
             rows.sort_by_key(|row| (row.position, row.id.clone()));
             let writes = json!([{"client": "client-1", "last": self.handled}]);
             self.rig.snapshot_with(sub, &rows, writes);
@@ -148,7 +174,8 @@ impl Model {
             let mut put = Vec::new();
             let mut del = Vec::new();
             for key in keys {
-                let is = |rows: &BTreeMap<String, Todo>| rows.get(key).is_some_and(|row| Self::wants(query, row));
+                let is =
+                    |rows: &BTreeMap<String, Todo>| rows.get(key).is_some_and(|row| Self::wants(query, row));
                 if is(&self.server) {
                     put.push(rows.iter().position(|row| row.id == *key).unwrap());
                 } else if is(before) {
@@ -160,7 +187,8 @@ impl Model {
         let from = self.rig.version;
         self.rig.version += 1;
         let rows: Vec<_> = rows.iter().map(|row| serde_json::to_value(row).unwrap()).collect();
-        let head = json!({"changes": {"space": "list", "from": from, "to": from + 1, "parts": parts, "acks": acks}});
+        let head =
+            json!({"changes": {"space": "list", "from": from, "to": from + 1, "parts": parts, "acks": acks}});
         self.rig.server_rows(head, &rows);
     }
 
@@ -221,7 +249,9 @@ impl Model {
                 self.intend(Effect::Put(todo));
             }
             Step::Toggle { key } => self.update(&key_of(key), |row| row.done = !row.done),
-            Step::Shift { key, position } => self.update(&key_of(key), |row| row.position = (*position).into()),
+            Step::Shift { key, position } => {
+                self.update(&key_of(key), |row| row.position = (*position).into())
+            }
             Step::Delete { key } => {
                 self.rig.delete(&key_of(key));
                 self.intend(Effect::Delete(key_of(key)));
@@ -231,7 +261,8 @@ impl Model {
             Step::Retry { key } => {
                 self.rig.core.retry(self.rig.now, &list(), "todos", &key_of(key));
                 let about = |intent: &Intent| intent.id.is_none() && intent.effect.key() == key_of(key);
-                let (again, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.intents).into_iter().partition(about);
+                let (again, kept): (Vec<_>, Vec<_>) =
+                    std::mem::take(&mut self.intents).into_iter().partition(about);
                 self.intents = kept;
                 again.into_iter().for_each(|intent| self.intend(intent.effect));
             }
@@ -291,11 +322,13 @@ impl Model {
     fn check(&mut self) {
         let view = self.view();
         for query in 0..self.watches.len() {
-            let mut expected: Vec<_> = view.values().filter(|(row, _)| Self::wants(query, row)).cloned().collect();
+            let mut expected: Vec<_> =
+                view.values().filter(|(row, _)| Self::wants(query, row)).cloned().collect();
             expected.sort_by_key(|(row, _)| (row.position, row.id.clone()));
             let id = self.watches[query].0;
             let entries = self.rig.core.entries::<Todo>(id);
-            let shown: Vec<_> = entries.iter().map(|entry| (Todo::clone(&entry.record), entry.state.clone())).collect();
+            let shown: Vec<_> =
+                entries.iter().map(|entry| (Todo::clone(&entry.record), entry.state.clone())).collect();
             assert_eq!(shown, expected, "the view of query {query}");
         }
     }
@@ -305,7 +338,8 @@ impl Model {
             let diffs = self.rig.core.take(*id);
             apply(rows, diffs);
             let entries = self.rig.core.entries::<Todo>(*id);
-            let shown: Vec<_> = entries.iter().map(|entry| (Todo::clone(&entry.record), entry.state.clone())).collect();
+            let shown: Vec<_> =
+                entries.iter().map(|entry| (Todo::clone(&entry.record), entry.state.clone())).collect();
             assert_eq!(*rows, shown, "the diffs lead elsewhere than the view");
         }
     }

@@ -27,9 +27,7 @@ fn a_snapshot_counts_when_it_is_complete() {
     rig.connect();
     assert_eq!(rig.status(watch), "connecting");
     let cursor = rig.cursor();
-    let chunk = |chunk: u32, last: bool| {
-        json!({"snapshot": {"sub": 1, "cursor": cursor.clone(), "chunk": chunk, "total": 2, "last": last}})
-    };
+    let chunk = |chunk: u32, last: bool| json!({"snapshot": {"sub": 1, "cursor": cursor.clone(), "chunk": chunk, "total": 2, "last": last}});
     rig.server_rows(chunk(0, false), &[json!({"id": "a", "text": "", "done": false, "position": 1})]);
     assert_eq!(rig.status(watch), "snapshot");
     assert!(rig.shown(watch).is_empty());
@@ -117,7 +115,8 @@ fn a_row_that_does_not_decode_is_reported_by_its_key_and_skipped() {
     rig.connect();
     rig.snapshot(1, &[Todo::new("a", 1)]);
     rig.version = 1;
-    let head = json!({"changes": {"space": "list", "from": 0, "to": 1, "parts": [{"sub": 1, "put": [0, 1]}]}});
+    let head =
+        json!({"changes": {"space": "list", "from": 0, "to": 1, "parts": [{"sub": 1, "put": [0, 1]}]}});
     let good = serde_json::to_value(Todo::new("c", 3)).unwrap();
     rig.server_rows(head, &[json!({"id": "b", "text": 7}), good]);
     assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["a".into(), "c".into()]));

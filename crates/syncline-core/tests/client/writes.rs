@@ -181,13 +181,23 @@ fn a_row_of_the_application_shows_until_the_real_one_comes() {
 fn bad_writes_are_refused_before_they_are_queued() {
     let (mut rig, _) = live();
     let too_long = Todo::new(&"k".repeat(257), 1);
-    let ops = |todo: &Todo| syncline_core::ops::RowOps { ops: vec![syncline_core::ops::RowOp::put(todo).unwrap()] };
+    let ops =
+        |todo: &Todo| syncline_core::ops::RowOps { ops: vec![syncline_core::ops::RowOp::put(todo).unwrap()] };
     assert_eq!(rig.core.write_rows(rig.now, &list(), &ops(&too_long)).unwrap_err().code(), "bad_key");
     let too_large = Todo { text: "x".repeat(1_000_001), ..Todo::new("a", 1) };
-    assert_eq!(rig.core.write_rows(rig.now, &list(), &ops(&too_large)).unwrap_err().code(), "value_too_large");
+    assert_eq!(
+        rig.core.write_rows(rig.now, &list(), &ops(&too_large)).unwrap_err().code(),
+        "value_too_large"
+    );
     let space = syncline_core::SpaceId::from("no such space!");
-    assert_eq!(rig.core.write_rows(rig.now, &space, &ops(&Todo::new("a", 1))).unwrap_err().code(), "unknown_space");
-    assert_eq!(rig.core.update::<Todo>(rig.now, &list(), "nobody", |_| ()).unwrap_err().code(), "unknown_row");
+    assert_eq!(
+        rig.core.write_rows(rig.now, &space, &ops(&Todo::new("a", 1))).unwrap_err().code(),
+        "unknown_space"
+    );
+    assert_eq!(
+        rig.core.update::<Todo>(rig.now, &list(), "nobody", |_| ()).unwrap_err().code(),
+        "unknown_row"
+    );
     assert!(writes(&rig.sent()).is_empty());
     assert_eq!(Todo::COLLECTION, "todos");
 }
@@ -199,5 +209,7 @@ fn a_reader_that_never_takes_its_diffs_gets_a_reset() {
     for position in 0..10_000 {
         rig.change(1, &[Todo::new("a", position)], &[], &[]);
     }
-    assert!(matches!(&rig.core.take::<Todo>(watch)[..], [Diff::Reset(rows)] if rows[0].record.position == 9_999));
+    assert!(
+        matches!(&rig.core.take::<Todo>(watch)[..], [Diff::Reset(rows)] if rows[0].record.position == 9_999)
+    );
 }

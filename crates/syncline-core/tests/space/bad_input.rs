@@ -39,10 +39,16 @@ fn a_subscription_that_cannot_be_answered_fails_alone() {
         (query(|q| q["offset"] = json!(10)), code::BAD_QUERY),
         (query(|q| q["where"] = json!({"in": ["n", (0..300).collect::<Vec<_>>()]})), code::BAD_QUERY),
         (query(|q| q["where"] = json!({"eq": ["text", "x".repeat(70_000)]})), code::BAD_QUERY),
-        (query(|q| q["where"] = (0..40).fold(json!({"and": []}), |all, _| json!({"not": all}))), code::FRAME_TOO_LARGE),
+        (
+            query(|q| q["where"] = (0..40).fold(json!({"and": []}), |all, _| json!({"not": all}))),
+            code::FRAME_TOO_LARGE,
+        ),
         (json!({"subscribe": {"sub": 9, "query": 5}}), code::BAD_QUERY),
         (json!({"subscribe": {"sub": 9}}), code::BAD_QUERY),
-        (json!({"subscribe": {"sub": 9, "query": {"space": SPACE, "collection": "notes"}, "cursor": 1}}), code::BAD_QUERY),
+        (
+            json!({"subscribe": {"sub": 9, "query": {"space": SPACE, "collection": "notes"}, "cursor": 1}}),
+            code::BAD_QUERY,
+        ),
     ];
     for (subscribe, code) in cases {
         let mut rig = rig();
@@ -57,9 +63,7 @@ fn a_subscription_that_cannot_be_answered_fails_alone() {
 
 #[test]
 fn a_write_that_cannot_be_done_is_refused_in_its_turn_and_the_next_one_goes_on() {
-    let write = |payload: Value| {
-        json!({"write": {"space": SPACE, "client": "client-ada", "id": 1, "kind": "rows", "payload": payload}})
-    };
+    let write = |payload: Value| json!({"write": {"space": SPACE, "client": "client-ada", "id": 1, "kind": "rows", "payload": payload}});
     let put = |collection: &str, row: Value| write(json!({"ops": [{"put": [collection, row]}]}));
     let long = "k".repeat(257);
     let cases = [
@@ -77,8 +81,14 @@ fn a_write_that_cannot_be_done_is_refused_in_its_turn_and_the_next_one_goes_on()
         (write(Value::Null), code::BAD_WRITE),
         (write((0..40).fold(json!([]), |all, _| json!([all]))), code::FRAME_TOO_LARGE),
         (write(json!("x".repeat(3_000_000))), code::FRAME_TOO_LARGE),
-        (json!({"write": {"space": SPACE, "client": "client-ada", "id": 1, "kind": "dance", "payload": 1}}), code::BAD_WRITE),
-        (json!({"write": {"space": SPACE, "client": "client-ada", "id": 1, "kind": 7, "payload": 1}}), code::BAD_WRITE),
+        (
+            json!({"write": {"space": SPACE, "client": "client-ada", "id": 1, "kind": "dance", "payload": 1}}),
+            code::BAD_WRITE,
+        ),
+        (
+            json!({"write": {"space": SPACE, "client": "client-ada", "id": 1, "kind": 7, "payload": 1}}),
+            code::BAD_WRITE,
+        ),
         (json!({"write": {"space": SPACE, "client": "client-ada", "id": 1}}), code::BAD_WRITE),
     ];
     for (write, code) in cases {
@@ -96,9 +106,7 @@ fn a_write_that_cannot_be_done_is_refused_in_its_turn_and_the_next_one_goes_on()
 
 #[test]
 fn an_envelope_that_is_wrong_is_refused_without_being_counted() {
-    let write = |space: &str, client: &str, id: u64| {
-        json!({"write": {"space": space, "client": client, "id": id, "kind": "rows", "payload": {"ops": []}}})
-    };
+    let write = |space: &str, client: &str, id: u64| json!({"write": {"space": space, "client": client, "id": id, "kind": "rows", "payload": {"ops": []}}});
     let cases = [
         (write("nowhere", "client-ada", 1), code::UNKNOWN_SPACE),
         (write("no way!", "client-ada", 1), code::UNKNOWN_SPACE),
@@ -119,7 +127,9 @@ fn an_envelope_that_is_wrong_is_refused_without_being_counted() {
 
 #[test]
 fn a_frame_that_says_nothing_ends_its_connection_only() {
-    for bytes in [&b""[..], b"{", b"\xff\xfe", b"null", b"[]", b"{\"dance\":1}", b"{\"auth\":7}", b"{\"write\":{}}"] {
+    for bytes in
+        [&b""[..], b"{", b"\xff\xfe", b"null", b"[]", b"{\"dance\":1}", b"{\"auth\":7}", b"{\"write\":{}}"]
+    {
         let mut rig = rig();
         rig.say_bytes(1, bytes.to_vec());
         assert_eq!(rig.page(1).error.as_ref().unwrap().code(), code::BAD_FRAME);
@@ -132,10 +142,8 @@ fn a_frame_that_says_nothing_ends_its_connection_only() {
 
 #[test]
 fn an_oversize_frame_without_a_meaning_is_refused_by_name() {
-    let mut rig = Rig::with(Config {
-        limits: Limits { frame_bytes: 100, ..Limits::default() },
-        ..Config::default()
-    });
+    let mut rig =
+        Rig::with(Config { limits: Limits { frame_bytes: 100, ..Limits::default() }, ..Config::default() });
     rig.join(1, "ada");
     rig.say_bytes(1, vec![b'x'; 101]);
     assert_eq!(rig.page(1).error.as_ref().unwrap().code(), code::FRAME_TOO_LARGE);

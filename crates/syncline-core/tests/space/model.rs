@@ -125,8 +125,8 @@ impl World {
     fn new() -> Self {
         let config = Config {
             limits: Limits { writes_in_flight: 8, subscriptions: 6, ..Limits::default() },
-            chunk_bytes: 120,
-            backlog_bytes: 500,
+            chunk_bytes: 60,
+            backlog_bytes: 600,
             log_retention: 6,
             queue_writes: 12,
             ..Config::default()
@@ -256,7 +256,9 @@ impl World {
 
     fn send(&mut self, tab: usize, space: usize, id: u64) {
         let writes = &self.tabs[tab].spaces[space];
-        let Some(ops) = id.checked_sub(1).and_then(|index| writes.written.get(index as usize)) else { return };
+        let Some(ops) = id.checked_sub(1).and_then(|index| writes.written.get(index as usize)) else {
+            return;
+        };
         if self.tabs[tab].online {
             let (ops, client) = (ops.clone(), self.tabs[tab].client.clone());
             self.rig.write_as(self.conn(tab), SPACES[space], &client, id, ops);
@@ -340,8 +342,11 @@ impl World {
             let ops = RowOps { ops: tab.spaces[index].written[*write as usize - 1].clone() };
             replay(&mut rows, &ops);
         }
-        let stored_rows: BTreeMap<_, _> =
-            stored.rows.iter().map(|(place, json)| (place.clone(), serde_json::from_slice(json).unwrap())).collect();
+        let stored_rows: BTreeMap<_, _> = stored
+            .rows
+            .iter()
+            .map(|(place, json)| (place.clone(), serde_json::from_slice(json).unwrap()))
+            .collect();
         assert_eq!(rows, stored_rows);
         for tab in &self.tabs {
             for (id, verdict) in &tab.spaces[index].verdicts {
@@ -420,8 +425,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (tab.clone(), space).prop_map(|(tab, space)| Step::Skip(tab, space)),
         1 => (tab.clone(), any::<bool>()).prop_map(|(tab, name)| Step::Rename(tab, name)),
         1 => tab.clone().prop_map(Step::Expire),
-        2 => tab.clone().prop_map(Step::StopReading),
-        8 => (tab.clone(), 1..4_usize).prop_map(|(tab, frames)| Step::Read(tab, frames)),
+        5 => tab.clone().prop_map(Step::StopReading),
+        10 => (tab.clone(), 1..4_usize).prop_map(|(tab, frames)| Step::Read(tab, frames)),
         2 => tab.clone().prop_map(Step::CatchUp),
         1 => tab.prop_map(Step::Lag),
         8 => prop::bool::weighted(0.95).prop_map(Step::Load),

@@ -45,7 +45,8 @@ impl Page {
 
     pub(crate) fn hear(&mut self, bytes: &[u8]) {
         let frame = Frame::parse(bytes).expect("a frame");
-        let rows: Vec<Value> = frame.rows().map(|row| serde_json::from_slice(row).expect("a row a line")).collect();
+        let rows: Vec<Value> =
+            frame.rows().map(|row| serde_json::from_slice(row).expect("a row a line")).collect();
         assert!(self.error.is_none(), "nothing follows an error");
         match frame.message {
             ServerMessage::Snapshot(snapshot) => {
@@ -63,7 +64,8 @@ impl Page {
                 }
                 assert_eq!(sub.incoming.len() as u64, snapshot.total);
                 sub.order = sub.incoming.iter().map(key).collect();
-                sub.rows = std::mem::take(&mut sub.incoming).into_iter().map(|row| (key(&row), row)).collect();
+                sub.rows =
+                    std::mem::take(&mut sub.incoming).into_iter().map(|row| (key(&row), row)).collect();
                 let space = self.settle(snapshot.sub, snapshot.cursor);
                 self.learn(&space, &snapshot.writes);
             }
@@ -80,7 +82,11 @@ impl Page {
                 let space = changes.space.as_str();
                 assert!(changes.from <= changes.to);
                 if self.holds(space) {
-                    assert_eq!(self.positions.get(space), Some(&changes.from), "the chain of {space} has a gap");
+                    assert_eq!(
+                        self.positions.get(space),
+                        Some(&changes.from),
+                        "the chain of {space} has a gap"
+                    );
                     self.positions.insert(space.to_owned(), changes.to);
                 }
                 let mut told = BTreeSet::new();

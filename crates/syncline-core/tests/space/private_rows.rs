@@ -99,7 +99,9 @@ fn a_stored_row_that_cannot_be_read_is_shown_to_nobody() {
     let stored = rig.disk.entry(SPACE.into()).or_default();
     let json = json!({"id": "s", "owner": "ada", "text": WORD, "n": WORD}).to_string().into_bytes();
     stored.rows.insert(("secrets".into(), "s".into()), json);
-    stored.rows.insert(("secrets".into(), "t".into()), br#"{"id":"u","owner":"ada","text":"","n":1}"#.to_vec());
+    stored
+        .rows
+        .insert(("secrets".into(), "t".into()), br#"{"id":"u","owner":"ada","text":"","n":1}"#.to_vec());
     stored.rows.insert(("attic".into(), "old".into()), b"{}".to_vec());
     rig.join(1, "ada");
     rig.subscribe(1, 1, secrets());

@@ -77,6 +77,24 @@ fn an_idle_space_leaves_memory_and_comes_back_as_it_was() {
 }
 
 #[test]
+fn a_space_that_was_asked_for_in_vain_leaves_memory_too() {
+    let mut rig = Rig::new();
+    rig.join(1, "ada");
+    rig.write_as(1, SPACE, "client-ada", 1, vec![note("a", "", 1)]);
+    rig.crash();
+    rig.join(1, "ada");
+    rig.disk_waits = true;
+    rig.write_as(1, SPACE, "client-ada", 1, vec![note("a", "", 1)]);
+    rig.write_as(1, "room", "client-ada", 2, vec![note("a", "", 1)]);
+    rig.load();
+    rig.load();
+    rig.write_as(1, "room", "client-ada", 2, vec![note("a", "", 1)]);
+    assert_eq!(rig.engine.gauges().spaces, 2);
+    rig.wait(60_000);
+    assert_eq!(rig.engine.gauges().spaces, 0);
+}
+
+#[test]
 fn a_space_with_a_commit_on_its_way_does_not_leave_memory() {
     let mut rig = Rig::new();
     rig.join(1, "ada");

@@ -34,12 +34,17 @@ fn a_snapshot_comes_in_chunks_the_next_when_the_last_has_left() {
     let mut rig = Rig::with(Config { chunk_bytes: 100, ..Config::default() });
     rig.join(1, "ada");
     let long = "x".repeat(300);
-    rig.write(1, "client-ada", vec![note("a", "", 1), note("b", "", 2), note("c", &long, 3), note("d", "", 4)]);
+    rig.write(
+        1,
+        "client-ada",
+        vec![note("a", "", 1), note("b", "", 2), note("c", &long, 3), note("d", "", 4)],
+    );
     rig.heard(1);
     rig.stop_reading(1);
     rig.subscribe(1, 1, notes());
     rig.read_on(1);
-    let chunks: Vec<_> = rig.line(1).heard.iter().map(|frame| frame.split(|b| *b == b'\n').count() - 1).collect();
+    let chunks: Vec<_> =
+        rig.line(1).heard.iter().map(|frame| frame.split(|b| *b == b'\n').count() - 1).collect();
     assert_eq!(chunks, [2, 1, 1], "rows in each chunk; one that is too large stands alone");
     let last: Vec<_> = rig
         .heard(1)
@@ -119,10 +124,8 @@ fn a_number_that_is_used_for_another_query_fails() {
 
 #[test]
 fn one_subscription_too_many_fails_alone() {
-    let mut rig = Rig::with(Config {
-        limits: Limits { subscriptions: 2, ..Limits::default() },
-        ..Config::default()
-    });
+    let mut rig =
+        Rig::with(Config { limits: Limits { subscriptions: 2, ..Limits::default() }, ..Config::default() });
     rig.join(1, "ada");
     (1..=3).for_each(|sub| rig.subscribe(1, sub, notes()));
     assert_eq!(rig.page(1).failed[&3].code(), code::TOO_MANY);
@@ -184,7 +187,9 @@ fn a_second_subscription_brings_the_first_up_to_date() {
     rig.put_note(2, "client-bob", "a", 1);
     rig.heard(1);
     rig.subscribe(1, 2, notes());
-    let [ServerMessage::Changes(changes), ServerMessage::Snapshot(snapshot)] = &rig.heard(1)[..] else { panic!() };
+    let [ServerMessage::Changes(changes), ServerMessage::Snapshot(snapshot)] = &rig.heard(1)[..] else {
+        panic!()
+    };
     assert_eq!((changes.from, changes.to, changes.parts.len()), (0, 1, 0));
     assert_eq!(snapshot.cursor.version, 1);
     rig.unsubscribe(1, 2);

@@ -317,6 +317,20 @@ fn a_full_queue_of_a_space_takes_nothing_more_for_now() {
 }
 
 #[test]
+fn the_queue_of_a_space_is_bounded_in_bytes_too_and_empties() {
+    let mut rig = Rig::with(Config { queue_bytes: 100, ..Config::default() });
+    rig.join(1, "ada");
+    rig.disk_waits = true;
+    (1..=3).for_each(|id| rig.write_as(1, SPACE, "client-ada", id, vec![note("a", &"x".repeat(100), 1)]));
+    assert_eq!(rig.page(1).not_handled.len(), 2);
+    rig.load();
+    rig.commit_all();
+    rig.disk_waits = false;
+    (2..=9).for_each(|id| rig.write_as(1, SPACE, "client-ada", id, vec![note("a", &"x".repeat(100), 1)]));
+    assert_eq!(rig.disk[SPACE].version, 9);
+}
+
+#[test]
 fn a_write_to_a_space_that_may_not_be_opened_is_refused_in_its_turn() {
     let mut rig = Rig::new();
     rig.join(1, "ada");

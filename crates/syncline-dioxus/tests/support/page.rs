@@ -1,4 +1,5 @@
 //! What stands in for a page: a runtime, and a virtual DOM that nobody draws.
+#![allow(dead_code, reason = "no test program uses all of it")]
 
 use std::rc::Rc;
 use std::time::Duration;

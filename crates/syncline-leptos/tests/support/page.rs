@@ -1,4 +1,5 @@
 //! What stands in for a page: a runtime, and an owner for each component.
+#![allow(dead_code, reason = "no test program uses all of it")]
 
 use std::time::Duration;
 

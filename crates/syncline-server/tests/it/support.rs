@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use syncline_macros::Record;
-use syncline_server::{Anyone, Builder, Memory, Syncline};
+use syncline_server::{Builder, Memory, Syncline};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -55,6 +56,7 @@ impl Server {
     pub(crate) async fn of(syncline: Syncline) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let listener = listener.tap_io(|connection| connection.set_nodelay(true).unwrap());
         let app: Router = Router::new().nest("/sync", syncline.router());
         let (stop, stopped) = oneshot::channel::<()>();
         let handle = syncline.clone();
@@ -84,7 +86,7 @@ impl Server {
 
 /// A server with notes that anyone reads and writes.
 pub(crate) fn notes<S: syncline_server::Storage>(storage: S) -> Builder<S> {
-    Syncline::builder().storage(storage).collection::<Note>(Anyone)
+    Syncline::builder().storage(storage).collection::<Note>(())
 }
 
 /// A frame from the server.

@@ -86,8 +86,12 @@ impl SimBuilder {
     /// As [`Sim::add_client`].
     #[track_caller]
     pub fn build(self) -> Sim {
-        let engine =
-            space::Engine::new(self.config.clone(), self.schema.clone(), Arc::clone(&self.access), !self.seed);
+        let engine = space::Engine::new(
+            self.config.clone(),
+            self.schema.clone(),
+            Arc::clone(&self.access),
+            !self.seed,
+        );
         let mut sim = Sim {
             seed: self.seed,
             now: Duration::ZERO,
@@ -134,7 +138,12 @@ impl Sim {
     /// # Panics
     /// As [`add_client`](Self::add_client).
     #[track_caller]
-    pub fn add_client_with(&mut self, name: &str, user: &str, setup: impl FnOnce(&mut Config)) -> SimClient<'_> {
+    pub fn add_client_with(
+        &mut self,
+        name: &str,
+        user: &str,
+        setup: impl FnOnce(&mut Config),
+    ) -> SimClient<'_> {
         if self.clients.iter().any(|client| client.name == name) {
             self.fail(format_args!("there is a client {name:?} already"));
         }

@@ -44,14 +44,17 @@ impl Sim {
         let client = &self.clients[index];
         let watched = &client.watches[&watch];
         let mirror = &*watched.mirror;
-        let (Some(cursor), false) = (mirror.cursor(), watched.stopped) else { return Ok(()) };
+        // it moves on without a change of the view too
+        let (Some(cursor), false) = (client.core.cursor(watch), watched.stopped) else { return Ok(()) };
         let space = &mirror.query().space;
         let Some(state) = self.disk.at(space, cursor.incarnation, cursor.version) else { return Ok(()) };
         if cursor.version > self.disk.version(space) {
             let durable = self.disk.version(space);
             return Err(format!("version {} is shown, only {durable} is on disk", cursor.version));
         }
-        if mirror.state().status != Status::Live || client.core.connection().user.as_ref() != Some(&client.user) {
+        if mirror.state().status != Status::Live
+            || client.core.connection().user.as_ref() != Some(&client.user)
+        {
             return Ok(());
         }
         self.compare(client, mirror, &state).map_err(|what| format!("at version {}: {what}", cursor.version))
@@ -94,7 +97,8 @@ impl Sim {
                 if mirror.state().status == Status::Live {
                     let state = self.disk.newest(&mirror.query().space).unwrap_or_default();
                     let compared = self.compare(client, mirror, &state);
-                    compared.map_err(|what| format!("{}, watching {:?}: {what}", client.name, mirror.query()))?;
+                    compared
+                        .map_err(|what| format!("{}, watching {:?}: {what}", client.name, mirror.query()))?;
                 }
             }
         }
@@ -125,7 +129,9 @@ impl Sim {
             let applied = self.disk.applied(space, client);
             if applied < count.accepted || (applied > count.accepted && !count.uncertain) {
                 let accepted = count.accepted;
-                return Err(format!("in {space}, {accepted} writes of {client} were accepted, {applied} are stored"));
+                return Err(format!(
+                    "in {space}, {accepted} writes of {client} were accepted, {applied} are stored"
+                ));
             }
         }
         Ok(())

@@ -4,7 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use syncline_core::client::{ClientCore, ConnectionState, Input, Status, Transport, WatchId, WatchState, WriteRef};
+use syncline_core::client::{
+    ClientCore, ConnectionState, Input, Status, Transport, WatchId, WatchState, WriteRef,
+};
 use syncline_core::ops::{RowOp, RowOps};
 use syncline_core::{Entry, Error, Query, Record, SpaceId, Version};
 
@@ -122,7 +124,8 @@ impl Sim {
     /// When there is no such client.
     #[track_caller]
     pub fn attempts_in_the_last_minute(&self, client: &str) -> usize {
-        let (since, client) = (self.now.saturating_sub(Duration::from_secs(60)), &self.clients[self.index(client)]);
+        let (since, client) =
+            (self.now.saturating_sub(Duration::from_secs(60)), &self.clients[self.index(client)]);
         client.attempts.iter().filter(|at| **at >= since).count()
     }
 
@@ -368,7 +371,11 @@ impl<'a> SimClient<'a> {
         client.user.id = user.into();
         client.user.name = Some(user.to_owned());
         // what was on its way under the old name has an outcome that nobody will hear of
-        client.writes.values_mut().filter(|write| write.verdict.is_none()).for_each(|write| write.uncertain = true);
+        client
+            .writes
+            .values_mut()
+            .filter(|write| write.verdict.is_none())
+            .for_each(|write| write.uncertain = true);
         self.with(|core, now| core.refresh_credentials(now));
     }
 

@@ -39,7 +39,11 @@ impl Sim {
 
     #[track_caller]
     pub(super) fn connect(&mut self, client: usize, attempt: u64, transport: Transport, hello: Vec<u8>) {
-        self.trace.note(self.now, Who::Client(client), format!("connects over {} ({attempt})", transport.as_str()));
+        self.trace.note(
+            self.now,
+            Who::Client(client),
+            format!("connects over {} ({attempt})", transport.as_str()),
+        );
         if self.connections.values().any(|conn| conn.client == client && conn.client_end != End::Closed) {
             self.fail("a client opens a connection while it has one");
         }
@@ -59,7 +63,8 @@ impl Sim {
             return;
         }
         self.connections.insert(id, conn);
-        let refused = self.clients[client].refused.contains(&transport) || self.rng.chance(self.faults.refuse);
+        let refused =
+            self.clients[client].refused.contains(&transport) || self.rng.chance(self.faults.refuse);
         if refused {
             self.refuse(id);
             return;
@@ -105,7 +110,9 @@ impl Sim {
     #[track_caller]
     pub(super) fn opens(&mut self, id: ConnId) {
         let (now, opens) = (self.now, |conn: &&mut Connection| conn.client_end == End::Before);
-        let Some(conn) = self.connections.get_mut(&id).filter(opens).filter(|conn| !conn.loses(now)) else { return };
+        let Some(conn) = self.connections.get_mut(&id).filter(opens).filter(|conn| !conn.loses(now)) else {
+            return;
+        };
         conn.client_end = End::Open;
         let (client, attempt) = (conn.client, conn.attempt);
         self.feed_client(client, client::Input::Opened { attempt });
@@ -114,7 +121,9 @@ impl Sim {
     /// A client hands a frame to its connection.
     pub(super) fn client_sends(&mut self, client: usize, attempt: u64, frame: Vec<u8>) {
         let current = self.clients[client].conn.filter(|id| {
-            self.connections.get(id).is_some_and(|conn| conn.attempt == attempt && conn.client_end == End::Open)
+            self.connections
+                .get(id)
+                .is_some_and(|conn| conn.attempt == attempt && conn.client_end == End::Open)
         });
         if let Some(id) = current {
             self.transmit(id, Direction::ToServer, frame.into());
@@ -137,7 +146,9 @@ impl Sim {
 
     /// Sends a frame on its way, with whatever may happen to it there.
     fn transmit(&mut self, id: ConnId, direction: Direction, frame: Arc<[u8]>) {
-        let Some(client) = self.connections.get(&id).filter(|conn| !conn.dead).map(|conn| conn.client) else { return };
+        let Some(client) = self.connections.get(&id).filter(|conn| !conn.dead).map(|conn| conn.client) else {
+            return;
+        };
         let fault = self.meddle(client, direction, &frame).or_else(|| self.chance_fault());
         if let Some(fault) = fault {
             self.trace.frame(self.now, Who::Client(client), format!("{direction:?} {fault:?}"), &frame);
@@ -221,7 +232,8 @@ impl Sim {
     pub(super) fn cut_connection(&mut self, id: ConnId) {
         let Some(client) = self.kill(id) else { return };
         self.trace.note(self.now, Who::Client(client), "is cut off");
-        let (there, here) = (self.travels(client, Direction::ToServer), self.travels(client, Direction::ToClient));
+        let (there, here) =
+            (self.travels(client, Direction::ToServer), self.travels(client, Direction::ToClient));
         self.push(there, Event::ServerLearns { conn: id });
         self.push(here, Event::ClientLearns { conn: id, error: None });
     }
@@ -274,12 +286,18 @@ impl Sim {
 
     #[track_caller]
     pub(super) fn client_learns(&mut self, id: ConnId, error: Option<Error>) {
-        let Some(conn) = self.connections.get_mut(&id).filter(|conn| conn.client_end != End::Closed) else { return };
+        let Some(conn) = self.connections.get_mut(&id).filter(|conn| conn.client_end != End::Closed) else {
+            return;
+        };
         conn.client_end = End::Closed;
         conn.dead = true;
         let (client, attempt) = (conn.client, conn.attempt);
         self.forget_if_over(id);
-        self.trace.note(self.now, Who::Client(client), format!("learns that its connection ({attempt}) is gone"));
+        self.trace.note(
+            self.now,
+            Who::Client(client),
+            format!("learns that its connection ({attempt}) is gone"),
+        );
         self.feed_client(client, client::Input::Closed { attempt, error });
         // one failure can raise several signals
         if self.rng.chance(0.2) {
@@ -295,7 +313,9 @@ impl Sim {
 
     /// The engine hands a frame to a connection.
     pub(super) fn server_sends(&mut self, id: ConnId, frame: Arc<[u8]>, lossy: bool, drained: bool) {
-        let Some(conn) = self.connections.get_mut(&id).filter(|conn| conn.server_end == End::Open) else { return };
+        let Some(conn) = self.connections.get_mut(&id).filter(|conn| conn.server_end == End::Open) else {
+            return;
+        };
         match conn.outbox.put(frame, lossy, drained) {
             Put::Done => {}
             Put::Lagged => {
@@ -309,7 +329,9 @@ impl Sim {
 
     /// The engine ends a connection.
     pub(super) fn server_closes(&mut self, id: ConnId) {
-        let Some(conn) = self.connections.get_mut(&id).filter(|conn| conn.server_end == End::Open) else { return };
+        let Some(conn) = self.connections.get_mut(&id).filter(|conn| conn.server_end == End::Open) else {
+            return;
+        };
         conn.outbox.close();
         self.push(LAST_WORDS, Event::Ends { conn: id });
         self.pump_outbox(id);
@@ -318,13 +340,16 @@ impl Sim {
     /// Lets leave what can leave.
     pub(super) fn pump_outbox(&mut self, id: ConnId) {
         loop {
-            let Some(conn) = self.connections.get_mut(&id).filter(|conn| conn.server_end == End::Open) else { return };
+            let Some(conn) = self.connections.get_mut(&id).filter(|conn| conn.server_end == End::Open) else {
+                return;
+            };
             let client = &self.clients[conn.client];
             if !client.reading {
                 return;
             }
             let Some(bytes) = conn.outbox.begin() else { break };
-            let micros = client.path.bytes_per_second.map_or(0, |rate| bytes as u64 * 1_000_000 / rate.max(1));
+            let micros =
+                client.path.bytes_per_second.map_or(0, |rate| bytes as u64 * 1_000_000 / rate.max(1));
             if micros > 0 {
                 self.push(Duration::from_micros(micros), Event::Left { conn: id });
                 return;
@@ -346,7 +371,8 @@ impl Sim {
         if left.drained {
             self.push(Duration::ZERO, Event::Drained { conn: id, epoch });
         }
-        let leaks = |secret: &Vec<u8>| left.frame.windows(secret.len()).any(|window| window == secret.as_slice());
+        let leaks =
+            |secret: &Vec<u8>| left.frame.windows(secret.len()).any(|window| window == secret.as_slice());
         if self.clients[client].secrets.iter().any(leaks) {
             let (name, frame) = (&self.clients[client].name, String::from_utf8_lossy(&left.frame));
             self.fail(format_args!("{name} is sent what it must never see: {frame}"));
@@ -368,7 +394,9 @@ impl Sim {
 
     #[track_caller]
     pub(super) fn drained(&mut self, id: ConnId, epoch: u64) {
-        let Some(conn) = self.connections.get_mut(&id).filter(|conn| conn.server_end == End::Open) else { return };
+        let Some(conn) = self.connections.get_mut(&id).filter(|conn| conn.server_end == End::Open) else {
+            return;
+        };
         if conn.outbox.epoch() == epoch {
             conn.outbox.resume();
             self.feed_server(space::Input::Drained { conn: id });
@@ -389,7 +417,12 @@ impl Sim {
         let (client, dead) = (conn.client, conn.dead);
         if !dead {
             let travels = self.travels(client, Direction::ToClient);
-            self.push_in_turn(id, Direction::ToClient, travels, Event::ClientLearns { conn: id, error: None });
+            self.push_in_turn(
+                id,
+                Direction::ToClient,
+                travels,
+                Event::ClientLearns { conn: id, error: None },
+            );
         }
         self.forget_if_over(id);
     }
@@ -412,7 +445,8 @@ impl Sim {
     /// Lets go of what was kept back for a client.
     pub(super) fn release_frames(&mut self, client: usize, direction: Direction) {
         for id in self.connections_of(client) {
-            let frames = self.connections.get_mut(&id).map(|conn| conn.release(direction)).unwrap_or_default();
+            let frames =
+                self.connections.get_mut(&id).map(|conn| conn.release(direction)).unwrap_or_default();
             for frame in frames {
                 let travels = self.travels(client, direction);
                 self.push_in_turn(id, direction, travels, carried(id, direction, frame));
@@ -430,5 +464,8 @@ fn carried(conn: ConnId, direction: Direction, frame: Arc<[u8]>) -> Event {
 
 /// Whether a frame is a message of this name.
 fn is_message(frame: &[u8], name: &str) -> bool {
-    frame.strip_prefix(b"{\"").and_then(|rest| rest.strip_prefix(name.as_bytes())).is_some_and(|rest| rest.first() == Some(&b'"'))
+    frame
+        .strip_prefix(b"{\"")
+        .and_then(|rest| rest.strip_prefix(name.as_bytes()))
+        .is_some_and(|rest| rest.first() == Some(&b'"'))
 }

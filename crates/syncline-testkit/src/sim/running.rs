@@ -191,7 +191,9 @@ impl Sim {
     #[track_caller]
     fn client_says(&mut self, index: usize, output: client::Output) {
         match output {
-            client::Output::Open { attempt, transport, hello } => self.connect(index, attempt, transport, hello),
+            client::Output::Open { attempt, transport, hello } => {
+                self.connect(index, attempt, transport, hello)
+            }
             client::Output::Send { attempt, frame } => self.client_sends(index, attempt, frame),
             client::Output::Close { attempt } => self.client_closes(index, attempt),
             client::Output::Credentials => self.fetch_credentials(index),
@@ -214,7 +216,10 @@ impl Sim {
         client.credentials.asked += 1;
         self.trace.note(now, Who::Client(index), "asks for credentials");
         let result = if client.credentials.fail {
-            Err(syncline_core::Error::new(syncline_core::code::CONNECTION, "there are no credentials to be had"))
+            Err(syncline_core::Error::new(
+                syncline_core::code::CONNECTION,
+                "there are no credentials to be had",
+            ))
         } else {
             Ok(Some(self.server.mint(&client.user, now, client.credentials.last)))
         };

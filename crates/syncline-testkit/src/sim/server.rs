@@ -57,7 +57,8 @@ impl Sim {
         }
         self.trace.note(self.now, Who::Server, "starts");
         let seed = !self.seed ^ self.server.life.rotate_left(32);
-        self.server.engine = Some(Engine::new(self.config.clone(), self.schema.clone(), self.access.clone(), seed));
+        self.server.engine =
+            Some(Engine::new(self.config.clone(), self.schema.clone(), self.access.clone(), seed));
         self.server.note_deadline();
     }
 
@@ -148,7 +149,9 @@ impl Sim {
                 let result = self.authenticate(conn, token.as_deref());
                 self.push(takes, Event::Authenticated { life, conn, result });
             }
-            space::Output::Send { conn, frame, lossy, drained } => self.server_sends(conn, frame, lossy, drained),
+            space::Output::Send { conn, frame, lossy, drained } => {
+                self.server_sends(conn, frame, lossy, drained)
+            }
             space::Output::Close { conn, error } => {
                 self.trace.note(self.now, Who::Server, format!("ends connection {conn}: {error:?}"));
                 self.server_closes(conn);
@@ -172,7 +175,8 @@ impl Sim {
 
     fn authenticate(&self, conn: u64, token: Option<&str>) -> Result<Identity, Error> {
         let unknown = || Error::new(code::UNAUTHENTICATED, "nobody is known to be there");
-        let client = self.connections.get(&conn).map(|conn| &self.clients[conn.client]).ok_or_else(unknown)?;
+        let client =
+            self.connections.get(&conn).map(|conn| &self.clients[conn.client]).ok_or_else(unknown)?;
         match token {
             Some(token) => self.server.identify(token, self.now),
             None => Ok(Identity::from(client.user.clone())),
@@ -211,7 +215,9 @@ impl Sim {
         if life != self.server.life {
             return;
         }
-        let Some(at) = self.disk.writing.iter().position(|one| one.id == id && one.space == *space) else { return };
+        let Some(at) = self.disk.writing.iter().position(|one| one.id == id && one.space == *space) else {
+            return;
+        };
         let commit = self.disk.writing.remove(at);
         let crash = self.server.armed.take().or_else(|| self.random_crash());
         if crash == Some(CrashPoint::BeforeDurable) {

@@ -30,7 +30,7 @@ struct Ledger {
 }
 
 /// Runs the plan of a seed to its end, with all checks.
-pub fn run(seed: u64) -> Sim {
+pub(crate) fn run(seed: u64) -> Sim {
     let mut sim = world(seed);
     let mut ledger = Ledger::default();
     for name in sim.client_names() {
@@ -59,7 +59,9 @@ fn world(seed: u64) -> Sim {
     // whatever may be sent at once must fit
     let outbox = chunk_bytes + backlog_bytes + *rng.pick(&[2 * 1024, 4 * 1024 * 1024]);
     let mut sim = app(seed).config(config).outbox_bytes(outbox).build();
-    for (name, user) in [("a", "ann"), ("b", "bob"), ("c", "ann"), ("d", "dan")].into_iter().take(rng.below(3) as usize + 2) {
+    for (name, user) in
+        [("a", "ann"), ("b", "bob"), ("c", "ann"), ("d", "dan")].into_iter().take(rng.below(3) as usize + 2)
+    {
         let has_credentials = rng.chance(0.3);
         let mut client = sim.add_client_with(name, user, |config| config.has_credentials = has_credentials);
         client.credentials_last(Duration::from_secs(*rng.pick(&[5, 60, 3_600])));
@@ -113,7 +115,11 @@ fn act(sim: &mut Sim, ledger: &mut Ledger) {
         95 => sim.start_server(),
         96 => {
             let silently = sim.rng().chance(0.5);
-            if silently { sim.crash_server_silently() } else { sim.crash_server() }
+            if silently {
+                sim.crash_server_silently()
+            } else {
+                sim.crash_server()
+            }
             let away = sim.rng().duration(Duration::from_secs(10));
             sim.plan(away, Sim::start_server);
         }
@@ -168,7 +174,8 @@ fn write_something(sim: &mut Sim, ledger: &mut Ledger, name: &str, space: &'stat
         }
         10 => {
             let owner = owner(name);
-            let written = note(&format!("{owner}-{}", shared % 3), owner, &format!("{owner}'s secret {counter}"));
+            let written =
+                note(&format!("{owner}-{}", shared % 3), owner, &format!("{owner}'s secret {counter}"));
             if sim.rng().chance(0.3) {
                 sim.client(name).delete::<Note>(space, &written.id);
             } else {
@@ -202,17 +209,23 @@ fn watch_something(sim: &mut Sim, ledger: &mut Ledger, name: &str) {
         }
         5 | 6 => {
             let halves = Half::in_space(space);
-            let query = match sim.rng().below(3) {
-                0 => halves,
-                1 => halves.order_by(Half::value.desc()),
-                _ => halves.filter(Half::value.ge(sim.rng().below(40) as i64)),
+            let side = *sim.rng().pick(&["left", "right"]);
+            let (query, may_be_half) = match sim.rng().below(5) {
+                0 => (halves, false),
+                1 => (halves.order_by(Half::value.desc()), false),
+                2 => (halves.filter(Half::value.ge(sim.rng().below(40) as i64)), false),
+                3 => (halves.filter(Half::side.eq(side)), true),
+                _ => (halves.limit(3), true),
             };
             let watch = sim.client(name).watch(query);
-            sim.always("views are whole", move |sim| is_whole(&sim.rows(watch)));
+            if !may_be_half {
+                sim.always("views are whole", move |sim| is_whole(&sim.rows(watch)));
+            }
             Watched::Halves(watch)
         }
         _ => {
-            let query = if sim.rng().chance(0.5) { Note::in_space(space) } else { Note::in_space(space).limit(2) };
+            let query =
+                if sim.rng().chance(0.5) { Note::in_space(space) } else { Note::in_space(space).limit(2) };
             Watched::Notes(sim.client(name).watch(query))
         }
     };
@@ -294,6 +307,9 @@ fn check_entries(sim: &Sim, ledger: &Ledger) {
         let promised: BTreeSet<String> = promised.map(|(_, (_, key))| key.clone()).collect();
         assert_eq!(promised, stored, "what was acknowledged in {space} and what is stored there");
         let versions = ledger.entries.keys().filter_map(|write| sim.verdict(*write)?.as_ref().ok().copied());
-        assert!(versions.max().unwrap_or(0) <= SPACES.map(|space| sim.server_version(space)).into_iter().fold(0, Version::max));
+        assert!(
+            versions.max().unwrap_or(0)
+                <= SPACES.map(|space| sim.server_version(space)).into_iter().fold(0, Version::max)
+        );
     }
 }

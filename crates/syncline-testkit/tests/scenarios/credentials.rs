@@ -53,6 +53,25 @@ fn credentials_that_expire_while_new_ones_are_on_their_way_are_not_refused_ones(
 }
 
 #[test]
+fn credentials_that_were_never_answered_and_have_grown_old_are_asked_for_again() {
+    for_each_seed(5, |seed| {
+        let mut sim = with_tokens(seed);
+        sim.client("a").credentials_last(Duration::from_secs(20));
+        let at_a = sim.client("a").watch(all_todos());
+        sim.settle();
+        sim.client("a").hold(Direction::ToServer);
+        sim.client("a").refresh_credentials();
+        sim.run_for(Duration::from_secs(1));
+        sim.client("a").go_offline();
+        sim.client("a").release(Direction::ToServer);
+        sim.run_for(Duration::from_secs(60));
+        sim.client("a").go_online();
+        sim.until(|sim| sim.status(at_a) == Status::Live);
+        assert_eq!(sim.client("a").credentials_asked(), 3);
+    });
+}
+
+#[test]
 fn revoked_credentials_are_asked_for_again_when_the_next_connection_is_made() {
     for_each_seed(10, |seed| {
         let mut sim = with_tokens(seed);

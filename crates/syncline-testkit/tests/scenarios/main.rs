@@ -1,5 +1,7 @@
 //! What clients, server, network and disk go through, one file for each kind of story.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
+
 mod credentials;
 mod deletion_while_away;
 mod disk_failure;

@@ -6,39 +6,40 @@ use syncline_core::{Error, Query, Record};
 use syncline_testkit::{Policy, Sim, SimBuilder, Watch};
 
 /// The space that most tests work in.
-pub const HOME: &str = "home";
+pub(crate) const HOME: &str = "home";
 
 /// Refused by the server, whoever writes it.
-pub const FORBIDDEN: &str = "forbidden";
+pub(crate) const FORBIDDEN: &str = "forbidden";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
 #[record(collection = "todos", key = id)]
-pub struct Todo {
-    pub id: String,
-    pub text: String,
-    pub done: bool,
-    pub position: i64,
+pub(crate) struct Todo {
+    pub(crate) id: String,
+    pub(crate) text: String,
+    pub(crate) done: bool,
+    pub(crate) position: i64,
 }
 
 /// One half of something that only makes sense whole: both halves are always written together, with the same value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
 #[record(collection = "halves", key = id)]
-pub struct Half {
-    pub id: String,
-    pub value: i64,
+pub(crate) struct Half {
+    pub(crate) id: String,
+    pub(crate) side: String,
+    pub(crate) value: i64,
 }
 
 /// Seen by its owner only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
 #[record(collection = "notes", key = id)]
-pub struct Note {
-    pub id: String,
-    pub owner: String,
-    pub text: String,
+pub(crate) struct Note {
+    pub(crate) id: String,
+    pub(crate) owner: String,
+    pub(crate) text: String,
 }
 
 /// The application on the server.
-pub fn app(seed: u64) -> SimBuilder {
+pub(crate) fn app(seed: u64) -> SimBuilder {
     let policy = Policy::new()
         .write::<Todo>(|_, _, _, after| match after {
             Some(todo) if todo.text == FORBIDDEN => Err(Error::new("not_allowed", "This is not allowed.")),
@@ -53,51 +54,55 @@ pub fn app(seed: u64) -> SimBuilder {
 }
 
 /// The application, Ann and Bob.
-pub fn ann_and_bob(seed: u64) -> Sim {
+pub(crate) fn ann_and_bob(seed: u64) -> Sim {
     app(seed).client("a", "ann").client("b", "bob").build()
 }
 
-pub fn todo(id: impl ToString) -> Todo {
+pub(crate) fn todo(id: impl ToString) -> Todo {
     let id = id.to_string();
     Todo { text: format!("todo {id}"), position: 0, done: false, id }
 }
 
 /// A todo that takes some room.
-pub fn long_todo(id: u64) -> Todo {
+pub(crate) fn long_todo(id: u64) -> Todo {
     Todo { id: format!("{id:05}"), text: "x".repeat(1_000), done: false, position: id as i64 }
 }
 
-pub fn note(id: &str, owner: &str, text: &str) -> Note {
+pub(crate) fn note(id: &str, owner: &str, text: &str) -> Note {
     Note { id: id.into(), owner: owner.into(), text: text.into() }
 }
 
-pub fn all_todos() -> Query<Todo> {
+pub(crate) fn all_todos() -> Query<Todo> {
     Todo::in_space(HOME)
 }
 
+fn half(name: &str, side: &str, value: i64) -> Half {
+    Half { id: format!("{name}/{side}"), side: side.into(), value }
+}
+
 /// Writes both halves.
-pub fn whole(name: &str, value: i64) -> Vec<RowOp> {
-    let half = |side: &str| RowOp::put(&Half { id: format!("{name}/{side}"), value }).unwrap();
+pub(crate) fn whole(name: &str, value: i64) -> Vec<RowOp> {
+    let half = |side: &str| RowOp::put(&half(name, side, value)).unwrap();
     vec![half("left"), half("right")]
 }
 
 /// Deletes both halves.
-pub fn nothing(name: &str) -> Vec<RowOp> {
+pub(crate) fn nothing(name: &str) -> Vec<RowOp> {
     vec![RowOp::delete::<Half>(&format!("{name}/left")), RowOp::delete::<Half>(&format!("{name}/right"))]
 }
 
 /// Whether a view shows nothing but whole things.
-pub fn is_whole(halves: &[Half]) -> Result<(), String> {
-    let other = |id: &str| match id.strip_suffix("/left") {
-        Some(name) => format!("{name}/right"),
-        None => id.replace("/right", "/left"),
+pub(crate) fn is_whole(halves: &[Half]) -> Result<(), String> {
+    let other = |one: &Half| {
+        let name = one.id.split('/').next().unwrap_or_default();
+        half(name, if one.side == "left" { "right" } else { "left" }, one.value)
     };
-    match halves.iter().find(|half| !halves.contains(&Half { id: other(&half.id), value: half.value })) {
+    match halves.iter().find(|half| !halves.contains(&other(half))) {
         Some(half) => Err(format!("{half:?} stands alone among {halves:?}")),
         None => Ok(()),
     }
 }
 
-pub fn ids(sim: &Sim, watch: Watch<Todo>) -> Vec<String> {
+pub(crate) fn ids(sim: &Sim, watch: Watch<Todo>) -> Vec<String> {
     sim.rows(watch).into_iter().map(|todo| todo.id).collect()
 }

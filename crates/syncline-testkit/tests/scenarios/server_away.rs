@@ -1,9 +1,11 @@
 use std::time::Duration;
 
 use syncline_core::client::Status;
-use syncline_testkit::for_each_seed;
+use syncline_core::space::Config;
+use syncline_core::{Record, RowState};
+use syncline_testkit::{Path, for_each_seed};
 
-use crate::model::{HOME, all_todos, app, ids, todo};
+use crate::model::{HOME, Todo, all_todos, app, ids, long_todo, todo};
 
 #[test]
 fn while_the_server_is_away_nobody_knocks_all_the_time() {
@@ -57,7 +59,11 @@ fn a_person_who_is_asked_to_wait_need_not() {
         sim.crash_server();
         sim.run_for(Duration::from_secs(300));
         sim.start_server();
-        if seed % 2 == 0 { sim.client("a").retry_now() } else { sim.client("a").hint_online(true) }
+        if seed % 2 == 0 {
+            sim.client("a").retry_now()
+        } else {
+            sim.client("a").hint_online(true)
+        }
         assert!(sim.until_within(Duration::from_millis(300), |sim| sim.status(at_a) == Status::Live));
     });
 }
@@ -83,5 +89,54 @@ fn what_is_written_meanwhile_stays_on_the_screen_through_the_reconnect() {
         sim.settle();
         assert_eq!(sim.rows(at_a).len(), 10);
         assert_eq!(sim.status(at_a), Status::Live);
+    });
+}
+
+#[test]
+fn own_rows_do_not_flicker_while_a_slow_list_comes_before_theirs() {
+    for_each_seed(10, |seed| {
+        let config = Config { chunk_bytes: 4 * 1024, ..Config::default() };
+        let mut sim = app(seed).config(config).client("a", "ann").client("b", "bob").build();
+        let long: Vec<_> = (0..100).map(long_todo).collect();
+        sim.client("b").put_all("archive", &long);
+        sim.client("b").put_all(HOME, &long);
+        sim.settle();
+        let path = Path { bytes_per_second: Some(100_000), ..Path::default() };
+        sim.client("a").set_path(path);
+        sim.client("a").watch(Todo::in_space("archive"));
+        sim.client("a").watch(all_todos().filter(Todo::position.lt(1_000)));
+        let own = sim.client("a").watch(all_todos().filter(Todo::text.lt("w")));
+        sim.settle();
+        sim.client("a").go_offline();
+        for id in 1..=3 {
+            sim.client("a").put(HOME, &todo(id));
+        }
+        sim.always("all three are there", move |sim| match sim.rows(own).len() {
+            3 => Ok(()),
+            other => Err(format!("{other} are")),
+        });
+        sim.client("a").go_online();
+        sim.settle();
+        assert!(sim.entries(own).iter().all(|entry| entry.state == RowState::Confirmed));
+    });
+}
+
+#[test]
+fn an_own_row_does_not_flicker_in_a_list_that_was_just_opened() {
+    for_each_seed(10, |seed| {
+        let mut sim = app(seed).client("a", "ann").build();
+        sim.client("a").watch(all_todos());
+        sim.settle();
+        sim.slow_disk(Duration::from_millis(30));
+        sim.client("a").put(HOME, &todo(1));
+        let wait = sim.rng().duration(Duration::from_millis(100));
+        sim.run_for(wait);
+        let own = sim.client("a").watch(all_todos().limit(5));
+        let since = sim.rows(own).len();
+        sim.always("what was there stays", move |sim| {
+            if sim.rows(own).len() < since { Err("it is gone".into()) } else { Ok(()) }
+        });
+        sim.settle();
+        assert_eq!(ids(&sim, own), ["1"]);
     });
 }

@@ -36,10 +36,16 @@ fn a_train_ride_with_ten_edits_two_of_them_on_one_row() {
         }
         sim.settle();
         // into the tunnel: cleanly or without a word
-        if seed % 2 == 0 { sim.client("a").cut() } else { sim.client("a").half_open() }
+        if seed % 2 == 0 {
+            sim.client("a").cut()
+        } else {
+            sim.client("a").half_open()
+        }
         sim.client("a").partition();
         for id in 0..5 {
-            sim.client("a").update::<Todo>(HOME, &id.to_string(), |todo| todo.text = format!("a {id}")).unwrap();
+            sim.client("a")
+                .update::<Todo>(HOME, &id.to_string(), |todo| todo.text = format!("a {id}"))
+                .unwrap();
             sim.client("b").update::<Todo>(HOME, &(7 - id).to_string(), |todo| todo.done = true).unwrap();
             sim.run_for(Duration::from_secs(5));
         }

@@ -8,7 +8,7 @@ use syncline_core::client::Input;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Document, EventTarget, Storage, VisibilityState, Window, window};
-pub(crate) use web_time::Instant;
+pub(crate) use web_time::{Instant, SystemTime};
 
 use crate::shared::Shared;
 use crate::transport::{BrowserConnector, Connector};

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+pub(crate) use std::time::SystemTime;
 
 use tokio::runtime::Handle;
 pub(crate) use tokio::time::Instant;

@@ -53,10 +53,8 @@ impl<T> Held<T> {
     }
 
     fn push(&mut self, item: T) {
-        let due = Instant::now() + self.latency.get();
-        // an item never overtakes the one before it, also when the latency has just been lowered
-        let due = self.items.back().map_or(due, |(before, _)| due.max(*before));
-        self.items.push_back((due, item));
+        // due earlier than the one before it or not, it stands behind that one: nothing overtakes
+        self.items.push_back((Instant::now() + self.latency.get(), item));
     }
 
     /// Ready when the first item is due, pending when it is not or there is none.

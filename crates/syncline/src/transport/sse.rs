@@ -18,6 +18,8 @@ use crate::sse_parser::SseParser;
 use crate::transport::{Link, address};
 use crate::{BoxFuture, Error, code};
 
+/// What a stream is made of.
+const EVENT_STREAM: &str = "text/event-stream";
 /// Names the stream that a POST belongs to.
 const LINK_HEADER: &str = "x-syncline-link";
 /// Frames that may wait for a POST; the driver keeps more.
@@ -28,9 +30,13 @@ const POST_BYTES: usize = 512 * 1024;
 pub(crate) async fn connect(base: &str, hello: Vec<u8>) -> Result<Link, Error> {
     let (stream, send) = (address::http(base, "stream")?, address::http(base, "send")?);
     let abort = Abort::new()?;
-    let response = post(&stream, &abort).header("accept", "text/event-stream");
+    let response = post(&stream, &abort).header("accept", EVENT_STREAM);
     let response =
         checked(response.body(text(hello)).map_err(unreachable)?.send().await.map_err(unreachable)?).await?;
+    let kind = response.headers().get("content-type").unwrap_or_default();
+    if !kind.starts_with(EVENT_STREAM) {
+        return Err(lost(format!("there is no Syncline server: the answer is {kind:?}")));
+    }
     let body = response.body().ok_or_else(|| lost("the stream has no body"))?;
     let reader = body.get_reader().dyn_into().map_err(|_| lost("the stream cannot be read"))?;
 

@@ -70,6 +70,10 @@ async fn a_refusal_is_the_servers_own_error_where_it_gives_one() {
     assert_eq!((error.code(), error.message()), (code::FORBIDDEN_ORIGIN, "not from this page"));
     assert_eq!(refused(401, "<h1>no</h1>").await.code(), code::UNAUTHENTICATED);
     assert_eq!(refused(503, "").await.code(), code::CONNECTION);
+    // as of a page that is served for every address there is
+    let page = refused(200, "<h1>welcome</h1>").await;
+    assert_eq!(page.code(), code::CONNECTION);
+    assert!(page.message().starts_with("there is no Syncline server"), "{page}");
 }
 
 #[wasm_bindgen_test]

@@ -1,5 +1,6 @@
 //! A server in the test's own process: the real space engine behind memory links, over storage that only pretends.
 //! The tests of the adapters use it too.
+#![allow(dead_code, reason = "no test program uses all of it")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
@@ -11,7 +12,9 @@ use syncline::transport::Link;
 use syncline::transport::memory::{self, MemoryConnector, MemoryListener};
 use syncline::{Error, FrameSink, Record, SpaceId, User};
 use syncline_core::record::AnyRow;
-use syncline_core::space::{Access, Config, ConnId, Engine, Gauges, Identity, Input, Output, SpaceImage, StoredRow};
+use syncline_core::space::{
+    Access, Config, ConnId, Engine, Gauges, Identity, Input, Output, SpaceImage, StoredRow,
+};
 use syncline_core::{Incarnation, Schema};
 
 /// A server that has not started yet: spawn [`serve`](Self::serve).
@@ -35,7 +38,8 @@ impl Server {
         let mut schema = Schema::default();
         schema.add::<R>();
         let engine = Engine::new(Config::default(), schema, Arc::new(Everybody), 1);
-        let space = Space { engine, stored: BTreeMap::new(), senders: BTreeMap::new(), gauges: Arc::default() };
+        let space =
+            Space { engine, stored: BTreeMap::new(), senders: BTreeMap::new(), gauges: Arc::default() };
         (Self { listener, space }, connector)
     }
 
@@ -81,7 +85,11 @@ impl Server {
 }
 
 impl Space {
-    async fn connect(&mut self, conn: ConnId, link: Link) -> LocalBoxStream<'static, (ConnId, Option<Vec<u8>>)> {
+    async fn connect(
+        &mut self,
+        conn: ConnId,
+        link: Link,
+    ) -> LocalBoxStream<'static, (ConnId, Option<Vec<u8>>)> {
         self.senders.insert(conn, link.sender);
         self.handle(Input::Connected { conn, link: None }).await;
         let frames = link.receiver.map(move |frame| (conn, frame.ok()));

@@ -92,7 +92,8 @@ impl Engine {
         let Some(subscription) = connection.subs.get_mut(&sub) else { return };
         let shape = set.attach(conn, sub, subscription, &user, &**access);
         let cursor = subscription.cursor.take();
-        let missed = cursor.and_then(|cursor| missed(set, cursor, subscription, &**access, config.chunk_bytes));
+        let missed =
+            cursor.and_then(|cursor| missed(set, cursor, subscription, &**access, config.chunk_bytes));
         if let Some(Missed { put, del }) = missed {
             let resume = ServerMessage::Resume(Resume { sub, cursor: set.cursor(), del, writes });
             connection.feed.answer(wire::encode(&resume, put.iter().map(|row| &*row.json)), outputs);
@@ -134,12 +135,7 @@ fn write_states(connection: &Connection, set: &WorkingSet) -> Vec<WriteState> {
 
 /// A client that already holds rows of the space is told that nothing of them has changed since, so that the
 /// snapshot to come is of the version it stands at.
-fn bring_up_to_date(
-    conn: ConnId,
-    connection: &mut Connection,
-    set: &mut WorkingSet,
-    outputs: &mut Outputs,
-) {
+fn bring_up_to_date(conn: ConnId, connection: &mut Connection, set: &mut WorkingSet, outputs: &mut Outputs) {
     let (from, to) = (set.tell(conn), set.version);
     if from < to {
         let (space, parts, acks, writes) = (set.space.clone(), Vec::new(), Vec::new(), Vec::new());

@@ -25,7 +25,7 @@ impl Engine {
         self.timers.set(Ward::Connection(conn), &mut connection.alarm, due);
     }
 
-    /// Sets the timer of a space that nobody uses; others need none.
+    /// Sets the timer of a space that nobody uses; others need none. Called wherever a space may become idle.
     pub(super) fn look_after_space(&mut self, id: &SpaceId) {
         let Some(space) = self.spaces.get_mut(id) else { return };
         if space.is_idle() {
@@ -57,7 +57,9 @@ impl Engine {
             }
             _ => {}
         }
-        if !connection.pinged && connection.session.is_some() && now >= connection.heard + ms(self.config.silence) / 2
+        if !connection.pinged
+            && connection.session.is_some()
+            && now >= connection.heard + ms(self.config.silence) / 2
         {
             connection.pinged = true;
             connection.feed.control(&ServerMessage::Ping(now), &mut self.outputs);

@@ -22,7 +22,10 @@ impl Engine {
         match (&connection.session, request) {
             (None, Request::Message(ClientMessage::Hello(hello))) => self.hello(conn, hello),
             (None, _) | (Some(_), Request::Message(ClientMessage::Hello(_))) => {
-                self.end(conn, Error::new(code::BAD_FRAME, "`hello` is the first message, and only the first"));
+                self.end(
+                    conn,
+                    Error::new(code::BAD_FRAME, "`hello` is the first message, and only the first"),
+                );
             }
             (_, Request::Message(ClientMessage::Ping(number))) => {
                 connection.feed.control(&ServerMessage::Pong(number), &mut self.outputs);
@@ -43,14 +46,19 @@ impl Engine {
     pub(super) fn request(&mut self, conn: ConnId, request: Request, bytes: usize) {
         match request {
             Request::Message(ClientMessage::Subscribe(subscribe)) => self.subscribe(conn, subscribe, bytes),
-            Request::Message(ClientMessage::Unsubscribe(unsubscribe)) => self.unsubscribe(conn, unsubscribe.sub),
+            Request::Message(ClientMessage::Unsubscribe(unsubscribe)) => {
+                self.unsubscribe(conn, unsubscribe.sub)
+            }
             Request::Message(ClientMessage::Write(write)) => self.write(conn, write, bytes),
             Request::BadSubscribe { sub, error } => self.fail(conn, sub, error),
             Request::BadWrite { space, client, id, error } => {
                 self.bad_write(conn, space, client, id, error, bytes);
             }
             Request::Message(
-                ClientMessage::Hello(_) | ClientMessage::Auth(_) | ClientMessage::Ping(_) | ClientMessage::Pong(_),
+                ClientMessage::Hello(_)
+                | ClientMessage::Auth(_)
+                | ClientMessage::Ping(_)
+                | ClientMessage::Pong(_),
             ) => {}
         }
     }
@@ -59,5 +67,6 @@ impl Engine {
 /// A client that keeps to the limits has no more than this to say at a time.
 fn waits_too_long(connection: &Connection, limits: &Limits) -> bool {
     let bytes: usize = connection.waiting.iter().map(|(_, bytes)| bytes).sum();
-    connection.waiting.len() > limits.writes_in_flight + 2 * limits.subscriptions || bytes > 4 * limits.frame_bytes
+    connection.waiting.len() > limits.writes_in_flight + 2 * limits.subscriptions
+        || bytes > 4 * limits.frame_bytes
 }

@@ -40,7 +40,9 @@ impl Engine {
 
     /// Fresh credentials.
     pub(super) fn auth(&mut self, conn: ConnId, auth: Auth) {
-        let Some(session) = self.connections.get_mut(&conn).and_then(|it| it.session.as_mut()) else { return };
+        let Some(session) = self.connections.get_mut(&conn).and_then(|it| it.session.as_mut()) else {
+            return;
+        };
         if session.asked {
             session.newer = Some(auth.token);
         } else {
@@ -50,7 +52,9 @@ impl Engine {
     }
 
     pub(super) fn authenticated(&mut self, conn: ConnId, result: Result<Identity, Error>) {
-        let Some(session) = self.connections.get_mut(&conn).and_then(|it| it.session.as_mut()) else { return };
+        let Some(session) = self.connections.get_mut(&conn).and_then(|it| it.session.as_mut()) else {
+            return;
+        };
         if !std::mem::take(&mut session.asked) {
             return;
         }
@@ -155,6 +159,7 @@ impl Engine {
 /// The client's first choice among what there is. An event stream, which is what a link belongs to, is text.
 fn encoding(read: &[String], is_stream: bool) -> &'static str {
     let known = [JSON, JSON_BYTES].into_iter().filter(|&encoding| encoding == JSON || !is_stream);
-    let choice = |known: &&'static str| read.iter().position(|encoding| encoding == known).unwrap_or(usize::MAX);
+    let choice =
+        |known: &&'static str| read.iter().position(|encoding| encoding == known).unwrap_or(usize::MAX);
     known.min_by_key(choice).unwrap_or(JSON)
 }

@@ -21,13 +21,18 @@ impl Engine {
         let Subscribe { sub, query: spec, cursor } = subscribe;
         if let Some(open) = connection.subs.get(&sub) {
             if open.spec != spec {
-                let error = Error::new(code::BAD_FRAME, "the number of a subscription is used for one query only");
+                let error =
+                    Error::new(code::BAD_FRAME, "the number of a subscription is used for one query only");
                 self.fail(conn, sub, error.with_field("sub"));
             }
             return;
         }
         if connection.subs.len() >= self.config.limits.subscriptions {
-            return self.fail(conn, sub, Error::new(code::TOO_MANY, "no more subscriptions fit on one connection"));
+            return self.fail(
+                conn,
+                sub,
+                Error::new(code::TOO_MANY, "no more subscriptions fit on one connection"),
+            );
         }
         if bytes > MAX_QUERY_BYTES {
             return self.fail(conn, sub, Error::new(code::BAD_QUERY, "a query is at most 64 KiB"));
@@ -45,7 +50,11 @@ impl Engine {
         self.pump(conn);
     }
 
-    fn check_query(&self, user: &User, spec: &QuerySpec) -> Result<(&'static str, Arc<CompiledQuery>), Error> {
+    fn check_query(
+        &self,
+        user: &User,
+        spec: &QuerySpec,
+    ) -> Result<(&'static str, Arc<CompiledQuery>), Error> {
         let space = SpaceId::checked(spec.space.as_str())?;
         self.access.open(user, &space)?;
         let def = self.schema.collection(&spec.collection)?;

@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId};
 use crate::space::batch::{Batch, QueuedWrite, Workbench, not_handled, verdict};
-use crate::space::config::Config;
 use crate::space::engine::Engine;
 use crate::space::hosted::Hosted;
 use crate::space::io::{ConnId, Output};
@@ -58,8 +57,8 @@ impl Engine {
             }
             Err(error) => Err(error),
         };
-        let Config { limits, queue_writes, .. } = &self.config;
-        let full = |space: &Hosted| space.queue.is_full(*queue_writes);
+        let limits = &self.config.limits;
+        let full = |space: &Hosted| space.queue.is_full(&self.config);
         if connection.writes >= limits.writes_in_flight
             || connection.write_bytes + bytes > 4 * limits.frame_bytes
             || self.spaces.get(&space).is_some_and(full)
@@ -100,7 +99,6 @@ impl Engine {
             space.in_flight = Some((self.commits, batch));
             self.outputs.push_back(Output::Commit(commit));
         }
-        self.look_after_space(id);
     }
 
     /// Answers a single write outside of any commit.
