@@ -130,6 +130,8 @@ impl RowOps {
 
 #[cfg(all(test, feature = "derive"))]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
     use std::sync::Arc;
 
     use super::*;

@@ -1,5 +1,7 @@
 //! What the derive gives, seen by a crate that depends on `syncline-core`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,7 @@
 //! The server from outside: through real sockets, real files and real processes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
+
 mod authentication;
 mod durability;
 mod event_stream;
