@@ -113,7 +113,7 @@ function binary(): string {
 }
 
 function dist(): string {
-  const found = path.resolve(ROOT, process.env.SYNCLINE_DIST || 'target/web');
+  const found = path.resolve(ROOT, process.env.SYNCLINE_DIST || 'target/site');
   if (!existsSync(found)) throw new Error(`no web files at ${found}: build them or set SYNCLINE_DIST`);
   return found;
 }

@@ -41,7 +41,7 @@ impl Repo {
 
     /// What browsers download: a folder for each app.
     pub(crate) fn dist(&self) -> PathBuf {
-        self.target("web")
+        self.target("site")
     }
 
     /// `path` as a person at the repository's top would type it.

@@ -17,6 +17,7 @@ mod core;
 mod frames;
 mod link;
 mod pending;
+mod returning;
 mod session;
 mod space;
 mod view;
@@ -193,9 +194,10 @@ pub struct WatchId(pub(crate) u64);
 pub struct WriteRef(pub(crate) u64);
 
 /// What a hook shows: the states of link and session in one exhaustive word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Not started: there is no query yet, or nothing to connect with.
+    #[default]
     Idle,
     /// The first connection is being made, or the subscription has been asked for.
     Connecting,

@@ -273,6 +273,13 @@ pub struct Changes {
     pub writes: Vec<WriteState>,
 }
 
+impl Changes {
+    /// Nothing happened from one version to another, so far.
+    pub fn new(space: SpaceId, from: Version, to: Version) -> Self {
+        Self { space, from, to, parts: Vec::new(), acks: Vec::new(), writes: Vec::new() }
+    }
+}
+
 /// The rows of a [`Changes`] frame that one subscription gains, changes and loses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {

@@ -61,6 +61,25 @@ pub fn use_connection() -> UseConnection {
 }
 
 /// Made by [`use_connection`]. Each of its signals is tracked by itself.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use syncline::Status;
+/// use syncline_dioxus::UseConnection;
+///
+/// fn words(connection: UseConnection) -> String {
+///     match connection.status() {
+///         Status::Live => "Connected".to_owned(),
+///         Status::Reconnecting => format!("Offline, {} changes wait", connection.pending()),
+///         _ => connection.last_error().map(|error| error.to_string()).unwrap_or_default(),
+///     }
+/// }
+///
+/// fn show_off(connection: UseConnection) {
+///     connection.set_latency(Duration::from_millis(800));
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq)]
 pub struct UseConnection {
     client: CopyValue<Client>,
@@ -74,7 +93,7 @@ pub struct UseConnection {
 impl UseConnection {
     /// In one word; never [`Status::Snapshot`].
     pub fn status(&self) -> Status {
-        self.status.try_read().map_or(Status::Idle, |status| *status)
+        get(self.status)
     }
 
     /// What carries it, when it is open.

@@ -40,9 +40,9 @@
 //! [`UseWatch::rows`] tracks which rows there are and in which order; each [`Row`] is tracked by itself. So one row's
 //! edit runs the component that reads that row, and nothing else.
 //!
-//! # On a server
+//! # Features
 //!
-//! Under the feature `ssr` the hooks start nothing: they are [idle](syncline::Status::Idle) and have no rows.
+//! `ssr` is for rendering on a server: the hooks start nothing, are [idle](syncline::Status::Idle) and have no rows.
 
 mod connection;
 mod provider;

@@ -53,9 +53,9 @@ impl<R: Record> WatchSignals<R> for Shown<R> {
     }
 }
 
-/// Sets a signal when that changes anything.
+/// Sets a signal when that changes anything; not once its component is gone.
 pub(crate) fn set<T: PartialEq + 'static>(mut signal: Signal<T>, value: T) {
-    if *signal.peek() != value {
+    if signal.try_peek().is_ok_and(|shown| *shown != value) {
         signal.set(value);
     }
 }

@@ -69,6 +69,36 @@ pub fn use_watch<R: Record>(query: impl IntoQuery<R> + 'static) -> UseWatch<R> {
 
 /// Made by [`use_watch`]. Each of its signals is tracked by itself. Once the component is gone it shows nothing and
 /// writes nowhere.
+///
+/// ```no_run
+/// # use serde::{Deserialize, Serialize};
+/// # use syncline::Record;
+/// # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+/// # #[record(collection = "todos", key = id)]
+/// # struct Todo { id: String, text: String, done: bool }
+/// use syncline_dioxus::{Row, UseWatch};
+///
+/// fn toggle(todos: UseWatch<Todo>, row: Row<Todo>) {
+///     // on the screen at once; whoever wants to know more awaits the verdict
+///     drop(todos.update(row.key(), |todo| todo.done = !todo.done));
+/// }
+///
+/// fn try_again(todos: UseWatch<Todo>, row: Row<Todo>) {
+///     // what was refused stays on the screen, marked, until it is retried or dismissed
+///     if row.error().is_some_and(|error| error.is_temporary()) {
+///         todos.retry(row.key());
+///     } else {
+///         todos.dismiss(row.key());
+///     }
+/// }
+///
+/// async fn save_elsewhere(todos: UseWatch<Todo>, todo: Todo, save: impl AsyncFnOnce(&Todo) -> bool) {
+///     // a row that the application brings to the server by its own means
+///     if todos.add_optimistic(todo.clone()).is_ok() && !save(&todo).await {
+///         todos.mark_failed(&todo.id, "It could not be saved.");
+///     }
+/// }
+/// ```
 pub struct UseWatch<R: Record> {
     client: CopyValue<Client>,
     query: QuerySignal<R>,
@@ -89,14 +119,10 @@ impl<R: Record> UseWatch<R> {
 
     /// How the watch stands.
     pub fn status(&self) -> Status {
-        if self.is_current() {
-            self.shown.status.try_read().map_or(Status::Idle, |status| *status)
-        } else {
-            Status::Idle
-        }
+        if self.is_current() { get(self.shown.status) } else { Status::Idle }
     }
 
-    /// Why it failed, or which row could not be read: then the error's field is the row's key.
+    /// Why it failed, or which row could not be read: then the error's field is its collection and key, `todos/t1`.
     pub fn error(&self) -> Option<Error> {
         if self.is_current() { get(self.shown.error) } else { None }
     }
@@ -199,12 +225,12 @@ impl<R: Record> UseWatch<R> {
 
     /// Follows the rows again after [`stop`](Self::stop).
     pub fn start(&self) {
-        self.run(true);
+        set(self.running, true);
     }
 
     /// Ends the subscription until [`start`](Self::start); the rows stay as they are. Another query does not start it.
     pub fn stop(&self) {
-        self.run(false);
+        set(self.running, false);
     }
 
     /// Whether what is shown belongs to the query there is now. Between a change of a signal and the move of the
@@ -212,12 +238,6 @@ impl<R: Record> UseWatch<R> {
     fn is_current(&self) -> bool {
         let query = self.query.get();
         self.shown.query.try_read().is_ok_and(|shown| *shown == query)
-    }
-
-    fn run(&self, running: bool) {
-        if self.running.try_peek().is_ok() {
-            set(self.running, running);
-        }
     }
 
     /// What the signals ask for, now and whenever that may have changed.

@@ -1,7 +1,6 @@
 //! Rendering on a server: nothing is started, nothing panics. Without the feature `ssr` it holds as well, but for
 //! `suspend`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
-
 #![cfg(not(target_family = "wasm"))]
 
 #[path = "../../syncline/tests/support/todo.rs"]

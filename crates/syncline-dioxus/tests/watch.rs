@@ -17,7 +17,7 @@ use server::Server;
 use syncline::transport::memory::MemoryConnector;
 use syncline::{Client, RowOp, RowOps, RowState, Status};
 use syncline_dioxus::{IntoQuery, Row, UseWatch, use_connection, use_watch};
-use todo::{Todo, live};
+use todo::{OtherTodo, Todo, live};
 use tokio::task::spawn_local;
 
 fn texts(watch: UseWatch<Todo>) -> Vec<String> {
@@ -342,6 +342,25 @@ fn a_row_that_comes_back_at_once_keeps_its_handle() {
         drop(todos.put(Todo::at(1, "Oat milk")));
         page.until("the row is back", || rows[0].get().text == "Oat milk").await;
         assert_eq!(todos.rows(), rows);
+    });
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_named_and_skipped() {
+    run(async {
+        let (mut server, connector) = Server::new::<OtherTodo>();
+        let other = |id: &str, text: Option<&str>| OtherTodo {
+            id: id.into(),
+            text: text.map(Into::into),
+            position: 1.0,
+        };
+        server.store("home", [other("good", Some("Milk")), other("bad", None)]);
+        let client = connect(server, connector);
+        let (mut page, todos) = mount(&client, Todo::all_in("home"));
+        page.until("it has loaded", || !todos.is_loading()).await;
+        assert_eq!(texts(todos), ["Milk"]);
+        let error = todos.error().unwrap();
+        assert_eq!((error.code(), error.field()), (syncline::code::BAD_ROW, Some("todos/bad")));
     });
 }
 

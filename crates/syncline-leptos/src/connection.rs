@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use leptos::prelude::*;
 use syncline::{Client, Error, Status, Transport, User};
 
-use crate::signals::set;
+use crate::signals::{get, set};
 use crate::task::spawn_mounted;
 use crate::use_syncline;
 
@@ -59,6 +59,25 @@ pub fn use_connection() -> UseConnection {
 }
 
 /// Made by [`use_connection`]. Each of its signals is tracked by itself.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use syncline::Status;
+/// use syncline_leptos::UseConnection;
+///
+/// fn words(connection: UseConnection) -> String {
+///     match connection.status() {
+///         Status::Live => "Connected".to_owned(),
+///         Status::Reconnecting => format!("Offline, {} changes wait", connection.pending()),
+///         _ => connection.last_error().map(|error| error.to_string()).unwrap_or_default(),
+///     }
+/// }
+///
+/// fn show_off(connection: UseConnection) {
+///     connection.set_latency(Duration::from_millis(800));
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq)]
 pub struct UseConnection {
     client: StoredValue<Client>,
@@ -73,31 +92,31 @@ impl UseConnection {
     /// In one word; never [`Status::Snapshot`].
     #[track_caller]
     pub fn status(&self) -> Status {
-        self.status.try_get().unwrap_or(Status::Idle)
+        get(self.status)
     }
 
     /// What carries it, when it is open.
     #[track_caller]
     pub fn transport(&self) -> Option<Transport> {
-        self.transport.try_get().flatten()
+        get(self.transport)
     }
 
     /// Writes without a verdict.
     #[track_caller]
     pub fn pending(&self) -> usize {
-        self.pending.try_get().unwrap_or_default()
+        get(self.pending)
     }
 
     /// Why it was lost or refused last; `None` while all is well.
     #[track_caller]
     pub fn last_error(&self) -> Option<Error> {
-        self.last_error.try_get().flatten()
+        get(self.last_error)
     }
 
     /// Who the server says we are.
     #[track_caller]
     pub fn user(&self) -> Option<User> {
-        self.user.try_get().flatten()
+        get(self.user)
     }
 
     /// Does not wait for the next attempt to connect.

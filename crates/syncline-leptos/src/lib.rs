@@ -40,9 +40,10 @@
 //! [`UseWatch::rows`] tracks which rows there are and in which order; each [`Row`] is tracked by itself. So one row's
 //! edit runs what reads that row, and nothing else.
 //!
-//! # On a server
+//! # Features
 //!
-//! Under the feature `ssr` the hooks start nothing: they are [idle](syncline::Status::Idle) and have no rows.
+//! `csr`, `hydrate` and `ssr` are Leptos's own: choose the ones that `leptos` has. Under `ssr` the hooks start nothing:
+//! they are [idle](syncline::Status::Idle) and have no rows.
 
 mod connection;
 mod provider;

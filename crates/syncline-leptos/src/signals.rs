@@ -38,7 +38,7 @@ impl<R: Record> WatchSignals<R> for Shown<R> {
     type Row = Row<R>;
 
     fn set_query(&self, query: Option<Query<R>>) {
-        self.query.set(query);
+        set(self.query, query);
         self.waiters.with_value(Waiters::notify);
     }
 
@@ -54,11 +54,17 @@ impl<R: Record> WatchSignals<R> for Shown<R> {
     }
 }
 
-/// Sets a signal when that changes anything.
+/// Sets a signal when that changes anything; not once its component is gone.
 pub(crate) fn set<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
-    if signal.with_untracked(|shown| *shown != value) {
+    if signal.try_with_untracked(|shown| *shown != value).unwrap_or_default() {
         signal.set(value);
     }
+}
+
+/// What a signal shows; nothing once its component is gone.
+#[track_caller]
+pub(crate) fn get<T: Clone + Default + Send + Sync + 'static>(signal: RwSignal<T>) -> T {
+    signal.try_get().unwrap_or_default()
 }
 
 impl<R: Record> Clone for Shown<R> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use futures::Stream;
 use futures::channel::mpsc;
 use leptos::prelude::*;
 use leptos::reactive::computed::suspense::LocalResourceNotifier;
@@ -9,7 +10,7 @@ use syncline::hook::{IntoQuery, Place, Wanted, follow};
 use syncline::{Client, Error, IntoError, Record, Status, WriteHandle};
 
 use crate::query::QuerySignal;
-use crate::signals::Shown;
+use crate::signals::{Shown, get, set};
 use crate::task::spawn_mounted;
 use crate::{Row, use_syncline};
 
@@ -53,20 +54,42 @@ pub fn use_watch<R: Record>(query: impl IntoQuery<R> + Send + Sync + 'static) ->
         running: RwSignal::new(true),
         shown: Shown::new(),
     };
-    spawn_mounted(move || {
-        let (wants, wanted) = mpsc::unbounded();
-        Effect::new(move || {
-            let wanted = Wanted { query: watch.query.get(), running: watch.running.get() };
-            // nobody listens once the component is gone
-            let _ = wants.unbounded_send(wanted);
-        });
-        follow(client, wanted, watch.shown)
-    });
+    spawn_mounted(move || follow(client, watch.wanted(), watch.shown));
     watch
 }
 
 /// Made by [`use_watch`]. Each of its signals is tracked by itself. Once the component is gone it shows nothing and
 /// writes nowhere.
+///
+/// ```no_run
+/// # use serde::{Deserialize, Serialize};
+/// # use syncline::Record;
+/// # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+/// # #[record(collection = "todos", key = id)]
+/// # struct Todo { id: String, text: String, done: bool }
+/// use syncline_leptos::{Row, UseWatch};
+///
+/// fn toggle(todos: UseWatch<Todo>, row: Row<Todo>) {
+///     // on the screen at once; whoever wants to know more awaits the verdict
+///     drop(todos.update(row.key(), |todo| todo.done = !todo.done));
+/// }
+///
+/// fn try_again(todos: UseWatch<Todo>, row: Row<Todo>) {
+///     // what was refused stays on the screen, marked, until it is retried or dismissed
+///     if row.error().is_some_and(|error| error.is_temporary()) {
+///         todos.retry(row.key());
+///     } else {
+///         todos.dismiss(row.key());
+///     }
+/// }
+///
+/// async fn save_elsewhere(todos: UseWatch<Todo>, todo: Todo, save: impl AsyncFnOnce(&Todo) -> bool) {
+///     // a row that the application brings to the server by its own means
+///     if todos.add_optimistic(todo.clone()).is_ok() && !save(&todo).await {
+///         todos.mark_failed(&todo.id, "It could not be saved.");
+///     }
+/// }
+/// ```
 pub struct UseWatch<R: Record> {
     client: StoredValue<Client>,
     query: QuerySignal<R>,
@@ -78,7 +101,7 @@ impl<R: Record> UseWatch<R> {
     /// The rows, in order, for a keyed list. Tracks which rows there are and in which order, not what is in them.
     #[track_caller]
     pub fn rows(&self) -> Vec<Row<R>> {
-        if self.is_current() { self.shown.rows.try_get().unwrap_or_default() } else { Vec::new() }
+        if self.is_current() { get(self.shown.rows) } else { Vec::new() }
     }
 
     /// The records, in order. Tracks everything: for small lists, sums and the like.
@@ -90,20 +113,20 @@ impl<R: Record> UseWatch<R> {
     /// How the watch stands.
     #[track_caller]
     pub fn status(&self) -> Status {
-        if self.is_current() { self.shown.status.try_get().unwrap_or(Status::Idle) } else { Status::Idle }
+        if self.is_current() { get(self.shown.status) } else { Status::Idle }
     }
 
-    /// Why it failed, or which row could not be read: then the error's field is the row's key.
+    /// Why it failed, or which row could not be read: then the error's field is its collection and key, `todos/t1`.
     #[track_caller]
     pub fn error(&self) -> Option<Error> {
-        if self.is_current() { self.shown.error.try_get().flatten() } else { None }
+        if self.is_current() { get(self.shown.error) } else { None }
     }
 
     /// Whether the first rows are still to come. Not when there is no query, and not when they will not come by
     /// themselves: then [`status`](Self::status) and [`error`](Self::error) say why.
     #[track_caller]
     pub fn is_loading(&self) -> bool {
-        self.query.get().is_some() && (!self.is_current() || self.shown.loading.try_get().unwrap_or_default())
+        self.query.get().is_some() && (!self.is_current() || get(self.shown.loading))
     }
 
     /// Waits while [`is_loading`](Self::is_loading). In a `Suspend` it also tracks it, so that another query shows the
@@ -191,12 +214,12 @@ impl<R: Record> UseWatch<R> {
 
     /// Follows the rows again after [`stop`](Self::stop).
     pub fn start(&self) {
-        self.running.try_set(true);
+        set(self.running, true);
     }
 
     /// Ends the subscription until [`start`](Self::start); the rows stay as they are. Another query does not start it.
     pub fn stop(&self) {
-        self.running.try_set(false);
+        set(self.running, false);
     }
 
     /// Whether what is shown belongs to the query there is now. Between a change of a signal and the move of the
@@ -205,6 +228,17 @@ impl<R: Record> UseWatch<R> {
     fn is_current(&self) -> bool {
         let query = self.query.get();
         self.shown.query.try_with(|shown| *shown == query).unwrap_or_default()
+    }
+
+    /// What the signals ask for, now and whenever that changes.
+    fn wanted(self) -> impl Stream<Item = Wanted<R>> {
+        let (wants, wanted) = mpsc::unbounded();
+        Effect::new(move || {
+            let wanted = Wanted { query: self.query.get(), running: get(self.running) };
+            // nobody listens once the component is gone
+            let _ = wants.unbounded_send(wanted);
+        });
+        wanted
     }
 
     fn place(&self) -> Place<R> {

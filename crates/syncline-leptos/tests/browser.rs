@@ -105,6 +105,35 @@ async fn rows_of_equal_keys_show_what_their_own_list_says() {
         .await;
 }
 
+#[component]
+fn Suspended(client: Client, #[prop(into)] list: Signal<String>) -> impl IntoView {
+    provide_syncline(client);
+    let todos = use_watch(move || Some(Todo::all_in(&list.get())));
+    let items = move || {
+        Suspend::new(async move {
+            todos.loaded().await;
+            todos.rows().into_iter().map(|row| view! { <Item row /> }).collect_view()
+        })
+    };
+    view! { <Suspense fallback=|| view! { <li>"Loading…"</li> }>{items}</Suspense> }
+}
+
+#[wasm_bindgen_test]
+async fn a_suspense_waits_for_the_first_rows() {
+    let (mut server, connector) = Server::new::<Todo>();
+    server.store("one", [Todo::at(1, "Milk")]);
+    server.store("two", [Todo::at(1, "Bread")]);
+    let client = Client::builder("memory").connector(connector).build();
+    let list = RwSignal::new("one".to_owned());
+    let host = host();
+    let _page = mount_to(host.clone(), move || view! { <Suspended client list /> });
+    until("it waits", || texts(&host) == ["Loading…"]).await;
+    spawn_local(server.serve());
+    until("the rows show", || texts(&host) == ["Milk 1"]).await;
+    list.set("two".into());
+    until("the other rows show", || texts(&host) == ["Bread 1"]).await;
+}
+
 #[wasm_bindgen_test]
 async fn ten_thousand_rows_come_and_go() {
     let (mut server, connector) = Server::new::<Todo>();

@@ -1,6 +1,5 @@
 //! Rendering on a server: nothing is started, nothing panics.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
-
 #![cfg(all(not(target_family = "wasm"), feature = "ssr"))]
 
 #[path = "../../syncline/tests/support/todo.rs"]

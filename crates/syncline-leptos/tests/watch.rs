@@ -19,7 +19,7 @@ use page::{mount, run, settle, until};
 use server::Server;
 use syncline::{Client, Key, RowOp, RowOps, RowState, Status};
 use syncline_leptos::{Row, UseWatch, use_watch};
-use todo::{Todo, live};
+use todo::{OtherTodo, Todo, live};
 use tokio::task::spawn_local;
 
 fn texts(watch: UseWatch<Todo>) -> Vec<String> {
@@ -30,6 +30,13 @@ fn texts(watch: UseWatch<Todo>) -> Vec<String> {
 fn connect(server: Server, connector: syncline::transport::memory::MemoryConnector) -> Client {
     spawn_local(server.serve());
     Client::builder("memory").connector(connector).linger(Duration::from_secs(3600)).build()
+}
+
+#[test]
+fn hooks_can_go_to_other_threads() {
+    fn check<T: Copy + Send + Sync>() {}
+    check::<UseWatch<Todo>>();
+    check::<syncline_leptos::UseConnection>();
 }
 
 #[test]
@@ -281,6 +288,25 @@ fn a_row_that_comes_back_at_once_keeps_its_handle() {
         drop(todos.put(Todo::at(1, "Oat milk")));
         until("the row is back", || rows[0].get().text == "Oat milk").await;
         assert_eq!(todos.rows(), rows);
+    });
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_named_and_skipped() {
+    run(async {
+        let (mut server, connector) = Server::new::<OtherTodo>();
+        let other = |id: &str, text: Option<&str>| OtherTodo {
+            id: id.into(),
+            text: text.map(Into::into),
+            position: 1.0,
+        };
+        server.store("home", [other("good", Some("Milk")), other("bad", None)]);
+        let client = connect(server, connector);
+        let (_page, todos) = mount(&client, || use_watch(Todo::all_in("home")));
+        todos.loaded().await;
+        assert_eq!(texts(todos), ["Milk"]);
+        let error = todos.error().unwrap();
+        assert_eq!((error.code(), error.field()), (syncline::code::BAD_ROW, Some("todos/bad")));
     });
 }
 

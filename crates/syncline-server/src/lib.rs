@@ -23,17 +23,17 @@
 //! # }
 //! ```
 //!
-//! A client then connects to `/sync`. Who people are is said by [`authenticate`](Builder::authenticate), what they may
-//! open by [`spaces`](Builder::spaces), what they may read and write by the [`Rules`] of each collection, and what keeps
-//! it all by [`Storage`]. End it with [`shutdown`](Syncline::shutdown).
+//! A client then connects to `/sync`. Who people are is said by [`authenticate`](Builder::authenticate), what they
+//! may open by [`spaces`](Builder::spaces), what they may read and write by the [`Rules`] of each collection, and
+//! what keeps it all by [`Storage`]. End it with [`shutdown`](Syncline::shutdown).
 //!
 //! # Routes
 //!
 //! | route | what |
 //! |---|---|
 //! | `GET /ws` | a WebSocket; each message is a frame |
-//! | `POST /stream` | where a WebSocket is refused: the body is the `hello` frame, the answer an event stream; each event is a frame |
-//! | `POST /send` | the other direction of a stream: the header `x-syncline-link` names it, the body is frames, one a line |
+//! | `POST /stream` | where a WebSocket is refused: the body is the `hello` frame, the answer a stream of frames |
+//! | `POST /send` | towards the server then: frames, one a line; the header `x-syncline-link` names the stream |
 //!
 //! A refusal is JSON, `{"code", "message", "field"?}`, with the HTTP status that fits the code. Pages of other origins
 //! are refused unless they are [allowed](Builder::allowed_origins).
@@ -59,8 +59,8 @@
 //! # Bounds
 //!
 //! Nothing waits without one: a connection has a budget for what it sends and an outbox for what it receives
-//! ([`Config`]). Who sends faster than the server works waits alone; who reads too slowly loses what waits and gets fresh
-//! snapshots, and slows nobody.
+//! ([`Config`]). Who sends faster than the server works waits alone; who reads too slowly loses what waits and gets
+//! fresh snapshots, and slows nobody.
 //!
 //! # Logs
 //!

@@ -61,11 +61,11 @@ impl Syncline {
         }
     }
 
-    /// Ends the server in peace: takes in nothing more, stores and acknowledges the writes it has, says goodbye on every
-    /// connection, and lets go of storage. Within [`Config::shutdown_within`](crate::Config::shutdown_within).
+    /// Ends the server in peace: takes in nothing more, stores and acknowledges the writes it has, says goodbye on
+    /// every connection, and lets go of storage. Within [`Config::shutdown_within`](crate::Config::shutdown_within).
     ///
-    /// Event streams are ordinary responses to axum, and its own graceful shutdown waits for them. So end Syncline in the
-    /// future that ends axum:
+    /// Event streams are ordinary responses to axum, and its own graceful shutdown waits for them. So end Syncline in
+    /// the future that ends axum:
     ///
     /// ```no_run
     /// # async fn example(listener: tokio::net::TcpListener, app: axum::Router, syncline: syncline_server::Syncline) {

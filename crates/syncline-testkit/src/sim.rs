@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use syncline_core::client::ClientCore;
 use syncline_core::space::{Access, ConnId};
 use syncline_core::{Schema, space};
 
@@ -30,7 +31,7 @@ use crate::rng::Rng;
 use crate::trace::{Trace, Who};
 use event::{Event, Events};
 
-/// A whole system in one thread: clients with their real [`ClientCore`](syncline_core::client::ClientCore), a server
+/// A whole system in one thread: clients with their real [`ClientCore`], a server
 /// with the real [`Engine`](syncline_core::space::Engine), and between and below them a network and a disk made of
 /// nothing but a seed.
 ///
@@ -54,6 +55,8 @@ pub struct Sim {
     outbox_bytes: usize,
     faults: Faults,
     schema: Schema,
+    /// Make the server's collections known to a client.
+    register: Vec<fn(&mut ClientCore)>,
     access: Arc<dyn Access>,
     config: space::Config,
     invariants: Vec<Invariant>,

@@ -19,6 +19,20 @@ use crate::Query;
 
 /// What a hook takes for a query: a [`Query`], an `Option` of one where `None` is "not yet", or a closure over signals
 /// that gives either.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// # use syncline::Record;
+/// # #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
+/// # #[record(collection = "todos", key = id)]
+/// # struct Todo { id: String }
+/// use syncline::hook::IntoQuery;
+///
+/// let groceries = Todo::in_space("groceries");
+/// let list = Some("groceries");
+/// assert_eq!(groceries.query(), Some(groceries.clone()));
+/// assert_eq!((move || Some(Todo::in_space(list?))).query(), Some(groceries));
+/// ```
 pub trait IntoQuery<R> {
     /// The query now. A closure's signals are read, and so tracked.
     fn query(&self) -> Option<Query<R>>;

@@ -62,6 +62,8 @@ pub(crate) trait AnyCollection: Send {
     fn add_member(&mut self, session: SessionId, slot: u32);
     /// The row at this key is no longer in the view's result.
     fn remove_member(&mut self, session: SessionId, key: &str);
+    /// Whether the server has said of a row that it is there.
+    fn holds(&self, key: &str) -> bool;
     /// The keys whose confirmed rows changed since the last commit.
     fn touched_keys(&self) -> Vec<Key>;
 
@@ -316,6 +318,7 @@ impl<R: Record> AnyCollection for Collection<R> {
             }
         }
         let Some(view) = self.views.get_mut(&session) else { return };
+        self.touched.extend(view.complete());
         for slot in std::mem::replace(&mut view.members, members).ones() {
             self.slots[slot].held -= 1;
             self.touched.push(slot as u32);
@@ -343,6 +346,10 @@ impl<R: Record> AnyCollection for Collection<R> {
             self.slots[slot as usize].held -= 1;
             self.touched.push(slot);
         }
+    }
+
+    fn holds(&self, key: &str) -> bool {
+        self.find(key).is_some_and(|slot| self.slots[slot as usize].held > 0)
     }
 
     fn touched_keys(&self) -> Vec<Key> {

@@ -114,7 +114,10 @@ impl ClientCore {
             self.resend_at = None;
         }
         let overdue = |at: Option<Duration>| at.is_some_and(|at| now >= at);
-        let late = self.sessions.values().any(|session| overdue(session.phase.overdue()))
+        for session in self.sessions.values_mut().filter(|session| overdue(session.retry_at())) {
+            session.phase = Phase::Idle;
+        }
+        let late = self.sessions.values().any(|session| overdue(session.overdue()))
             || overdue(self.oldest_unanswered_write());
         if late && self.link.is_open() {
             return self.link.lost(
@@ -146,7 +149,7 @@ impl ClientCore {
 
     /// When to feed [`Input::Tick`] at the latest. Changes with everything that changes the core.
     pub fn deadline(&self) -> Option<Duration> {
-        let sessions = self.sessions.values().filter_map(|session| session.phase.overdue());
+        let sessions = self.sessions.values().filter_map(|session| session.overdue().or(session.retry_at()));
         let open = self.link.is_open();
         let late = sessions.chain(self.oldest_unanswered_write()).min().filter(|_| open);
         [self.link.deadline(), late, self.resend_at].into_iter().flatten().min()
@@ -304,9 +307,9 @@ impl ClientCore {
             (Phase::Snapshot { done, total, .. }, _) => Status::Snapshot { done, total },
             (_, Status::NeedsAuth) => Status::NeedsAuth,
             (_, Status::Failed) => Status::Failed,
-            (Phase::Idle | Phase::Asked { .. }, Status::Reconnecting) => Status::Reconnecting,
-            (Phase::Idle | Phase::Asked { .. }, _) if loaded => Status::Reconnecting,
-            (Phase::Idle | Phase::Asked { .. }, _) => Status::Connecting,
+            (Phase::Idle | Phase::Waiting { .. } | Phase::Asked { .. }, link) => {
+                if loaded || link == Status::Reconnecting { Status::Reconnecting } else { Status::Connecting }
+            }
         };
         let link_error =
             matches!(status, Status::Failed | Status::NeedsAuth).then(|| self.link.last_error().cloned());
@@ -370,6 +373,7 @@ impl ClientCore {
 
     /// What everything ends with: the link learns whether it is needed, what can be sent is sent.
     pub(super) fn after(&mut self, now: Duration, event: Event, mut out: Vec<Output>) {
+        let event = if event == Event::None { self.release(now, &mut out) } else { event };
         if event == Event::Lost {
             self.interrupt();
         }
@@ -393,6 +397,7 @@ impl ClientCore {
         for space in self.spaces.values_mut() {
             space.told = None;
             space.handled = 0;
+            space.held.clear();
         }
         self.unsend_writes();
     }
@@ -429,8 +434,12 @@ impl ClientCore {
     }
 
     /// Shows all that was prepared in a space, at once.
-    pub(super) fn commit(&mut self, space: &SpaceId) {
-        let Some(space) = self.spaces.get_mut(space) else { return };
+    pub(super) fn commit(&mut self, id: &SpaceId) {
+        let behind = |session: &&Session| session.query.space == *id && session.is_behind();
+        let behind: BTreeSet<_> =
+            self.sessions.values().filter(behind).map(|session| session.collection).collect();
+        let Some(space) = self.spaces.get_mut(id).filter(|space| !space.held.is_released()) else { return };
+        space.drop_applied(&behind);
         for session in space.commit(&self.schema) {
             self.note(session);
         }

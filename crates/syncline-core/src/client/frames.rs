@@ -1,6 +1,6 @@
 //! What the server's frames mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::client::core::ClientCore;
@@ -14,7 +14,7 @@ use crate::wire::{
 };
 
 /// Something is missing that must have been sent: what is held cannot be trusted to be complete.
-struct Gap;
+pub(super) struct Gap;
 
 impl ClientCore {
     pub(super) fn frame(&mut self, now: Duration, bytes: &[u8], out: &mut Vec<Output>) -> Event {
@@ -23,6 +23,17 @@ impl ClientCore {
             Err(error) => return self.link.lost(now, Some(error), out),
         };
         let rows: Vec<&[u8]> = frame.rows().collect();
+        let held = match &frame.message {
+            ServerMessage::Snapshot(snapshot) if snapshot.last => self.hold_snapshot(snapshot, bytes),
+            ServerMessage::Resume(resume) => self.hold_answer(resume.sub, resume.cursor, bytes),
+            ServerMessage::Changes(changes) => self.hold_changes(now, changes, bytes),
+            _ => Ok(false),
+        };
+        match held {
+            Ok(true) => return Event::None,
+            Ok(false) => {}
+            Err(Gap) => return self.missed(now, out),
+        }
         let taken = match frame.message {
             ServerMessage::Welcome(welcome) => return self.welcomed(now, welcome, out),
             ServerMessage::Expired(expired) => return self.link.unauthenticated(now, expired.error, out),
@@ -34,24 +45,23 @@ impl ClientCore {
             }
             ServerMessage::Pong(_) => Ok(()),
             ServerMessage::Failed(failed) => {
-                self.failed(failed);
+                self.failed(now, failed);
                 Ok(())
             }
             ServerMessage::Snapshot(snapshot) => self.snapshot(now, snapshot, &rows),
             ServerMessage::Resume(resume) => self.resume(resume, &rows),
             ServerMessage::Changes(changes) => self.changes(now, &changes, &rows),
-            ServerMessage::Reset(reset) => {
-                self.reset(now, &reset);
-                Ok(())
-            }
+            ServerMessage::Reset(reset) => self.reset(now, &reset),
         };
         match taken {
             Ok(()) => Event::None,
-            Err(Gap) => {
-                let error = Error::new(code::CONNECTION, "a frame from the server was missed");
-                self.link.lost(now, Some(error), out)
-            }
+            Err(Gap) => self.missed(now, out),
         }
+    }
+
+    pub(super) fn missed(&mut self, now: Duration, out: &mut Vec<Output>) -> Event {
+        let error = Error::new(code::CONNECTION, "a frame from the server was missed");
+        self.link.lost(now, Some(error), out)
     }
 
     fn welcomed(&mut self, now: Duration, welcome: Welcome, out: &mut Vec<Output>) -> Event {
@@ -61,16 +71,24 @@ impl ClientCore {
         if other { self.change_identity(now, out) } else { event }
     }
 
-    fn failed(&mut self, failed: Failed) {
+    fn failed(&mut self, now: Duration, failed: Failed) {
         let Some(id) = self.by_sub.remove(&failed.sub) else { return };
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.phase = Phase::Failed;
-            session.error = Some(failed.error);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.answered = false;
+        session.phase = Phase::Failed;
+        if failed.error.is_temporary() {
+            // 2 to 6 s, so that those who failed together do not come back together
+            session.phase =
+                Phase::Waiting { until: now + Duration::from_secs(2).mul_f64(1.0 + 2.0 * self.rng.unit()) };
         }
+        session.error = Some(failed.error);
+        let space = session.query.space.clone();
+        self.end_chain(&space);
+        self.commit(&space);
         self.note(id);
     }
 
-    fn snapshot(&mut self, now: Duration, snapshot: Snapshot, rows: &[&[u8]]) -> Result<(), Gap> {
+    pub(super) fn snapshot(&mut self, now: Duration, snapshot: Snapshot, rows: &[&[u8]]) -> Result<(), Gap> {
         let Some((id, session, space)) = self.by_sub.get(&snapshot.sub).copied().and_then(|id| {
             let session = self.sessions.get_mut(&id)?;
             let space = self.spaces.get_mut(&session.query.space)?;
@@ -85,7 +103,7 @@ impl ClientCore {
         };
         if space.told.is_some_and(|told| told != snapshot.cursor.version) {
             // the chain stands elsewhere: a change was missed, or this was overtaken by one; or it came a second time
-            return if matches!(session.phase, Phase::Live { .. }) { Ok(()) } else { Err(Gap) };
+            return if session.phase.is_live() { Ok(()) } else { Err(Gap) };
         }
         if snapshot.chunk == 0 {
             base.begin_snapshot(id);
@@ -114,18 +132,18 @@ impl ClientCore {
         if snapshot.last {
             base.finish_snapshot(id);
             session.phase = Phase::Live { sub: snapshot.sub };
+            session.answered = false;
             session.cursor = Some(snapshot.cursor);
             let (space_id, collection) = (session.query.space.clone(), session.collection);
             space.told = Some(snapshot.cursor.version);
-            space.settle_local(collection);
             self.settle_up_to(&space_id, &snapshot.writes, snapshot.cursor.version);
-            self.commit(&space_id);
+            self.rows_have_come(&space_id, [collection]);
         }
         self.note(id);
         Ok(())
     }
 
-    fn resume(&mut self, resume: Resume, rows: &[&[u8]]) -> Result<(), Gap> {
+    pub(super) fn resume(&mut self, resume: Resume, rows: &[&[u8]]) -> Result<(), Gap> {
         let Some(id) = self.by_sub.get(&resume.sub).copied() else { return Ok(()) };
         let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
         if !matches!(session.phase, Phase::Asked { .. }) {
@@ -137,6 +155,7 @@ impl ClientCore {
             return Err(Gap);
         }
         session.phase = Phase::Live { sub: resume.sub };
+        session.answered = false;
         session.cursor = Some(resume.cursor);
         if let Some(base) = space.base.get_mut(collection) {
             for row in rows {
@@ -150,15 +169,23 @@ impl ClientCore {
             }
         }
         space.told = Some(resume.cursor.version);
-        space.settle_local(collection);
         self.settle_up_to(&space_id, &resume.writes, resume.cursor.version);
-        self.commit(&space_id);
+        self.rows_have_come(&space_id, [collection]);
         self.note(id);
         Ok(())
     }
 
+    /// Shows them, without what stood in for them.
+    fn rows_have_come(&mut self, space: &SpaceId, collections: impl IntoIterator<Item = &'static str>) {
+        if let Some(space) = self.spaces.get_mut(space) {
+            collections.into_iter().for_each(|collection| space.settle_local(collection));
+        }
+        self.commit(space);
+    }
+
     /// The server has dropped what was on its way to these; their answers come anew.
-    fn reset(&mut self, now: Duration, reset: &Reset) {
+    fn reset(&mut self, now: Duration, reset: &Reset) -> Result<(), Gap> {
+        self.drop_held(&reset.subs)?;
         let overdue = now + self.config.answer_within * 3;
         for &sub in &reset.subs {
             let Some(id) = self.by_sub.get(&sub).copied() else { continue };
@@ -168,6 +195,7 @@ impl ClientCore {
             self.end_chain(&space);
             self.note(id);
         }
+        Ok(())
     }
 
     /// Versions of a space make a chain while this connection holds rows of it, and start anew after.
@@ -180,11 +208,10 @@ impl ClientCore {
     }
 
     fn is_live(&self, space: &SpaceId) -> bool {
-        let live = |phase| matches!(phase, Phase::Live { .. });
-        self.sessions.values().any(|session| session.query.space == *space && live(session.phase))
+        self.sessions.values().any(|session| session.query.space == *space && session.phase.is_live())
     }
 
-    fn changes(&mut self, now: Duration, changes: &Changes, rows: &[&[u8]]) -> Result<(), Gap> {
+    pub(super) fn changes(&mut self, now: Duration, changes: &Changes, rows: &[&[u8]]) -> Result<(), Gap> {
         let live = self.is_live(&changes.space);
         let Some(space) = self.spaces.get_mut(&changes.space) else { return Ok(()) };
         let repeated = match space.told {
@@ -193,6 +220,7 @@ impl ClientCore {
             Some(told) => changes.from < told,
             None => false,
         };
+        let mut touched = BTreeSet::new();
         if !repeated {
             let mut errors = Vec::new();
             let mut decoded = Decoded::default();
@@ -203,7 +231,7 @@ impl ClientCore {
             let open: Vec<_> = open.collect();
             // before anything is touched: all of it counts, or none
             for (part, _, session) in &open {
-                let overtook = !matches!(session.phase, Phase::Live { .. });
+                let overtook = !session.phase.is_live();
                 if overtook || part.put.iter().any(|&line| line >= rows.len()) {
                     return Err(Gap);
                 }
@@ -220,7 +248,7 @@ impl ClientCore {
                 for key in &part.del {
                     base.remove_member(id, key);
                 }
-                space.settle_local(collection);
+                touched.insert(collection);
             }
             space.told = live.then_some(changes.to);
             self.advance(&changes.space, changes.to);
@@ -235,14 +263,15 @@ impl ClientCore {
             self.acknowledge(now, &changes.space, ack, changes.to);
         }
         self.settle_up_to(&changes.space, &changes.writes, changes.to);
-        self.commit(&changes.space);
+        self.rows_have_come(&changes.space, touched);
         Ok(())
     }
 
     /// All live sessions of a space stand where the space stands: what did not touch them left them as they were.
     fn advance(&mut self, space: &SpaceId, version: u64) {
-        let live = |phase| matches!(phase, Phase::Live { .. });
-        for session in self.sessions.values_mut().filter(|one| one.query.space == *space && live(one.phase)) {
+        for session in
+            self.sessions.values_mut().filter(|one| one.query.space == *space && one.phase.is_live())
+        {
             if let Some(cursor) = &mut session.cursor {
                 cursor.version = version;
             }

@@ -29,6 +29,8 @@ pub(crate) struct Pending {
 pub(crate) enum Stage {
     /// A write in this client's sequence, sent at a time on this connection or not yet.
     Queued { id: WriteId, payload: Arc<RawValue>, sent: Option<Duration> },
+    /// A write that was applied, while a list that may show its rows has not got them yet: they stay on the screen.
+    Applied,
     /// A write that was refused, kept until it is retried or dismissed.
     Refused { payload: Arc<RawValue>, error: Arc<Error> },
     /// Not a write of ours: the application makes it by its own means, and its row will come.
@@ -87,7 +89,7 @@ impl Pending {
             Stage::Refused { error, .. } | Stage::Local { error: Some(error) } => {
                 RowState::Failed(Arc::clone(error))
             }
-            Stage::Queued { .. } | Stage::Local { error: None } => RowState::Pending,
+            Stage::Queued { .. } | Stage::Applied | Stage::Local { error: None } => RowState::Pending,
         }
     }
 

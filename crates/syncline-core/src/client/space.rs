@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::client::collection::{AnyCollection, Collection, Overlay};
-use crate::client::pending::{Pending, replay};
+use crate::client::pending::{Effect, Pending, Stage, replay};
+use crate::client::returning::Held;
 use crate::client::session::SessionId;
 use crate::draft::ReadRows;
 use crate::id::{ClientId, SpaceId, Version, WriteId};
@@ -25,6 +26,8 @@ pub(crate) struct Space {
     pub(crate) handled: WriteId,
     /// What this connection was told last.
     pub(crate) told: Option<Version>,
+    /// What waits until all of the space is back.
+    pub(crate) held: Held,
 }
 
 /// The confirmed rows, by collection.
@@ -64,7 +67,16 @@ impl ReadRows for Base {
 
 impl Space {
     pub(crate) fn new(id: SpaceId, client: ClientId) -> Self {
-        Self { id, base: Base::default(), pending: Vec::new(), client, next_write: 1, handled: 0, told: None }
+        Self {
+            id,
+            base: Base::default(),
+            pending: Vec::new(),
+            client,
+            next_write: 1,
+            handled: 0,
+            told: None,
+            held: Held::default(),
+        }
     }
 
     /// The one place where anything becomes visible: replays the pending writes over the base and shows the result.
@@ -81,20 +93,34 @@ impl Space {
         changed
     }
 
-    /// Local rows whose confirmed counterparts have come: they are done.
+    /// Rows of this collection have come: what stood in for them is done.
     pub(crate) fn settle_local(&mut self, collection: &str) {
-        use crate::client::pending::Stage;
         let Some(rows) = self.base.get(collection) else { return };
-        if self.pending.iter().any(|intent| matches!(intent.stage, Stage::Local { .. })) {
+        if self.pending.iter().any(|intent| matches!(intent.stage, Stage::Local { .. } | Stage::Applied)) {
             let keys: BTreeSet<_> = rows.touched_keys().into_iter().collect();
-            self.pending.retain(|intent| {
-                !matches!(intent.stage, Stage::Local { .. })
-                    || !intent.effects.iter().any(|effect| {
-                        let (name, key) = effect.target();
-                        name == collection && keys.contains(key)
-                    })
+            let is_about = |effect: &Effect| {
+                let (name, key) = effect.target();
+                name == collection && keys.contains(key)
+            };
+            let has_come = |effect: &Effect| {
+                let gone = matches!(effect, Effect::Delete(..));
+                is_about(effect) && (gone || rows.holds(effect.target().1))
+            };
+            self.pending.retain(|intent| match intent.stage {
+                Stage::Local { .. } => !intent.effects.iter().any(is_about),
+                // all of it or nothing: else half of it would leave the lists that are behind
+                Stage::Applied => !intent.effects.iter().all(has_come),
+                Stage::Queued { .. } | Stage::Refused { .. } => true,
             });
         }
+    }
+
+    /// Forgets the applied writes that no list which is `behind` can have to show.
+    pub(crate) fn drop_applied(&mut self, behind: &BTreeSet<&'static str>) {
+        self.pending.retain(|intent| {
+            !matches!(intent.stage, Stage::Applied)
+                || intent.effects.iter().any(|effect| behind.contains(effect.target().0))
+        });
     }
 
     /// Whether nothing needs it any more.

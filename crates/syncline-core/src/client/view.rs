@@ -24,6 +24,8 @@ pub(crate) struct View<R> {
     present: FixedBitSet,
     /// Slots, sorted by the query's order over what they show.
     order: Vec<u32>,
+    /// It has been complete once.
+    loaded: bool,
     /// The rows of a snapshot that is still coming in.
     pub(crate) incoming: Option<Vec<Arc<R>>>,
     observers: BTreeMap<WatchId, Observer<R>>,
@@ -41,6 +43,7 @@ impl<R: Record> View<R> {
             members: FixedBitSet::new(),
             present: FixedBitSet::new(),
             order: Vec::new(),
+            loaded: false,
             incoming: None,
             observers: BTreeMap::new(),
         }
@@ -154,9 +157,16 @@ impl<R: Record> View<R> {
     }
 
     /// A confirmed row is in when the server says so; a row with local effects when the query wants what it has
-    /// become.
+    /// become. Before the first snapshot such a row stays when it has been confirmed: the server just did not say so
+    /// yet.
     fn wants(&self, index: usize, entry: &Entry<R>, overlaid: bool) -> bool {
-        if overlaid { self.query.matches(&*entry.record) } else { self.members.contains(index) }
+        let unsure = overlaid || (!self.loaded && self.present.contains(index));
+        if unsure { self.query.matches(&*entry.record) } else { self.members.contains(index) }
+    }
+
+    /// It is complete; gives the slots that were in only until it would be.
+    pub(crate) fn complete(&mut self) -> Vec<u32> {
+        if std::mem::replace(&mut self.loaded, true) { Vec::new() } else { self.order.clone() }
     }
 
     fn position(&self, record: &R, slots: &[Slot<R>]) -> Result<usize, usize> {

@@ -103,7 +103,7 @@ impl ClientCore {
                     self.enqueue(space, write, intent.effects, payload);
                     writes.push(write);
                 }
-                Stage::Local { .. } | Stage::Queued { .. } => {
+                Stage::Local { .. } | Stage::Queued { .. } | Stage::Applied => {
                     writes.push(intent.write);
                     self.space(space).pending.push(Pending { stage: Stage::Local { error: None }, ..intent });
                 }
@@ -256,13 +256,12 @@ impl ClientCore {
         let Some(state) = self.spaces.get_mut(space) else { return };
         state.handled = state.handled.max(id);
         let Some(at) = state.pending.iter().position(|intent| queued_id(intent) == Some(id)) else { return };
-        let write = state.pending[at].write;
+        let intent = &mut state.pending[at];
+        let write = intent.write;
         match &result {
-            Ok(_) => {
-                state.pending.remove(at);
-            }
+            // takes it away unless a list has to get its rows first
+            Ok(_) => intent.stage = Stage::Applied,
             Err(error) => {
-                let intent = &mut state.pending[at];
                 if let Stage::Queued { payload, .. } = &intent.stage {
                     intent.stage =
                         Stage::Refused { payload: Arc::clone(payload), error: Arc::new(error.clone()) };
@@ -338,7 +337,7 @@ impl ClientCore {
     fn queued(&self) -> impl Iterator<Item = Option<Duration>> + '_ {
         self.spaces.values().flat_map(|space| &space.pending).filter_map(|intent| match intent.stage {
             Stage::Queued { sent, .. } => Some(sent),
-            Stage::Refused { .. } | Stage::Local { .. } => None,
+            Stage::Applied | Stage::Refused { .. } | Stage::Local { .. } => None,
         })
     }
 
@@ -363,7 +362,7 @@ impl ClientCore {
 fn queued_id(intent: &Pending) -> Option<WriteId> {
     match intent.stage {
         Stage::Queued { id, .. } => Some(id),
-        Stage::Refused { .. } | Stage::Local { .. } => None,
+        Stage::Applied | Stage::Refused { .. } | Stage::Local { .. } => None,
     }
 }
 

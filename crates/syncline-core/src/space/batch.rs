@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
 use crate::draft::{Draft, ReadRows};
 use crate::error::{Error, code};
 use crate::id::{ClientId, Key, Version, WriteId};
@@ -16,6 +14,7 @@ use crate::space::clients::{Clients, Standing, standing};
 use crate::space::config::Config;
 use crate::space::image::{ClientRecord, Commit, LogEntry, RowChange};
 use crate::space::io::ConnId;
+use crate::space::request::Intent;
 use crate::space::rows::{Row, RowTurn, Rows};
 use crate::space::working_set::WorkingSet;
 use crate::wire::{Ack, User};
@@ -32,8 +31,7 @@ pub(super) struct QueuedWrite {
     pub(super) client: ClientId,
     pub(super) id: WriteId,
     pub(super) settled: WriteId,
-    /// Its kind and payload, or why it is refused whatever they are.
-    pub(super) intent: Result<(Box<str>, Box<RawValue>), Error>,
+    pub(super) intent: Intent,
     pub(super) bytes: usize,
 }
 

@@ -67,8 +67,8 @@ impl<'a> Broadcast<'a> {
         if bytes > self.limit {
             return None;
         }
-        let (space, writes) = (self.space.clone(), Vec::new());
-        let changes = Changes { space, from: *from, to: self.to, parts: message_parts, acks, writes };
+        let nothing = Changes::new(self.space.clone(), *from, self.to);
+        let changes = Changes { parts: message_parts, acks, ..nothing };
         Some(wire::encode(&ServerMessage::Changes(changes), lines.iter().map(|row| &*row.json)).into())
     }
 }

@@ -4,11 +4,11 @@
 //! that nobody can tell the meaning of ends the connection.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId};
-use crate::wire::{ClientMessage, SubId, parse_client};
+use crate::wire::{ClientMessage, SubId, Write, parse_client};
 
 /// What a client asks.
 #[derive(Debug)]
@@ -18,7 +18,27 @@ pub(super) enum Request {
     /// A `subscribe` that cannot be understood, but for its number.
     BadSubscribe { sub: SubId, error: Error },
     /// A `write` that cannot be understood, but for which one it is.
-    BadWrite { space: SpaceId, client: ClientId, id: WriteId, error: Error },
+    BadWrite(Envelope),
+}
+
+/// A write, understood or not.
+#[derive(Debug)]
+pub(super) struct Envelope {
+    pub(super) space: SpaceId,
+    pub(super) client: ClientId,
+    pub(super) id: WriteId,
+    pub(super) settled: WriteId,
+    pub(super) intent: Intent,
+}
+
+/// The kind and payload of a write, or why it is refused whatever they are.
+pub(super) type Intent = Result<(Box<str>, Box<RawValue>), Error>;
+
+impl From<Write> for Envelope {
+    fn from(write: Write) -> Self {
+        let Write { space, client, id, settled, kind, payload } = write;
+        Self { space, client, id, settled, intent: Ok((kind, payload)) }
+    }
 }
 
 impl Request {
@@ -38,27 +58,21 @@ impl Request {
         match serde_json::from_slice(bytes) {
             Ok(Outline::Subscribe { sub }) => Ok(Self::BadSubscribe { sub, error: because(code::BAD_QUERY) }),
             Ok(Outline::Write { space, client, id }) => {
-                Ok(Self::BadWrite { space, client, id, error: because(code::BAD_WRITE) })
+                let intent = Err(because(code::BAD_WRITE));
+                Ok(Self::BadWrite(Envelope { space, client, id, settled: 0, intent }))
             }
-            Ok(Outline::Other(_)) | Err(_) => Err(error),
+            Err(_) => Err(error),
         }
     }
 }
 
-/// The part of a message that says what it is about.
+/// The part of a message that says what it is about. The rest is skipped without being read into anything, so that it
+/// may be as large and as deep as it likes.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Outline {
-    Subscribe {
-        sub: SubId,
-    },
-    Write {
-        space: SpaceId,
-        client: ClientId,
-        id: WriteId,
-    },
-    #[serde(untagged)]
-    Other(IgnoredAny),
+    Subscribe { sub: SubId },
+    Write { space: SpaceId, client: ClientId, id: WriteId },
 }
 
 #[cfg(test)]
@@ -76,21 +90,18 @@ mod tests {
     #[test]
     fn a_write_with_wrong_contents_is_known_by_its_id() {
         let frame = br#"{"write":{"space":"s","client":"client-a","id":3,"kind":5}}"#;
-        let Ok(Request::BadWrite { id: 3, error, .. }) = Request::read(frame, 1000) else { panic!() };
-        assert_eq!(error.code(), code::BAD_WRITE);
+        let Ok(Request::BadWrite(write)) = Request::read(frame, 1000) else { panic!() };
+        assert_eq!((write.id, write.intent.unwrap_err().code()), (3, code::BAD_WRITE));
     }
 
     #[test]
     fn a_write_that_is_too_large_or_too_deep_is_known_by_its_id() {
         let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
-        let frame = format!(
-            r#"{{"write":{{"space":"s","client":"client-a","id":3,"kind":"rows","payload":{deep}}}}}"#
-        );
+        let write = format!(r#"{{"space":"s","client":"client-a","id":3,"kind":"rows","payload":{deep}}}"#);
+        let frame = format!(r#"{{"write":{write}}}"#);
         for limit in [100, 100_000] {
-            let Ok(Request::BadWrite { id: 3, error, .. }) = Request::read(frame.as_bytes(), limit) else {
-                panic!()
-            };
-            assert_eq!(error.code(), code::FRAME_TOO_LARGE);
+            let Ok(Request::BadWrite(write)) = Request::read(frame.as_bytes(), limit) else { panic!() };
+            assert_eq!((write.id, write.intent.unwrap_err().code()), (3, code::FRAME_TOO_LARGE));
         }
     }
 

@@ -141,7 +141,13 @@ fn a_server_that_lost_its_memory_gets_a_sequence_it_knows() {
         rig.put(&Todo::new("b", position));
     }
     rig.change(1, &[Todo::new("b", 2)], &[], &[1, 2, 3]);
+    rig.lose();
+    rig.wait_for_deadline();
+    rig.connect();
+    rig.snapshot(2, &[]);
     rig.put(&Todo::new("c", 3));
+    rig.lose();
+    rig.connect();
     rig.sent();
     let gap = json!({"code": "write_gap", "message": "an earlier write is missing"});
     rig.server(json!({"changes": {"space": "list", "from": 1, "to": 1, "acks": [
@@ -149,6 +155,23 @@ fn a_server_that_lost_its_memory_gets_a_sequence_it_knows() {
     ]}}));
     rig.wait_for_deadline();
     assert_eq!(writes(&rig.sent()), [1]);
+}
+
+#[test]
+fn an_answer_that_was_overtaken_does_not_make_a_server_forgetful() {
+    let (mut rig, _) = live();
+    for position in 0..3 {
+        rig.put(&Todo::new("b", position));
+    }
+    rig.change(1, &[Todo::new("b", 0)], &[], &[1]);
+    rig.sent();
+    let gap = json!({"code": "write_gap", "message": "an earlier write is missing"});
+    rig.server(json!({"changes": {"space": "list", "from": 1, "to": 1, "acks": [
+        {"client": "client-1", "id": 2, "error": gap, "expected": 1},
+    ]}}));
+    rig.change(1, &[Todo::new("b", 2)], &[], &[2, 3]);
+    assert_eq!(rig.settled().len(), 3);
+    assert!(writes(&rig.sent()).is_empty(), "all have been handled under the ids they had");
 }
 
 #[test]

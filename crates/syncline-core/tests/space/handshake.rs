@@ -1,9 +1,9 @@
 //! Who is there, and for how long.
 
 use serde_json::json;
-use syncline_core::code;
 use syncline_core::space::Input;
 use syncline_core::wire::ServerMessage;
+use syncline_core::{Record as _, code};
 
 use crate::rig::{Rig, identify, note, notes};
 
@@ -25,9 +25,7 @@ fn a_client_that_says_hello_is_welcome_and_learns_who_it_is() {
 #[test]
 fn the_welcome_tells_the_secret_of_a_connection_that_sends_elsewhere() {
     let mut rig = Rig::new();
-    rig.connect(1);
-    rig.connect(2);
-    rig.feed(Input::Connected { conn: 1, link: Some("psst".into()) });
+    rig.connect_by(1, Some("psst"));
     rig.say(1, json!({"hello": {"protocol": 1, "client": "client-ada", "token": "ada"}}));
     assert!(rig.heard_text(1).contains(r#""link":"psst""#));
 }
@@ -295,5 +293,3 @@ fn a_person_who_lost_the_right_to_a_space_loses_their_subscription_to_it() {
     assert_eq!(rig.page(1).keys(2), ["a"]);
     assert_eq!(rig.engine.gauges().subscriptions, 1);
 }
-
-use syncline_core::Record as _;

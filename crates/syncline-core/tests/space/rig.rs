@@ -249,8 +249,13 @@ impl Rig {
     // the network
 
     pub(crate) fn connect(&mut self, conn: ConnId) {
-        self.lines.insert(conn, Line { reads: true, ..Line::default() });
-        self.feed(Input::Connected { conn, link: None });
+        self.connect_by(conn, None);
+    }
+
+    pub(crate) fn connect_by(&mut self, conn: ConnId, link: Option<&str>) {
+        let before = self.lines.insert(conn, Line { reads: true, ..Line::default() });
+        assert!(before.is_none(), "a connection number is used once");
+        self.feed(Input::Connected { conn, link: link.map(str::to_owned) });
     }
 
     /// A connection that has said hello; its client is `client-<user>`. `token` is a user, or `user:Name`, or

@@ -196,3 +196,9 @@ fn the_same_inputs_and_seed_give_the_same_outputs() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn an_engine_can_be_moved_to_another_thread() {
+    let rig = Rig::new();
+    std::thread::spawn(move || drop(rig.engine)).join().unwrap();
+}

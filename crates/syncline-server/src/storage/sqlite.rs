@@ -20,8 +20,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Spaces kept in one SQLite file, compiled in: nothing to install, nothing to run.
 ///
-/// A commit is acknowledged when it is on disk (`synchronous = FULL`); what comes while the disk is busy shares the next
-/// flush. A copy made while the server runs must take the files `-wal` and `-shm` along, or be made by
+/// A commit is acknowledged when it is on disk (`synchronous = FULL`); what comes while the disk is busy shares the
+/// next flush. A copy made while the server runs must take the files `-wal` and `-shm` along, or be made by
 /// `VACUUM INTO`.
 pub struct Sqlite {
     // apart, so that loading a large space holds up nobody's commit

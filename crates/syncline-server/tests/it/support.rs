@@ -32,7 +32,7 @@ pub(crate) struct Note {
 pub(crate) fn soon<T>(what: impl Future<Output = T>) -> impl Future<Output = T> {
     let place = std::panic::Location::caller();
     async move {
-        match tokio::time::timeout(Duration::from_secs(20), what).await {
+        match tokio::time::timeout(Duration::from_secs(60), what).await {
             Ok(value) => value,
             Err(_) => panic!("nothing came, at {place}"),
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use syncline_core::client::Config;
+use syncline_core::client::{ClientCore, Config};
 use syncline_core::space::{self, Access};
 use syncline_core::wire::User;
 use syncline_core::{ClientId, Record, Schema};
@@ -24,6 +24,7 @@ use crate::trace::{Trace, Who};
 pub struct SimBuilder {
     seed: u64,
     schema: Schema,
+    register: Vec<fn(&mut ClientCore)>,
     access: Arc<dyn Access>,
     config: space::Config,
     faults: Faults,
@@ -36,6 +37,7 @@ impl SimBuilder {
         Self {
             seed,
             schema: Schema::new(0),
+            register: Vec::new(),
             access: Arc::new(Policy::new()),
             config: space::Config::default(),
             faults: Faults::default(),
@@ -44,9 +46,10 @@ impl SimBuilder {
         }
     }
 
-    /// Adds a collection to the server.
+    /// Adds a collection, to the server and to all clients.
     pub fn record<R: Record>(mut self) -> Self {
         self.schema.add::<R>();
+        self.register.push(ClientCore::register::<R>);
         self
     }
 
@@ -107,6 +110,7 @@ impl SimBuilder {
             outbox_bytes: self.outbox_bytes,
             faults: self.faults,
             schema: self.schema,
+            register: self.register,
             access: self.access,
             config: self.config,
             invariants: Vec::new(),
@@ -153,7 +157,9 @@ impl Sim {
         setup(&mut config);
         let user = User { id: user.into(), name: Some(user.to_owned()) };
         let index = self.clients.len();
-        self.clients.push(ClientNode::new(name, user, index, config, Path::default()));
+        let mut client = ClientNode::new(name, user, index, config, Path::default());
+        self.register.iter().for_each(|register| register(&mut client.core));
+        self.clients.push(client);
         self.trace.note(self.now, Who::Client(index), "is there");
         SimClient::new(self, index)
     }

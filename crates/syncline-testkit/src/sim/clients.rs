@@ -227,10 +227,7 @@ impl<'a> SimClient<'a> {
     /// When the client refuses it by itself.
     #[track_caller]
     pub fn put<R: Record>(&mut self, space: impl Into<SpaceId>, row: &R) -> Write {
-        let written = RowOp::put(row).and_then(|op| {
-            self.with(|core, _| core.register::<R>());
-            self.write(space, vec![op])
-        });
+        let written = RowOp::put(row).and_then(|op| self.write(space, vec![op]));
         self.unless_refused(written)
     }
 
@@ -240,10 +237,8 @@ impl<'a> SimClient<'a> {
     /// As [`put`](Self::put).
     #[track_caller]
     pub fn put_all<R: Record>(&mut self, space: impl Into<SpaceId>, rows: &[R]) -> Write {
-        let written = rows.iter().map(RowOp::put).collect::<Result<Vec<_>, _>>().and_then(|ops| {
-            self.with(|core, _| core.register::<R>());
-            self.write(space, ops)
-        });
+        let ops: Result<Vec<_>, _> = rows.iter().map(RowOp::put).collect();
+        let written = ops.and_then(|ops| self.write(space, ops));
         self.unless_refused(written)
     }
 
@@ -253,7 +248,6 @@ impl<'a> SimClient<'a> {
     /// As [`put`](Self::put).
     #[track_caller]
     pub fn delete<R: Record>(&mut self, space: impl Into<SpaceId>, key: &str) -> Write {
-        self.with(|core, _| core.register::<R>());
         let written = self.write(space, vec![RowOp::delete::<R>(key)]);
         self.unless_refused(written)
     }

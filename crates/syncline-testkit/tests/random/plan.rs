@@ -169,7 +169,6 @@ fn write_something(sim: &mut Sim, ledger: &mut Ledger, name: &str, space: &'stat
         8..10 => {
             let thing = format!("thing-{}", shared % 3);
             let ops = if sim.rng().chance(0.25) { nothing(&thing) } else { whole(&thing, counter as i64) };
-            sim.client(name).with(|core, _| core.register::<Half>());
             sim.client(name).write(space, ops).unwrap();
         }
         10 => {

@@ -103,9 +103,10 @@ fn own_rows_do_not_flicker_while_a_slow_list_comes_before_theirs() {
         sim.settle();
         let path = Path { bytes_per_second: Some(100_000), ..Path::default() };
         sim.client("a").set_path(path);
-        sim.client("a").watch(Todo::in_space("archive"));
-        sim.client("a").watch(all_todos().filter(Todo::position.lt(1_000)));
-        let own = sim.client("a").watch(all_todos().filter(Todo::text.lt("w")));
+        // with a limit, each comes back as a whole snapshot, one after the other
+        sim.client("a").watch(Todo::in_space("archive").limit(1_000));
+        sim.client("a").watch(all_todos().filter(Todo::position.lt(1_000)).limit(1_000));
+        let own = sim.client("a").watch(all_todos().filter(Todo::text.lt("w")).limit(1_000));
         sim.settle();
         sim.client("a").go_offline();
         for id in 1..=3 {

@@ -60,3 +60,12 @@ impl Drop for Live {
         LIVE.set(LIVE.get() - 1);
     }
 }
+
+/// A to-do as another version of the application wrote it: the text may be missing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "todos", key = id)]
+pub(crate) struct OtherTodo {
+    pub(crate) id: String,
+    pub(crate) text: Option<String>,
+    pub(crate) position: f64,
+}

@@ -108,9 +108,7 @@ impl Engine {
         let Self { connections, spaces, outputs, .. } = self;
         let Some((connection, set)) = both(connections, spaces, conn, space) else { return };
         let writes = write_states(connection, set);
-        let version = set.version;
-        let (parts, acks) = (Vec::new(), Vec::new());
-        let changes = Changes { space: space.clone(), from: version, to: version, parts, acks, writes };
+        let changes = Changes { writes, ..Changes::new(space.clone(), set.version, set.version) };
         connection.feed.answer(wire::encode(&ServerMessage::Changes(changes), []), outputs);
         self.no_longer_asks(conn, space);
     }
@@ -138,8 +136,7 @@ fn write_states(connection: &Connection, set: &WorkingSet) -> Vec<WriteState> {
 fn bring_up_to_date(conn: ConnId, connection: &mut Connection, set: &mut WorkingSet, outputs: &mut Outputs) {
     let (from, to) = (set.tell(conn), set.version);
     if from < to {
-        let (space, parts, acks, writes) = (set.space.clone(), Vec::new(), Vec::new(), Vec::new());
-        let changes = Changes { space, from, to, parts, acks, writes };
+        let changes = Changes::new(set.space.clone(), from, to);
         connection.feed.answer(wire::encode(&ServerMessage::Changes(changes), []), outputs);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, code};
 use crate::id::SpaceId;
+use crate::space::config::Config;
 use crate::space::connection::Connection;
 use crate::space::engine::Engine;
 use crate::space::io::ConnId;
@@ -79,7 +80,7 @@ impl Engine {
 }
 
 /// When the connection has to be looked after next.
-fn due(connection: &Connection, config: &crate::space::Config) -> u64 {
+fn due(connection: &Connection, config: &Config) -> u64 {
     let quiet = if connection.pinged { ms(config.silence) } else { ms(config.silence) / 2 };
     match &connection.session {
         None => connection.since + ms(config.hello_within),

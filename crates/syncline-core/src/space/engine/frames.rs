@@ -49,11 +49,9 @@ impl Engine {
             Request::Message(ClientMessage::Unsubscribe(unsubscribe)) => {
                 self.unsubscribe(conn, unsubscribe.sub)
             }
-            Request::Message(ClientMessage::Write(write)) => self.write(conn, write, bytes),
+            Request::Message(ClientMessage::Write(write)) => self.write(conn, write.into(), bytes),
             Request::BadSubscribe { sub, error } => self.fail(conn, sub, error),
-            Request::BadWrite { space, client, id, error } => {
-                self.bad_write(conn, space, client, id, error, bytes);
-            }
+            Request::BadWrite(envelope) => self.write(conn, envelope, bytes),
             Request::Message(
                 ClientMessage::Hello(_)
                 | ClientMessage::Auth(_)

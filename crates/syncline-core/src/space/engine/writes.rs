@@ -2,51 +2,22 @@
 
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId};
 use crate::space::batch::{Batch, QueuedWrite, Workbench, not_handled, verdict};
 use crate::space::engine::Engine;
 use crate::space::hosted::Hosted;
 use crate::space::io::{ConnId, Output};
-use crate::wire::{self, Ack, Changes, ServerMessage, Write};
-
-/// The kind and payload of a write, or why it is refused whatever they are.
-type Intent = Result<(Box<str>, Box<RawValue>), Error>;
+use crate::space::request::Envelope;
+use crate::wire::{self, Ack, Changes, ServerMessage};
 
 impl Engine {
-    pub(super) fn write(&mut self, conn: ConnId, write: Write, bytes: usize) {
-        let Write { space, client, id, settled, kind, payload } = write;
-        self.take_in(conn, space, client, id, settled, Ok((kind, payload)), bytes);
-    }
-
-    /// A write that is refused for what it is, but in its turn, so that those after it are not held up.
-    pub(super) fn bad_write(
-        &mut self,
-        conn: ConnId,
-        space: SpaceId,
-        client: ClientId,
-        id: WriteId,
-        error: Error,
-        bytes: usize,
-    ) {
-        self.take_in(conn, space, client, id, 0, Err(error), bytes);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the envelope of a write, taken apart")]
-    fn take_in(
-        &mut self,
-        conn: ConnId,
-        space: SpaceId,
-        client: ClientId,
-        id: WriteId,
-        settled: WriteId,
-        intent: Intent,
-        bytes: usize,
-    ) {
+    /// Takes in a write of so many bytes. One that is refused for what it is waits for its turn like any other, so
+    /// that those after it are not held up.
+    pub(super) fn write(&mut self, conn: ConnId, write: Envelope, bytes: usize) {
         let Some(connection) = self.connections.get(&conn) else { return };
         let Some(user) = connection.user().cloned() else { return };
+        let Envelope { space, client, id, settled, intent } = write;
         if let Err(error) = check_envelope(&space, &client, id) {
             return self.acknowledge(conn, &space, verdict(client, id, Err(error)));
         }
@@ -105,9 +76,7 @@ impl Engine {
     pub(super) fn acknowledge(&mut self, conn: ConnId, space: &SpaceId, ack: Ack) {
         let version = self.spaces.get(space).and_then(|space| space.set.as_ref());
         let version = version.map_or(0, |set| set.told(conn).unwrap_or(set.version));
-        let (parts, writes) = (Vec::new(), Vec::new());
-        let changes =
-            Changes { space: space.clone(), from: version, to: version, parts, acks: vec![ack], writes };
+        let changes = Changes { acks: vec![ack], ..Changes::new(space.clone(), version, version) };
         let frame: Arc<[u8]> = wire::encode(&ServerMessage::Changes(changes), []).into();
         self.deliver(conn, space, frame);
     }
