@@ -408,8 +408,8 @@ fn optimistic_rows_are_the_applications_own() {
 }
 
 #[component]
-fn Suspended() -> Element {
-    let todos = use_watch(Todo::all_in("home"));
+fn Suspended(list: Signal<String>) -> Element {
+    let todos = use_watch(move || Some(Todo::all_in(&list())));
     todos.suspend()?;
     rsx! {
         for row in todos.rows() {
@@ -422,25 +422,27 @@ fn Suspended() -> Element {
 fn a_suspense_boundary_waits_for_the_first_rows() {
     run(async {
         let (mut server, connector) = Server::new::<Todo>();
-        server.store("home", [Todo::at(1, "Milk")]);
+        server.store("one", [Todo::at(1, "Milk")]);
+        server.store("two", [Todo::at(1, "Bread")]);
         let client = Client::builder("memory").connector(connector).build();
-        let mut page = Page::mount(&client, || {
-            rsx! {
-                SuspenseBoundary { fallback: |_| rsx! { "Loading…" },
-                    Suspended {}
+        let probe = Probe::new(None);
+        let mut page = Page::mount(&client, {
+            let probe = probe.clone();
+            move || {
+                let list = use_signal(|| "one".to_owned());
+                probe.change(|probe| *probe = Some(list));
+                rsx! {
+                    SuspenseBoundary { fallback: |_| rsx! { "Loading…" },
+                        Suspended { list }
+                    }
                 }
             }
         });
         page.settle().await;
         assert_eq!(page.html(), "Loading…");
         spawn_local(server.serve());
-        page.until("it has loaded", || true).await;
-        for _ in 0..10_000 {
-            if page.html() == "<p>Milk</p>" {
-                return;
-            }
-            page.turn().await;
-        }
-        panic!("still {}", page.html());
+        page.until_html("<p>Milk</p>").await;
+        probe.look(|probe| probe.unwrap()).set("two".into());
+        page.until_html("<p>Bread</p>").await;
     });
 }

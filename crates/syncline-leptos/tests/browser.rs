@@ -130,6 +130,7 @@ async fn a_suspense_waits_for_the_first_rows() {
     until("it waits", || texts(&host) == ["Loading…"]).await;
     spawn_local(server.serve());
     until("the rows show", || texts(&host) == ["Milk 1"]).await;
+    // until the new rows are there the old view lives on, its signals gone: nothing may reach it any more
     list.set("two".into());
     until("the other rows show", || texts(&host) == ["Bread 1"]).await;
 }

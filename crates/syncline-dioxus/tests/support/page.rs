@@ -44,7 +44,7 @@ impl Page {
                 self.turn().await;
             }
         };
-        assert!(tokio::time::timeout(Duration::from_secs(30), wait).await.is_ok(), "never: {what}");
+        assert!(tokio::time::timeout(Duration::from_secs(120), wait).await.is_ok(), "never: {what}");
     }
 
     /// Lets everything run that is ready to.
@@ -61,6 +61,16 @@ impl Page {
             () = self.0.wait_for_work() => self.0.render_immediate(&mut NoOpMutations),
             () = tokio::task::yield_now() => {}
         }
+    }
+
+    /// Lets the page go on until it looks so.
+    pub(crate) async fn until_html(&mut self, html: &str) {
+        let wait = async {
+            while self.html() != html {
+                self.turn().await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(120), wait).await.is_ok(), "never: {html}");
     }
 
     /// The page as HTML.

@@ -32,7 +32,7 @@ pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(30), wait).await.is_ok(), "never: {what}");
+    assert!(tokio::time::timeout(Duration::from_secs(120), wait).await.is_ok(), "never: {what}");
 }
 
 /// Lets everything run that is ready to.

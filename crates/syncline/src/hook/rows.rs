@@ -52,10 +52,11 @@ impl<R: Record, H: RowHandle<R>> RowList<R, H> {
         &self.order
     }
 
-    /// Empties the list, for another query's rows.
+    /// Empties the list, for another query. Its rows get handles of their own, whatever their keys: what still reads the
+    /// old ones belongs to a view that is on its way out.
     pub fn clear(&mut self) {
         self.order.clear();
-        self.forget();
+        self.known.clear();
     }
 
     /// Takes one batch of diffs. A change of a row touches its handle and nothing else; the answer is whether the
@@ -266,11 +267,17 @@ mod tests {
         rows.apply([Diff::Insert { index: 0, entry: entry("a", "back") }]);
         assert!(same(&rows.handles()[0], &on_screen[0]));
         assert_eq!(on_screen[0].entry().record.text, "back");
-        // and so has the row of another query that has its key
+    }
+
+    #[test]
+    fn the_rows_of_another_query_have_handles_of_their_own() {
+        let mut rows = Rows::new();
+        rows.apply([reset(&["a"])]);
+        let old = rows.handles()[0].clone();
         rows.clear();
-        rows.apply([Diff::Reset(vec![entry("b", "elsewhere")])]);
-        assert!(same(&rows.handles()[0], &on_screen[1]));
-        assert_eq!(on_screen[1].entry().record.text, "elsewhere");
+        rows.apply([Diff::Reset(vec![entry("a", "elsewhere")])]);
+        assert!(!same(&rows.handles()[0], &old));
+        assert_eq!((old.entry().record.text.as_str(), old.0.told.get()), ("same", 0));
     }
 
     #[test]
@@ -281,7 +288,7 @@ mod tests {
             rows.apply([Diff::Reset(fresh.collect())]);
             assert!(rows.known.len() <= 3000);
         }
-        rows.clear();
+        rows.apply([reset(&[])]);
         rows.apply([]);
         assert!(rows.known.is_empty());
     }

@@ -82,6 +82,15 @@ async fn a_closed_client_says_so_everywhere() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_written_just_before_the_end_still_leaves() {
+    let (client, _server, mut peer, _watch) = watching(&[]).await;
+    client.put("l", todo("a"));
+    client.close();
+    assert_eq!(peer.written().await.id, 1);
+    peer.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handle_may_be_dropped_before_its_write_has_a_verdict() {
     let (client, _server, mut peer, _watch) = watching(&[]).await;
     let dropped = client.put("l", todo("a"));

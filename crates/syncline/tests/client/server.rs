@@ -14,7 +14,7 @@ use syncline_core::{Cursor, Incarnation};
 use crate::Todo;
 
 /// Longer than anything in a test takes: who waits for so long waits in vain.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Server {
     listener: MemoryListener,
