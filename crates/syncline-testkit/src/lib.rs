@@ -45,10 +45,17 @@
 //! [`for_each_seed`] runs a test with as many seeds as there is patience for; [`Faults`] make every run a different
 //! kind of bad day. A failure says `replay with: SYNCLINE_SEED=…` and shows the last events; `SYNCLINE_TRACE=N` shows
 //! more of them, `SYNCLINE_SEEDS=N` runs more seeds.
+//!
+//! # Around the client
+//!
+//! For tests of the code around a client, hooks and components, the feature `local` brings `LocalServer`: the real
+//! engine behind the real client's memory transport.
 
 mod connection;
 mod disk;
 mod faults;
+#[cfg(feature = "local")]
+mod local;
 mod mirror;
 mod node;
 mod outbox;
@@ -59,6 +66,8 @@ mod sim;
 mod trace;
 
 pub use faults::{CrashPoint, Direction, Fault, Faults, Path};
+#[cfg(feature = "local")]
+pub use local::{LocalServer, LocalServerBuilder};
 pub use policy::Policy;
 pub use rng::Rng;
 pub use seeds::for_each_seed;

@@ -1,7 +1,7 @@
 //! The network in the test's hands; see fakes.js.
 
 use gloo_timers::future::TimeoutFuture;
-use js_sys::{Array, Promise};
+use js_sys::{Array, Date, Promise};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -52,22 +52,33 @@ extern "C" {
     fn stop_counting();
 }
 
-/// Waits until something is so. The deadline is the test runner's.
-pub(crate) async fn until(mut so: impl FnMut() -> bool) {
-    while !so() {
+/// Longer than anything in a test takes, ms.
+const PATIENCE: f64 = 10_000.0;
+
+/// Waits until there is something.
+async fn some<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Date::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Date::now() - start < PATIENCE, "waited in vain");
         TimeoutFuture::new(1).await;
     }
 }
 
+/// Waits until something is so.
+pub(crate) async fn until(mut so: impl FnMut() -> bool) {
+    some(|| so().then_some(())).await;
+}
+
 async fn one_of<T: JsCast>(mut take: impl FnMut() -> Array) -> T {
-    loop {
+    some(|| {
         let taken = take();
         assert!(taken.length() <= 1, "more than one at once");
-        if taken.length() == 1 {
-            return taken.get(0).unchecked_into();
-        }
-        TimeoutFuture::new(1).await;
-    }
+        (taken.length() == 1).then(|| taken.get(0).unchecked_into())
+    })
+    .await
 }
 
 /// Sockets that lead to the test, until dropped.
