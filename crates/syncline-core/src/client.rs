@@ -17,6 +17,7 @@ mod core;
 mod frames;
 mod link;
 mod pending;
+mod queue;
 mod returning;
 mod session;
 mod space;

@@ -103,11 +103,6 @@ impl<'a> Draft<'a> {
     pub fn into_touched(self) -> Touched {
         self.touched
     }
-
-    /// Takes over the changes of a draft that was made on top of this one.
-    pub fn absorb(&mut self, touched: Touched) {
-        self.touched.extend(touched);
-    }
 }
 
 impl ReadRows for Draft<'_> {

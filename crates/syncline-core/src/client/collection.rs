@@ -64,13 +64,14 @@ pub(crate) trait AnyCollection: Send {
     fn remove_member(&mut self, session: SessionId, key: &str);
     /// Whether the server has said of a row that it is there.
     fn holds(&self, key: &str) -> bool;
-    /// The keys whose confirmed rows changed since the last commit.
-    fn touched_keys(&self) -> Vec<Key>;
+    /// Those keys of interest whose confirmed rows changed since the last commit.
+    fn touched_keys(&self, of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key>;
 
     /// Lets go of confirmed rows that no view holds any more. To be called before local effects are replayed.
     fn evict(&mut self);
-    /// Shows all that was prepared, under these local effects. Adds the sessions whose views changed to `changed`.
-    fn commit(&mut self, overlay: &Overlay, changed: &mut BTreeSet<SessionId>);
+    /// Shows all that was prepared, under these local effects, which may be others than at the last commit for the
+    /// rows that are `overlaid`. Adds the sessions whose views changed to `changed`.
+    fn commit(&mut self, overlay: &Overlay, overlaid: &BTreeSet<Key>, changed: &mut BTreeSet<SessionId>);
 
     /// Whether there is neither a row nor a view.
     fn is_empty(&self) -> bool;
@@ -106,8 +107,6 @@ pub(crate) struct Collection<R> {
     views: BTreeMap<SessionId, View<R>>,
     /// Slots that a commit has to look at.
     touched: Vec<u32>,
-    /// Slots that were under local effects at the last commit.
-    overlaid: Vec<u32>,
 }
 
 impl<R: Record> Collection<R> {
@@ -120,7 +119,6 @@ impl<R: Record> Collection<R> {
             hasher: FixedState::default(),
             views: BTreeMap::new(),
             touched: Vec::new(),
-            overlaid: Vec::new(),
         }
     }
 
@@ -266,8 +264,6 @@ impl<R: Record> AnyCollection for Collection<R> {
     fn open_view(&mut self, session: SessionId, query: &QuerySpec) -> Result<(), Error> {
         let view = View::new(CompiledQuery::new(query, self.def.fields)?);
         self.views.insert(session, view);
-        // rows under local effects may belong into it at once
-        self.touched.extend(&self.overlaid);
         Ok(())
     }
 
@@ -352,8 +348,9 @@ impl<R: Record> AnyCollection for Collection<R> {
         self.find(key).is_some_and(|slot| self.slots[slot as usize].held > 0)
     }
 
-    fn touched_keys(&self) -> Vec<Key> {
-        self.touched.iter().map(|&slot| Key::from(self.slots[slot as usize].key())).collect()
+    fn touched_keys(&self, of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key> {
+        let keys = self.touched.iter().map(|&slot| self.slots[slot as usize].key());
+        keys.filter(|key| of_interest(key)).map(Key::from).collect()
     }
 
     fn evict(&mut self) {
@@ -370,23 +367,18 @@ impl<R: Record> AnyCollection for Collection<R> {
         }
     }
 
-    fn commit(&mut self, overlay: &Overlay, changed: &mut BTreeSet<SessionId>) {
+    fn commit(&mut self, overlay: &Overlay, overlaid: &BTreeSet<Key>, changed: &mut BTreeSet<SessionId>) {
         let mut targets = std::mem::take(&mut self.touched);
-        targets.append(&mut self.overlaid);
-        for (key, overlaid) in overlay {
-            let slot = match self.find(key.as_str()) {
-                Some(slot) => slot,
-                None => {
-                    // it enters the index with the key of what it will show
-                    let Some(entry) = entry::<R>(overlaid) else { continue };
-                    let slot = self.allocate(Slot { confirmed: None, shown: Some(entry), held: 0 });
-                    self.enter(slot);
-                    slot
-                }
-            };
-            self.overlaid.push(slot);
+        for key in overlaid {
+            if let Some(slot) = self.find(key.as_str()) {
+                targets.push(slot);
+            } else if let Some(entry) = overlay.get(key).and_then(entry::<R>) {
+                // it enters the index with the key of what it will show
+                let slot = self.allocate(Slot { confirmed: None, shown: Some(entry), held: 0 });
+                self.enter(slot);
+                targets.push(slot);
+            }
         }
-        targets.extend(&self.overlaid);
         targets.sort_unstable();
         targets.dedup();
         if targets.len() > MANY && targets.len() * 4 > self.slots.len() {

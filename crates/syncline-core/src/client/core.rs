@@ -218,10 +218,11 @@ impl ClientCore {
         let id = SessionId(self.next_id());
         let space = self.space(&query.space);
         open(space, id, query)?;
+        // rows with local effects belong into it at once
+        space.queue.touch(collection);
         let session = Session::new(query.clone(), collection);
         self.sessions.insert(id, session);
         self.by_query.insert(query.clone(), id);
-        // rows with local effects belong into it at once
         self.commit(&query.space);
         Ok(id)
     }
@@ -329,7 +330,7 @@ impl ClientCore {
     /// How many local intents lie over the confirmed rows of a space: writes without a verdict, refused ones that
     /// wait for a person, optimistic rows.
     pub fn intents(&self, space: &SpaceId) -> usize {
-        self.spaces.get(space).map_or(0, |space| space.pending.len())
+        self.spaces.get(space).map_or(0, |space| space.queue.len())
     }
 
     /// How the connection stands.
@@ -439,7 +440,7 @@ impl ClientCore {
         let behind: BTreeSet<_> =
             self.sessions.values().filter(behind).map(|session| session.collection).collect();
         let Some(space) = self.spaces.get_mut(id).filter(|space| !space.held.is_released()) else { return };
-        space.drop_applied(&behind);
+        space.queue.drop_applied(&behind);
         for session in space.commit(&self.schema) {
             self.note(session);
         }

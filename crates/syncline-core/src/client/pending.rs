@@ -1,14 +1,11 @@
-//! Local effects that the server has not confirmed, in the order in which they were made, and how they are replayed.
+//! One local intent that the server has not confirmed, and what it does to rows.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::client::WriteRef;
-use crate::client::collection::{Overlaid, Overlay};
 use crate::diff::RowState;
 use crate::draft::{Draft, ReadRows};
 use crate::error::Error;
@@ -27,8 +24,8 @@ pub(crate) struct Pending {
 /// How far it has come.
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
-    /// A write in this client's sequence, sent at a time on this connection or not yet.
-    Queued { id: WriteId, payload: Arc<RawValue>, sent: Option<Duration> },
+    /// A write in this client's sequence that has no verdict.
+    Queued { id: WriteId, payload: Arc<RawValue> },
     /// A write that was applied, while a list that may show its rows has not got them yet: they stay on the screen.
     Applied,
     /// A write that was refused, kept until it is retried or dismissed.
@@ -74,17 +71,18 @@ impl Effect {
 }
 
 impl Pending {
-    /// Whether it is about this row.
-    pub(crate) fn is_about(&self, collection: &str, key: &str) -> bool {
-        self.effects.iter().any(|effect| effect.target() == (collection, key))
-    }
-
     /// Whether it waits for a person's decision.
     pub(crate) fn has_failed(&self) -> bool {
         matches!(self.stage, Stage::Refused { .. } | Stage::Local { error: Some(_) })
     }
 
-    fn state(&self) -> RowState {
+    /// Whether the application brings it to the server by its own means.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.stage, Stage::Local { .. })
+    }
+
+    /// How a row stands that it was the last to touch.
+    pub(crate) fn state(&self) -> RowState {
         match &self.stage {
             Stage::Refused { error, .. } | Stage::Local { error: Some(error) } => {
                 RowState::Failed(Arc::clone(error))
@@ -95,7 +93,7 @@ impl Pending {
 
     /// Takes the steps on a draft: all, or none when one cannot be taken (its row is gone, say). A delete that was
     /// refused is not taken: the row is back, marked.
-    fn apply(&self, draft: &mut Draft<'_>) -> Result<(), Error> {
+    pub(crate) fn apply(&self, draft: &mut Draft<'_>) -> Result<(), Error> {
         let failed = self.has_failed();
         for effect in &self.effects {
             match effect {
@@ -111,29 +109,4 @@ impl Pending {
         }
         Ok(())
     }
-}
-
-/// Replays all intents, in order, over the base: the rows they make of it, by collection.
-pub(crate) fn replay(
-    pending: &[Pending],
-    schema: &Schema,
-    base: &dyn ReadRows,
-) -> BTreeMap<&'static str, Overlay> {
-    let mut draft = Draft::new(schema, base);
-    let mut states = BTreeMap::new();
-    for intent in pending {
-        let mut child = Draft::new(schema, &draft);
-        if intent.apply(&mut child).is_err() {
-            continue;
-        }
-        let touched = child.into_touched();
-        states.extend(touched.keys().map(|row| (row.clone(), intent.state())));
-        draft.absorb(touched);
-    }
-    let mut overlays: BTreeMap<&'static str, Overlay> = BTreeMap::new();
-    for ((collection, key), row) in draft.into_touched() {
-        let state = states.remove(&(collection, key.clone())).unwrap_or(RowState::Pending);
-        overlays.entry(collection).or_default().insert(key, Overlaid { row, state });
-    }
-    overlays
 }

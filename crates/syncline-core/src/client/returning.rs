@@ -14,10 +14,14 @@ use crate::client::session::{Phase, Session};
 use crate::id::{Cursor, SpaceId, Version};
 use crate::wire::{Changes, Frame, ServerMessage, Snapshot, SubId};
 
+/// The most that is held for one space, in bytes. What has more to hold starts anew on another connection.
+const MAX_HELD_BYTES: usize = 16 << 20;
+
 /// The frames of one space that are held, in their order.
 #[derive(Default)]
 pub(crate) struct Held {
     frames: Vec<Vec<u8>>,
+    bytes: usize,
     /// Where the chain of versions stands with them.
     told: Option<Version>,
     /// They are being taken in one after the other; nothing is shown before all are.
@@ -26,16 +30,21 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn clear(&mut self) {
-        (self.frames, self.told) = (Vec::new(), None);
+        (self.frames, self.bytes, self.told) = (Vec::new(), 0, None);
     }
 
     pub(crate) fn is_released(&self) -> bool {
         self.released
     }
 
-    fn push(&mut self, frame: &[u8], told: Version) {
+    fn push(&mut self, frame: &[u8], told: Version) -> Result<(), Gap> {
+        self.bytes += frame.len();
+        if self.bytes > MAX_HELD_BYTES {
+            return Err(Gap);
+        }
         self.frames.push(frame.to_vec());
         self.told = Some(told);
+        Ok(())
     }
 }
 
@@ -69,7 +78,7 @@ impl ClientCore {
         if space.held.told.or(space.told).is_some_and(|told| told != cursor.version) {
             return Err(Gap);
         }
-        space.held.push(frame, cursor.version);
+        space.held.push(frame, cursor.version)?;
         Ok(true)
     }
 
@@ -89,7 +98,7 @@ impl ClientCore {
             return Err(Gap);
         }
         if changes.from == told {
-            space.held.push(frame, changes.to);
+            space.held.push(frame, changes.to)?;
         }
         for ack in &changes.acks {
             self.acknowledge(now, &changes.space, ack, changes.to);

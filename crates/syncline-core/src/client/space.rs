@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::client::collection::{AnyCollection, Collection, Overlay};
-use crate::client::pending::{Effect, Pending, Stage, replay};
+use crate::client::queue::{Queue, Rows};
 use crate::client::returning::Held;
 use crate::client::session::SessionId;
 use crate::draft::ReadRows;
@@ -16,8 +16,8 @@ use crate::schema::Schema;
 pub(crate) struct Space {
     pub(crate) id: SpaceId,
     pub(crate) base: Base,
-    /// In the order in which they were made; write ids rise along it.
-    pub(crate) pending: Vec<Pending>,
+    /// The local intents; write ids rise along it.
+    pub(crate) queue: Queue,
     /// Whose sequence the writes belong to.
     pub(crate) client: ClientId,
     /// The id of the next write.
@@ -70,7 +70,7 @@ impl Space {
         Self {
             id,
             base: Base::default(),
-            pending: Vec::new(),
+            queue: Queue::default(),
             client,
             next_write: 1,
             handled: 0,
@@ -79,16 +79,19 @@ impl Space {
         }
     }
 
-    /// The one place where anything becomes visible: replays the pending writes over the base and shows the result.
-    /// Gives the sessions whose views changed.
+    /// The one place where anything becomes visible: replays the pending writes over the base, as far as what was
+    /// prepared can have changed them, and shows the result. Gives the sessions whose views changed.
     pub(crate) fn commit(&mut self, schema: &Schema) -> BTreeSet<SessionId> {
-        for collection in self.base.0.values_mut() {
-            collection.evict();
-        }
-        let overlays = replay(&self.pending, schema, &self.base);
-        let (none, mut changed) = (Overlay::new(), BTreeSet::new());
+        let mut touched = Rows::new();
         for (name, collection) in &mut self.base.0 {
-            collection.commit(overlays.get(name).unwrap_or(&none), &mut changed);
+            collection.evict();
+            touched.insert(*name, collection.touched_keys(&|key| self.queue.is_about(name, key)));
+        }
+        let overlaid = self.queue.replay(schema, &self.base, touched);
+        let (no_overlay, no_keys, mut changed) = (Overlay::new(), BTreeSet::new(), BTreeSet::new());
+        for (name, collection) in &mut self.base.0 {
+            let overlay = self.queue.overlay(name).unwrap_or(&no_overlay);
+            collection.commit(overlay, overlaid.get(name).unwrap_or(&no_keys), &mut changed);
         }
         changed
     }
@@ -96,35 +99,12 @@ impl Space {
     /// Rows of this collection have come: what stood in for them is done.
     pub(crate) fn settle_local(&mut self, collection: &str) {
         let Some(rows) = self.base.get(collection) else { return };
-        if self.pending.iter().any(|intent| matches!(intent.stage, Stage::Local { .. } | Stage::Applied)) {
-            let keys: BTreeSet<_> = rows.touched_keys().into_iter().collect();
-            let is_about = |effect: &Effect| {
-                let (name, key) = effect.target();
-                name == collection && keys.contains(key)
-            };
-            let has_come = |effect: &Effect| {
-                let gone = matches!(effect, Effect::Delete(..));
-                is_about(effect) && (gone || rows.holds(effect.target().1))
-            };
-            self.pending.retain(|intent| match intent.stage {
-                Stage::Local { .. } => !intent.effects.iter().any(is_about),
-                // all of it or nothing: else half of it would leave the lists that are behind
-                Stage::Applied => !intent.effects.iter().all(has_come),
-                Stage::Queued { .. } | Stage::Refused { .. } => true,
-            });
-        }
-    }
-
-    /// Forgets the applied writes that no list which is `behind` can have to show.
-    pub(crate) fn drop_applied(&mut self, behind: &BTreeSet<&'static str>) {
-        self.pending.retain(|intent| {
-            !matches!(intent.stage, Stage::Applied)
-                || intent.effects.iter().any(|effect| behind.contains(effect.target().0))
-        });
+        let come = rows.touched_keys(&|key| self.queue.is_about(collection, key));
+        self.queue.rows_have_come(&come, collection, |key| rows.holds(key));
     }
 
     /// Whether nothing needs it any more.
     pub(crate) fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.base.0.values().all(|collection| collection.is_empty())
+        self.queue.is_empty() && self.base.0.values().all(|collection| collection.is_empty())
     }
 }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::client::core::ClientCore;
 use crate::client::link::Event;
 use crate::client::pending::{Effect, Pending, Stage};
+use crate::client::queue::IntentId;
 use crate::client::{Output, WriteRef};
 use crate::diff::Entry;
 use crate::error::{Error, code};
@@ -34,7 +35,7 @@ impl ClientCore {
         if payload.get().len() + ENVELOPE_BYTES > Limits::default().frame_bytes {
             return Err(Error::new(code::VALUE_TOO_LARGE, "a write is at most 2 MiB"));
         }
-        if self.spaces.get(space).is_some_and(|space| space.pending.len() >= MAX_QUEUED) {
+        if self.spaces.get(space).is_some_and(|space| space.queue.len() >= MAX_QUEUED) {
             return Err(Error::new(code::TOO_MANY, "10,000 writes wait already"));
         }
         let write = WriteRef(self.next_id());
@@ -48,7 +49,7 @@ impl ClientCore {
         let space = self.space(space);
         let id = space.next_write;
         space.next_write += 1;
-        space.pending.push(Pending { write, effects, stage: Stage::Queued { id, payload, sent: None } });
+        space.queue.push(write, effects, Stage::Queued { id, payload });
     }
 
     /// Changes the row at a key, starting from what a person sees of it now. Only the fields that `change` changes are
@@ -89,24 +90,18 @@ impl ClientCore {
 
     /// Sends the refused writes of a row again, as new ones. Gives the writes that now stand in their place.
     pub fn retry(&mut self, now: Duration, space: &SpaceId, collection: &str, key: &str) -> Vec<WriteRef> {
-        let Some(state) = self.spaces.get_mut(space) else { return Vec::new() };
-        let (again, kept) = std::mem::take(&mut state.pending)
-            .into_iter()
-            .partition(|intent| intent.has_failed() && intent.is_about(collection, key));
-        state.pending = kept;
-        let again: Vec<Pending> = again;
         let mut writes = Vec::new();
-        for intent in again {
-            match intent.stage {
-                Stage::Refused { payload, .. } => {
-                    let write = WriteRef(self.next_id());
-                    self.enqueue(space, write, intent.effects, payload);
-                    writes.push(write);
-                }
-                Stage::Local { .. } | Stage::Queued { .. } | Stage::Applied => {
-                    writes.push(intent.write);
-                    self.space(space).pending.push(Pending { stage: Stage::Local { error: None }, ..intent });
-                }
+        for id in self.intents_about(space, collection, key, Pending::has_failed) {
+            let Some(intent) = self.spaces.get_mut(space).and_then(|space| space.queue.remove(id)) else {
+                continue;
+            };
+            if let Stage::Refused { payload, .. } = intent.stage {
+                let write = WriteRef(self.next_id());
+                self.enqueue(space, write, intent.effects, payload);
+                writes.push(write);
+            } else {
+                self.space(space).queue.push(intent.write, intent.effects, Stage::Local { error: None });
+                writes.push(intent.write);
             }
         }
         self.commit(space);
@@ -116,7 +111,7 @@ impl ClientCore {
 
     /// Gives up the refused writes of a row; its confirmed state shows again. Says how many there were.
     pub fn dismiss(&mut self, now: Duration, space: &SpaceId, collection: &str, key: &str) -> usize {
-        self.drop_intents(now, space, |intent| intent.has_failed() && intent.is_about(collection, key))
+        self.drop_intents(now, space, collection, key, Pending::has_failed)
     }
 
     /// Shows a row that the application writes by its own means, until the row comes from the server.
@@ -132,7 +127,7 @@ impl ClientCore {
         self.schema.add::<R>();
         let effects = Effect::prepare(&RowOps { ops: vec![RowOp::put(record)?] }, &self.schema)?;
         let write = WriteRef(self.next_id());
-        self.space(space).pending.push(Pending { write, effects, stage: Stage::Local { error: None } });
+        self.space(space).queue.push(write, effects, Stage::Local { error: None });
         self.commit(space);
         self.after(now, Event::None, Vec::new());
         Ok(())
@@ -148,36 +143,46 @@ impl ClientCore {
         error: Error,
     ) -> bool {
         let error = Arc::new(error);
-        let mut found = false;
-        if let Some(state) = self.spaces.get_mut(space) {
-            for intent in state.pending.iter_mut().filter(|intent| intent.is_about(collection, key)) {
-                if let Stage::Local { error: why } = &mut intent.stage {
-                    *why = Some(Arc::clone(&error));
-                    found = true;
-                }
-            }
+        let found = self.intents_about(space, collection, key, Pending::is_local);
+        for &id in &found {
+            self.space(space).queue.set_stage(id, Stage::Local { error: Some(Arc::clone(&error)) });
         }
         self.commit(space);
         self.after(now, Event::None, Vec::new());
-        found
+        !found.is_empty()
     }
 
     /// Takes an optimistic row away. Says whether there was one.
     pub fn remove_optimistic(&mut self, now: Duration, space: &SpaceId, collection: &str, key: &str) -> bool {
-        let local = |intent: &Pending| {
-            matches!(intent.stage, Stage::Local { .. }) && intent.is_about(collection, key)
-        };
-        self.drop_intents(now, space, local) > 0
+        self.drop_intents(now, space, collection, key, Pending::is_local) > 0
     }
 
-    fn drop_intents(&mut self, now: Duration, space: &SpaceId, which: impl Fn(&Pending) -> bool) -> usize {
-        let Some(state) = self.spaces.get_mut(space) else { return 0 };
-        let before = state.pending.len();
-        state.pending.retain(|intent| !which(intent));
-        let dropped = before - state.pending.len();
+    fn drop_intents(
+        &mut self,
+        now: Duration,
+        space: &SpaceId,
+        collection: &str,
+        key: &str,
+        which: fn(&Pending) -> bool,
+    ) -> usize {
+        let ids = self.intents_about(space, collection, key, which);
+        for &id in &ids {
+            self.space(space).queue.remove(id);
+        }
         self.commit(space);
         self.after(now, Event::None, Vec::new());
-        dropped
+        ids.len()
+    }
+
+    fn intents_about(
+        &self,
+        space: &SpaceId,
+        collection: &str,
+        key: &str,
+        which: fn(&Pending) -> bool,
+    ) -> Vec<IntentId> {
+        let Some(space) = self.spaces.get(space) else { return Vec::new() };
+        space.queue.about(collection, key).filter(|(_, intent)| which(intent)).map(|(id, _)| id).collect()
     }
 
     /// Sends what has not been sent on this connection, in order, as far as the server's limit allows.
@@ -188,25 +193,18 @@ impl ClientCore {
         let mut room = self.link.limits().writes_in_flight.saturating_sub(self.in_flight());
         let mut out = Vec::new();
         for space in self.spaces.values_mut() {
-            let ids = space.pending.iter().filter_map(queued_id);
-            let settled = ids.min().map_or(0, |first| first - 1);
-            for intent in &mut space.pending {
-                let Stage::Queued { id, payload, sent } = &mut intent.stage else { continue };
-                if sent.is_some() {
-                    continue;
-                }
-                if room == 0 {
-                    break;
-                }
+            let settled = space.queue.first_unanswered().map_or(0, |first| first - 1);
+            while room > 0
+                && let Some((id, payload)) = space.queue.send_next(now)
+            {
                 room -= 1;
-                *sent = Some(now);
                 let write = Write {
                     space: space.id.clone(),
                     client: space.client.clone(),
-                    id: *id,
+                    id,
                     settled,
                     kind: ROWS.into(),
-                    payload: (**payload).to_owned(),
+                    payload: (*payload).to_owned(),
                 };
                 self.link.send(now, &ClientMessage::Write(write), &mut out);
             }
@@ -227,11 +225,12 @@ impl ClientCore {
                 Some(expected) if expected <= state.handled => {}
                 // not handled at all: it will be, when the ones before it have been
                 Some(expected) => {
-                    let first = state.pending.iter().filter_map(queued_id).min();
-                    if first.is_some_and(|first| expected < first) {
-                        self.renumber(space, expected);
+                    if state.queue.first_unanswered().is_some_and(|first| expected < first) {
+                        // part of this client's sequence is forgotten (the database was restored from an older copy):
+                        // what has no verdict continues from where it stands now
+                        state.next_write = state.queue.renumber(expected);
                     }
-                    self.unsend_from(space, expected);
+                    state.queue.unsend_from(expected);
                     self.resend_at.get_or_insert(now + resend_after(error));
                 }
                 None => self.settle(space, ack.id, Err(error.clone())),
@@ -244,9 +243,7 @@ impl ClientCore {
         let Some(state) = self.spaces.get_mut(space) else { return };
         let Some(writes) = writes.iter().find(|writes| writes.client == state.client) else { return };
         state.handled = state.handled.max(writes.last);
-        let handled: Vec<_> =
-            state.pending.iter().filter_map(queued_id).filter(|id| *id <= writes.last).collect();
-        for id in handled {
+        for id in state.queue.unanswered_up_to(writes.last) {
             let refused = writes.refused.iter().find(|refusal| refusal.id == id);
             self.settle(space, id, refused.map_or(Ok(version), |refusal| Err(refusal.error.clone())));
         }
@@ -255,32 +252,8 @@ impl ClientCore {
     fn settle(&mut self, space: &SpaceId, id: WriteId, result: Result<Version, Error>) {
         let Some(state) = self.spaces.get_mut(space) else { return };
         state.handled = state.handled.max(id);
-        let Some(at) = state.pending.iter().position(|intent| queued_id(intent) == Some(id)) else { return };
-        let intent = &mut state.pending[at];
-        let write = intent.write;
-        match &result {
-            // takes it away unless a list has to get its rows first
-            Ok(_) => intent.stage = Stage::Applied,
-            Err(error) => {
-                if let Stage::Queued { payload, .. } = &intent.stage {
-                    intent.stage =
-                        Stage::Refused { payload: Arc::clone(payload), error: Arc::new(error.clone()) };
-                }
-            }
-        }
-        self.outputs.push_back(Output::Settled { write, result });
-    }
-
-    /// The server has forgotten part of this client's sequence (its database was restored from an older copy): what
-    /// has no verdict continues from where it stands now.
-    fn renumber(&mut self, space: &SpaceId, first: WriteId) {
-        let Some(state) = self.spaces.get_mut(space) else { return };
-        state.next_write = first;
-        for intent in &mut state.pending {
-            if let Stage::Queued { id, sent, .. } = &mut intent.stage {
-                (*id, *sent) = (state.next_write, None);
-                state.next_write += 1;
-            }
+        if let Some(write) = state.queue.settle(id, result.as_ref().map(drop)) {
+            self.outputs.push_back(Output::Settled { write, result });
         }
     }
 
@@ -292,11 +265,8 @@ impl ClientCore {
         let ids: Vec<_> = self.spaces.keys().cloned().collect();
         for space in &ids {
             let Some(state) = self.spaces.get_mut(space) else { continue };
-            for intent in std::mem::take(&mut state.pending) {
-                if let Stage::Queued { .. } = intent.stage {
-                    self.outputs.push_back(Output::Settled { write: intent.write, result: Err(why.clone()) });
-                }
-            }
+            let unanswered = state.queue.clear().into_iter();
+            self.outputs.extend(unanswered.map(|write| Output::Settled { write, result: Err(why.clone()) }));
             (state.client, state.next_write, state.handled) = (self.config.client.clone(), 1, 0);
         }
         for (&id, session) in &mut self.sessions {
@@ -317,52 +287,25 @@ impl ClientCore {
     }
 
     pub(super) fn unsend_writes(&mut self) {
-        let ids: Vec<_> = self.spaces.keys().cloned().collect();
-        for space in ids {
-            self.unsend_from(&space, 0);
-        }
-    }
-
-    fn unsend_from(&mut self, space: &SpaceId, first: WriteId) {
-        let Some(state) = self.spaces.get_mut(space) else { return };
-        for intent in &mut state.pending {
-            if let Stage::Queued { id, sent, .. } = &mut intent.stage
-                && *id >= first
-            {
-                *sent = None;
-            }
-        }
-    }
-
-    fn queued(&self) -> impl Iterator<Item = Option<Duration>> + '_ {
-        self.spaces.values().flat_map(|space| &space.pending).filter_map(|intent| match intent.stage {
-            Stage::Queued { sent, .. } => Some(sent),
-            Stage::Applied | Stage::Refused { .. } | Stage::Local { .. } => None,
-        })
+        self.spaces.values_mut().for_each(|space| space.queue.unsend_from(0));
     }
 
     pub(super) fn pending_writes(&self) -> usize {
-        self.queued().count()
+        self.spaces.values().map(|space| space.queue.unanswered()).sum()
     }
 
     pub(super) fn has_queued_writes(&self) -> bool {
-        self.queued().next().is_some()
+        self.spaces.values().any(|space| space.queue.unanswered() > 0)
     }
 
     fn in_flight(&self) -> usize {
-        self.queued().flatten().count()
+        self.spaces.values().map(|space| space.queue.in_flight()).sum()
     }
 
     /// When the answer to the oldest write is overdue.
     pub(super) fn oldest_unanswered_write(&self) -> Option<Duration> {
-        self.queued().flatten().min().map(|sent| sent + self.config.answer_within * 3)
-    }
-}
-
-fn queued_id(intent: &Pending) -> Option<WriteId> {
-    match intent.stage {
-        Stage::Queued { id, .. } => Some(id),
-        Stage::Applied | Stage::Refused { .. } | Stage::Local { .. } => None,
+        let oldest = self.spaces.values().filter_map(|space| space.queue.oldest_sent()).min();
+        oldest.map(|sent| sent + self.config.answer_within * 3)
     }
 }
 

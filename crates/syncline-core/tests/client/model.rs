@@ -1,12 +1,13 @@
 //! The store against a naive model: whatever happens, each view is its query over base and pending writes, and the
 //! diffs lead there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::json;
 use syncline_core::client::WatchId;
-use syncline_core::{Query, RowState};
+use syncline_core::ops::{RowOp, RowOps};
+use syncline_core::{Query, Record, RowState};
 
 use crate::rig::{Rig, Todo, all, apply, list, open};
 
@@ -38,6 +39,18 @@ enum Step {
     Delete {
         key: u8,
     },
+    /// One write that puts a row and changes another one: both or neither.
+    Pair {
+        put: u8,
+        shift: u8,
+        position: i8,
+    },
+    /// One write that changes a row and deletes another one.
+    Replace {
+        shift: u8,
+        delete: u8,
+        position: i8,
+    },
     /// The server applies and confirms the oldest write.
     Confirm,
     /// The server refuses the oldest write.
@@ -49,6 +62,10 @@ enum Step {
         key: u8,
     },
     Reconnect,
+    /// A list is left and opened again.
+    Reopen {
+        watch: u8,
+    },
     Take {
         watch: u8,
     },
@@ -65,13 +82,18 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (key.clone(), position.clone(), any::<bool>())
             .prop_map(|(key, position, done)| Step::Put { key, position, done }),
         2 => key.clone().prop_map(|key| Step::Toggle { key }),
-        2 => (key.clone(), position).prop_map(|(key, position)| Step::Shift { key, position }),
+        2 => (key.clone(), position.clone()).prop_map(|(key, position)| Step::Shift { key, position }),
+        2 => (key.clone(), key.clone(), position.clone())
+            .prop_map(|(put, shift, position)| Step::Pair { put, shift, position }),
+        2 => (key.clone(), key.clone(), position)
+            .prop_map(|(shift, delete, position)| Step::Replace { shift, delete, position }),
         2 => key.clone().prop_map(|key| Step::Delete { key }),
         4 => Just(Step::Confirm),
         2 => Just(Step::Refuse),
         1 => key.clone().prop_map(|key| Step::Retry { key }),
         1 => key.prop_map(|key| Step::Dismiss { key }),
         1 => Just(Step::Reconnect),
+        1 => (0..2_u8).prop_map(|watch| Step::Reopen { watch }),
         3 => (0..2_u8).prop_map(|watch| Step::Take { watch }),
     ]
 }
@@ -111,9 +133,26 @@ impl Effect {
 
 #[derive(Clone, Debug)]
 struct Intent {
-    effect: Effect,
+    effects: Vec<Effect>,
     /// `None` once refused.
     id: Option<u64>,
+}
+
+impl Intent {
+    fn is_about(&self, key: &str) -> bool {
+        self.effects.iter().any(|effect| effect.key() == key)
+    }
+
+    /// All of it, or nothing when a part of it cannot be done. What was refused deletes nothing.
+    fn apply(&self, rows: &mut BTreeMap<String, Todo>) -> bool {
+        let mut after = rows.clone();
+        let is_kept = |effect: &Effect| self.id.is_none() && matches!(effect, Effect::Delete(_));
+        let applied = self.effects.iter().all(|effect| is_kept(effect) || effect.apply(&mut after));
+        if applied {
+            *rows = after;
+        }
+        applied
+    }
 }
 
 struct Model {
@@ -192,24 +231,25 @@ impl Model {
         self.rig.server_rows(head, &rows);
     }
 
-    fn intend(&mut self, effect: Effect) {
-        self.intents.push(Intent { effect, id: Some(self.next_id) });
+    fn intend(&mut self, effects: impl Into<Vec<Effect>>) {
+        self.intents.push(Intent { effects: effects.into(), id: Some(self.next_id) });
         self.next_id += 1;
+    }
+
+    fn write(&mut self, ops: [RowOp; 2], effects: [Effect; 2]) {
+        self.rig.core.register::<Todo>();
+        self.rig.core.write_rows(self.rig.now, &list(), &RowOps { ops: ops.into() }).unwrap();
+        self.intend(effects);
     }
 
     fn view(&self) -> BTreeMap<String, (Todo, RowState)> {
         let mut rows = self.server.clone();
         let mut states = BTreeMap::new();
         for intent in &self.intents {
-            let failed = intent.id.is_none();
-            let key = intent.effect.key().to_owned();
-            let applied = match &intent.effect {
-                // a refused delete leaves its row, marked
-                Effect::Delete(_) if failed => true,
-                effect => effect.apply(&mut rows),
-            };
-            if applied {
-                states.insert(key, failed);
+            if intent.apply(&mut rows) {
+                states.extend(
+                    intent.effects.iter().map(|effect| (effect.key().to_owned(), intent.id.is_none())),
+                );
             }
         }
         let refused = std::sync::Arc::new(refusal());
@@ -246,7 +286,7 @@ impl Model {
             Step::Put { key, position, done } => {
                 let todo = todo(*key, *position, *done);
                 self.rig.put(&todo);
-                self.intend(Effect::Put(todo));
+                self.intend([Effect::Put(todo)]);
             }
             Step::Toggle { key } => self.update(&key_of(key), |row| row.done = !row.done),
             Step::Shift { key, position } => {
@@ -254,26 +294,44 @@ impl Model {
             }
             Step::Delete { key } => {
                 self.rig.delete(&key_of(key));
-                self.intend(Effect::Delete(key_of(key)));
+                self.intend([Effect::Delete(key_of(key))]);
+            }
+            Step::Pair { put, shift, position } => {
+                let (row, key, position) = (todo(*put, *position, false), key_of(shift), (*position).into());
+                let ops = [RowOp::put(&row).unwrap(), shift_op(&key, position)];
+                self.write(ops, [Effect::Put(row), Effect::Shift(key, position)]);
+            }
+            Step::Replace { shift, delete, position } => {
+                let (key, gone, position) = (key_of(shift), key_of(delete), (*position).into());
+                let ops = [shift_op(&key, position), RowOp::delete::<Todo>(&gone)];
+                self.write(ops, [Effect::Shift(key, position), Effect::Delete(gone)]);
             }
             Step::Confirm => self.handle_oldest(true),
             Step::Refuse => self.handle_oldest(false),
             Step::Retry { key } => {
                 self.rig.core.retry(self.rig.now, &list(), "todos", &key_of(key));
-                let about = |intent: &Intent| intent.id.is_none() && intent.effect.key() == key_of(key);
+                let about = |intent: &Intent| intent.id.is_none() && intent.is_about(&key_of(key));
                 let (again, kept): (Vec<_>, Vec<_>) =
                     std::mem::take(&mut self.intents).into_iter().partition(about);
                 self.intents = kept;
-                again.into_iter().for_each(|intent| self.intend(intent.effect));
+                again.into_iter().for_each(|intent| self.intend(intent.effects));
             }
             Step::Dismiss { key } => {
                 self.rig.core.dismiss(self.rig.now, &list(), "todos", &key_of(key));
-                self.intents.retain(|intent| intent.id.is_some() || intent.effect.key() != key_of(key));
+                self.intents.retain(|intent| intent.id.is_some() || !intent.is_about(&key_of(key)));
             }
             Step::Reconnect => {
                 self.rig.lose();
                 self.rig.wait_for_deadline();
                 self.rig.connect();
+                self.answer_subscriptions();
+            }
+            Step::Reopen { watch } => {
+                let (id, query, rows) = &mut self.watches[*watch as usize];
+                self.rig.core.unwatch(self.rig.now, *id);
+                *id = self.rig.core.watch(self.rig.now, query);
+                rows.clear();
+                self.check_local(*watch as usize);
                 self.answer_subscriptions();
             }
             Step::Take { watch } => {
@@ -295,9 +353,9 @@ impl Model {
                 change(&mut after);
                 assert_eq!(result.unwrap().is_some(), after != *row);
                 if after.done != row.done {
-                    self.intend(Effect::Toggle(key.into(), after.done));
+                    self.intend([Effect::Toggle(key.into(), after.done)]);
                 } else if after.position != row.position {
-                    self.intend(Effect::Shift(key.into(), after.position));
+                    self.intend([Effect::Shift(key.into(), after.position)]);
                 }
             }
         }
@@ -307,11 +365,12 @@ impl Model {
         let Some(at) = self.intents.iter().position(|intent| intent.id.is_some()) else { return };
         let id = self.intents[at].id.unwrap();
         let before = self.server.clone();
-        let effect = self.intents[at].effect.clone();
         self.handled = id;
-        if accept && effect.apply(&mut self.server) {
-            self.intents.remove(at);
-            self.publish(&[effect.key().to_owned()], &before, json!([{"client": "client-1", "id": id}]));
+        if accept && self.intents[at].apply(&mut self.server) {
+            let effects = self.intents.remove(at).effects;
+            let keys: BTreeSet<_> = effects.iter().map(|effect| effect.key().to_owned()).collect();
+            let keys: Vec<_> = keys.into_iter().collect();
+            self.publish(&keys, &before, json!([{"client": "client-1", "id": id}]));
         } else {
             self.intents[at].id = None;
             let ack = json!([{"client": "client-1", "id": id, "error": refusal()}]);
@@ -333,6 +392,19 @@ impl Model {
         }
     }
 
+    /// Before the server has answered, a list shows the rows under local writes, as far as their rows are known.
+    fn check_local(&self, query: usize) {
+        let other = self.rig.core.entries::<Todo>(self.watches[1 - query].0);
+        let local = other.iter().filter(|entry| entry.state != RowState::Confirmed);
+        let wanted = local.filter(|entry| Self::wants(query, &entry.record));
+        let expected: Vec<_> = wanted.map(|entry| (entry.record.clone(), entry.state.clone())).collect();
+        let entries = self.rig.core.entries::<Todo>(self.watches[query].0);
+        let shown: Vec<_> = entries.into_iter().map(|entry| (entry.record, entry.state)).collect();
+        for row in expected {
+            assert!(shown.contains(&row), "{row:?} is shown by one list and not by the new one");
+        }
+    }
+
     fn check_diffs(&mut self) {
         for (id, _, rows) in &mut self.watches {
             let diffs = self.rig.core.take(*id);
@@ -343,6 +415,11 @@ impl Model {
             assert_eq!(*rows, shown, "the diffs lead elsewhere than the view");
         }
     }
+}
+
+fn shift_op(key: &str, position: i64) -> RowOp {
+    let set = json!({"position": position}).as_object().unwrap().clone();
+    RowOp::Patch(Todo::COLLECTION.into(), key.into(), set)
 }
 
 fn refusal() -> syncline_core::Error {
