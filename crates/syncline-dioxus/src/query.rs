@@ -6,7 +6,7 @@ use std::rc::Rc;
 use dioxus::core::{ReactiveContext, current_scope_id};
 use dioxus::prelude::*;
 use futures::Stream;
-use syncline::hook::IntoQuery;
+use syncline::hook::{IntoQuery, latest};
 use syncline::{Query, Record};
 
 /// What a hook is asked to show now.
@@ -25,7 +25,12 @@ impl<R: Record> QuerySignal<R> {
     /// The signal, and a stream that has an item whenever what its follower read may have changed.
     #[track_caller]
     pub(crate) fn new(source: Rc<dyn IntoQuery<R>>) -> (Self, impl Stream<Item = ()> + 'static) {
-        let (follower, changed) = ReactiveContext::new();
+        let (change, changed) = latest();
+        let follower = ReactiveContext::new_with_callback(
+            move || change.set(()),
+            current_scope_id(),
+            Location::caller(),
+        );
         let untracked = ReactiveContext::new_with_callback(|| {}, current_scope_id(), Location::caller());
         (Self { source: CopyValue::new(source), follower, untracked }, changed)
     }

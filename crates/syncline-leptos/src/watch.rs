@@ -3,10 +3,9 @@
 use std::fmt;
 
 use futures::Stream;
-use futures::channel::mpsc;
 use leptos::prelude::*;
 use leptos::reactive::computed::suspense::LocalResourceNotifier;
-use syncline::hook::{IntoQuery, Place, Wanted, follow};
+use syncline::hook::{IntoQuery, Place, Wanted, follow, latest};
 use syncline::{Client, Error, IntoError, Record, Status, WriteHandle};
 
 use crate::query::QuerySignal;
@@ -232,12 +231,8 @@ impl<R: Record> UseWatch<R> {
 
     /// What the signals ask for, now and whenever that changes.
     fn wanted(self) -> impl Stream<Item = Wanted<R>> {
-        let (wants, wanted) = mpsc::unbounded();
-        Effect::new(move || {
-            let wanted = Wanted { query: self.query.get(), running: get(self.running) };
-            // nobody listens once the component is gone
-            let _ = wants.unbounded_send(wanted);
-        });
+        let (wants, wanted) = latest();
+        Effect::new(move || wants.set(Wanted { query: self.query.get(), running: get(self.running) }));
         wanted
     }
 

@@ -6,11 +6,13 @@
 //! component comes and goes.
 
 mod follow;
+mod latest;
 mod place;
 mod rows;
 mod waiters;
 
 pub use follow::{Wanted, WatchSignals, follow};
+pub use latest::{Latest, Setter, latest};
 pub use place::Place;
 pub use rows::{RowHandle, RowList};
 pub use waiters::Waiters;
