@@ -87,17 +87,23 @@ impl RowOps {
     pub fn parse(payload: &str) -> Result<Self, Error> {
         let ops: Self = serde_json::from_str(payload)
             .map_err(|error| Error::new(code::BAD_WRITE, format!("not a payload of kind `rows`: {error}")))?;
-        if ops.ops.len() > MAX_OPS {
+        ops.check_steps()?;
+        Ok(ops)
+    }
+
+    fn check_steps(&self) -> Result<(), Error> {
+        if self.ops.len() > MAX_OPS {
             return Err(Error::new(code::BAD_WRITE, "a write has at most 1,000 steps"));
         }
-        Ok(ops)
+        Ok(())
     }
 
     /// Writes the payload.
     ///
     /// # Errors
-    /// `bad_write` when it cannot be written as JSON.
+    /// `bad_write` when it has more than 1,000 steps or cannot be written as JSON.
     pub fn to_payload(&self) -> Result<Box<RawValue>, Error> {
+        self.check_steps()?;
         serde_json::value::to_raw_value(self).map_err(|error| {
             Error::new(code::BAD_WRITE, format!("the write cannot be written as JSON: {error}"))
         })

@@ -1,12 +1,13 @@
 //! The collections that one end knows, by name, each with its codec.
 
+use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use crate::error::{Error, code};
-use crate::id::check_key;
+use crate::id::{Key, check_key};
 use crate::record::{AnyRow, FieldDef, Record};
 
 /// The largest row, in bytes of its encoding.
@@ -21,9 +22,17 @@ pub struct CollectionDef {
     pub fields: &'static [FieldDef],
     /// The name of the key field.
     pub key_field: &'static str,
+    row_type: TypeId,
     decode: fn(&[u8]) -> Coded<Arc<dyn AnyRow>>,
     encode: fn(&dyn AnyRow) -> Coded<Vec<u8>>,
     patch: Patch,
+}
+
+/// A row that is not of its collection's type.
+pub(crate) struct Undecodable {
+    /// As far as it can be told.
+    pub(crate) key: Option<Key>,
+    pub(crate) error: Error,
 }
 
 type Coded<T> = Result<T, serde_json::Error>;
@@ -36,6 +45,7 @@ impl CollectionDef {
             name: R::COLLECTION,
             fields: R::FIELDS,
             key_field: R::KEY_FIELD,
+            row_type: TypeId::of::<R>(),
             decode: |json| Ok(Arc::new(serde_json::from_slice::<R>(json)?)),
             encode: |row| serde_json::to_vec(typed::<R>(row)?),
             patch: |row, set| {
@@ -96,11 +106,14 @@ impl CollectionDef {
     }
 
     /// The error for a row that is not of the collection's type, with its key as far as it can be told.
-    pub(crate) fn undecodable(&self, json: &[u8], error: &serde_json::Error) -> Error {
+    pub(crate) fn undecodable(&self, json: &[u8], error: &serde_json::Error) -> Undecodable {
         let fields: Map<String, Value> = serde_json::from_slice(json).unwrap_or_default();
         match fields.get(self.key_field).and_then(Value::as_str) {
-            Some(key) => self.bad_row(error).with_field(format!("{}/{key}", self.name)),
-            None => self.bad_row(error),
+            Some(key) => {
+                let error = self.bad_row(error).with_field(format!("{}/{key}", self.name));
+                Undecodable { key: Some(Key::from(key)), error }
+            }
+            None => Undecodable { key: None, error: self.bad_row(error) },
         }
     }
 
@@ -145,12 +158,16 @@ impl Schema {
     /// Adds `R`'s collection. Adding the same one again changes nothing.
     ///
     /// # Panics
-    /// When two Rust types share a collection name but not their fields: a mistake in the program.
+    /// When two Rust types share a collection name: a mistake in the program.
     #[track_caller]
     pub fn add<R: Record>(&mut self) {
         let def = CollectionDef::of::<R>();
         if let Some(before) = self.collections.insert(def.name, def) {
-            assert!(before.fields == def.fields, "two record types share the collection name {:?}", def.name);
+            assert!(
+                before.row_type == def.row_type,
+                "two record types share the collection name {:?}",
+                def.name
+            );
         }
     }
 

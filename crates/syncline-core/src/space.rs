@@ -79,6 +79,7 @@ mod log;
 mod request;
 mod rows;
 mod shape;
+mod stream;
 mod timers;
 mod working_set;
 mod writers;

@@ -14,7 +14,8 @@ mod frame;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub use frame::{Frame, MAX_DEPTH, check_depth, encode, parse_client};
+pub(crate) use frame::check_depth;
+pub use frame::{Frame, MAX_DEPTH, encode, parse_client};
 
 use crate::error::Error;
 use crate::id::{ClientId, Cursor, SpaceId, UserId, Version, WriteId};

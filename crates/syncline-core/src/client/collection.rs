@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::id::Key;
 use crate::query::{CompiledQuery, QuerySpec};
 use crate::record::{AnyRow, Record, downcast};
-use crate::schema::CollectionDef;
+use crate::schema::{CollectionDef, Undecodable};
 
 /// A change of more rows than this, and of more than a quarter of all, rebuilds the views instead of editing them.
 const MANY: usize = 256;
@@ -52,19 +52,28 @@ pub(crate) trait AnyCollection: Send {
     /// Starts to collect the rows of a snapshot.
     fn begin_snapshot(&mut self, session: SessionId);
     /// Decodes one row of it.
-    fn snapshot_row(&mut self, session: SessionId, json: &[u8]) -> Result<(), Error>;
+    fn snapshot_row(&mut self, session: SessionId, json: &[u8]) -> Result<(), Undecodable>;
     /// The snapshot is complete: its rows, and no others, are the view's members.
     fn finish_snapshot(&mut self, session: SessionId);
+    /// None of its rows are members any more.
+    fn clear_view(&mut self, session: SessionId) {
+        self.begin_snapshot(session);
+        self.finish_snapshot(session);
+    }
 
     /// Decodes a row and makes it the confirmed one; gives its slot.
-    fn upsert(&mut self, json: &[u8]) -> Result<u32, Error>;
+    fn upsert(&mut self, json: &[u8]) -> Result<u32, Undecodable>;
+    /// The key of the row in a slot.
+    fn key(&self, slot: u32) -> &str;
     /// The row in this slot is now in the view's result.
     fn add_member(&mut self, session: SessionId, slot: u32);
     /// The row at this key is no longer in the view's result.
     fn remove_member(&mut self, session: SessionId, key: &str);
     /// Whether the server has said of a row that it is there.
     fn holds(&self, key: &str) -> bool;
-    /// Those keys of interest whose confirmed rows changed since the last commit.
+    /// Those keys of interest of which the server has said something since the last commit.
+    fn heard_keys(&self, of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key>;
+    /// Those keys of interest whose confirmed rows may have changed since the last commit.
     fn touched_keys(&self, of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key>;
 
     /// Lets go of confirmed rows that no view holds any more. To be called before local effects are replayed.
@@ -107,6 +116,8 @@ pub(crate) struct Collection<R> {
     views: BTreeMap<SessionId, View<R>>,
     /// Slots that a commit has to look at.
     touched: Vec<u32>,
+    /// Slots of which the server has said something since the last commit: those of `touched` that came in a frame.
+    heard: Vec<u32>,
 }
 
 impl<R: Record> Collection<R> {
@@ -119,6 +130,7 @@ impl<R: Record> Collection<R> {
             hasher: FixedState::default(),
             views: BTreeMap::new(),
             touched: Vec::new(),
+            heard: Vec::new(),
         }
     }
 
@@ -172,11 +184,21 @@ impl<R: Record> Collection<R> {
                 slot
             }
         };
-        self.touched.push(slot);
+        self.hear(slot);
         slot
     }
 
-    fn decode(&self, json: &[u8]) -> Result<Arc<R>, Error> {
+    fn hear(&mut self, slot: u32) {
+        self.touched.push(slot);
+        self.heard.push(slot);
+    }
+
+    fn keys(&self, slots: &[u32], of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key> {
+        let keys = slots.iter().map(|&slot| self.slots[slot as usize].key());
+        keys.filter(|key| of_interest(key)).map(Key::from).collect()
+    }
+
+    fn decode(&self, json: &[u8]) -> Result<Arc<R>, Undecodable> {
         let record = serde_json::from_slice::<R>(json);
         record.map(Arc::new).map_err(|error| self.def.undecodable(json, &error))
     }
@@ -293,7 +315,7 @@ impl<R: Record> AnyCollection for Collection<R> {
         }
     }
 
-    fn snapshot_row(&mut self, session: SessionId, json: &[u8]) -> Result<(), Error> {
+    fn snapshot_row(&mut self, session: SessionId, json: &[u8]) -> Result<(), Undecodable> {
         let record = self.decode(json)?;
         if let Some(incoming) = self.views.get_mut(&session).and_then(|view| view.incoming.as_mut()) {
             incoming.push(record);
@@ -317,11 +339,11 @@ impl<R: Record> AnyCollection for Collection<R> {
         self.touched.extend(view.complete());
         for slot in std::mem::replace(&mut view.members, members).ones() {
             self.slots[slot].held -= 1;
-            self.touched.push(slot as u32);
+            self.hear(slot as u32);
         }
     }
 
-    fn upsert(&mut self, json: &[u8]) -> Result<u32, Error> {
+    fn upsert(&mut self, json: &[u8]) -> Result<u32, Undecodable> {
         let record = self.decode(json)?;
         Ok(self.upsert_record(record))
     }
@@ -340,7 +362,7 @@ impl<R: Record> AnyCollection for Collection<R> {
         if view.members.contains(slot as usize) {
             view.members.remove(slot as usize);
             self.slots[slot as usize].held -= 1;
-            self.touched.push(slot);
+            self.hear(slot);
         }
     }
 
@@ -348,9 +370,16 @@ impl<R: Record> AnyCollection for Collection<R> {
         self.find(key).is_some_and(|slot| self.slots[slot as usize].held > 0)
     }
 
+    fn key(&self, slot: u32) -> &str {
+        self.slots.get(slot as usize).map_or("", Slot::key)
+    }
+
+    fn heard_keys(&self, of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key> {
+        self.keys(&self.heard, of_interest)
+    }
+
     fn touched_keys(&self, of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key> {
-        let keys = self.touched.iter().map(|&slot| self.slots[slot as usize].key());
-        keys.filter(|key| of_interest(key)).map(Key::from).collect()
+        self.keys(&self.touched, of_interest)
     }
 
     fn evict(&mut self) {
@@ -368,6 +397,7 @@ impl<R: Record> AnyCollection for Collection<R> {
     }
 
     fn commit(&mut self, overlay: &Overlay, overlaid: &BTreeSet<Key>, changed: &mut BTreeSet<SessionId>) {
+        self.heard.clear();
         let mut targets = std::mem::take(&mut self.touched);
         for key in overlaid {
             if let Some(slot) = self.find(key.as_str()) {

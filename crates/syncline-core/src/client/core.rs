@@ -8,7 +8,7 @@ use crate::client::session::{Phase, Session, SessionId};
 use crate::client::space::Space;
 use crate::client::{Config, ConnectionState, Input, Output, Status, WatchId, WatchState};
 use crate::diff::{Diff, Entry};
-use crate::error::{Error, code};
+use crate::error::Error;
 use crate::id::{ClientId, Cursor, SpaceId};
 use crate::query::{Query, QuerySpec};
 use crate::record::Record;
@@ -99,8 +99,12 @@ impl ClientCore {
             }
             Input::Opened { .. } | Input::Frame { .. } | Input::Closed { .. } => Event::None,
             Input::Credentials(result) => self.link.credentials(now, result, &mut out),
-            Input::Online(_) | Input::Visible(true) => {
+            Input::Online(true) | Input::Visible(true) => {
                 self.link.hint(now, &mut out);
+                Event::None
+            }
+            Input::Online(false) => {
+                self.link.offline(now, &mut out);
                 Event::None
             }
             Input::Visible(false) => Event::None,
@@ -120,11 +124,7 @@ impl ClientCore {
         let late = self.sessions.values().any(|session| overdue(session.overdue()))
             || overdue(self.oldest_unanswered_write());
         if late && self.link.is_open() {
-            return self.link.lost(
-                now,
-                Some(Error::new(code::TIMEOUT, "the server did not answer in time")),
-                out,
-            );
+            return self.link.timed_out(now, out);
         }
         self.link.tick(now, out)
     }
@@ -199,7 +199,7 @@ impl ClientCore {
         let Some(watch) = self.watches.get_mut(&id).filter(|watch| !watch.stopped) else { return };
         watch.stopped = true;
         if let Some(session) = watch.session.take() {
-            self.detach(now, id, session);
+            self.detach(id, session);
         }
         self.changed.insert(id);
         self.after(now, Event::None, Vec::new());
@@ -239,7 +239,7 @@ impl ClientCore {
         }
     }
 
-    fn detach(&mut self, now: Duration, watch: WatchId, id: SessionId) {
+    fn detach(&mut self, watch: WatchId, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.watches.remove(&watch);
         let (space, collection) = (session.query.space.clone(), session.collection);
@@ -251,20 +251,20 @@ impl ClientCore {
             }
         }
         if last {
-            self.end_session(now, id);
+            self.end_session(id);
             self.end_chain(&space);
             self.commit(&space);
         }
     }
 
-    fn end_session(&mut self, now: Duration, id: SessionId) {
+    fn end_session(&mut self, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.by_query.remove(&session.query);
         if let Some(sub) = session.phase.sub() {
             self.by_sub.remove(&sub);
-            if self.link.is_open() {
+            if self.link.is_connected() {
                 let mut out = Vec::new();
-                self.link.send(now, &ClientMessage::Unsubscribe(Unsubscribe { sub }), &mut out);
+                self.link.tell(&ClientMessage::Unsubscribe(Unsubscribe { sub }), &mut out);
                 self.outputs.extend(out);
             }
         }
@@ -314,7 +314,8 @@ impl ClientCore {
         };
         let link_error =
             matches!(status, Status::Failed | Status::NeedsAuth).then(|| self.link.last_error().cloned());
-        WatchState { status, error: session.error.clone().or(link_error.flatten()), loaded }
+        let error = session.error.as_ref().or(session.unreadable.first()).cloned();
+        WatchState { status, error: error.or(link_error.flatten()), loaded }
     }
 
     /// Where the rows of a watch stand; there is no place before they have been complete once.
@@ -361,6 +362,7 @@ impl ClientCore {
     /// Asks the application for credentials again and gives them to the server, in place when the connection is open.
     pub fn refresh_credentials(&mut self, now: Duration) {
         let mut out = Vec::new();
+        self.ask_refused_again();
         self.link.refresh_credentials(now, &mut out);
         self.after(now, Event::None, out);
     }
@@ -389,6 +391,14 @@ impl ClientCore {
         self.spaces.retain(|_, space| !space.is_idle() || space.next_write > 1);
     }
 
+    /// Other credentials may carry other rights: what was refused is asked for again.
+    pub(super) fn ask_refused_again(&mut self) {
+        for session in self.sessions.values_mut().filter(|session| session.phase == Phase::Failed) {
+            (session.phase, session.error) = (Phase::Idle, None);
+            self.changed.extend(&session.watches);
+        }
+    }
+
     /// The connection is gone: everything that was asked on it is to be asked again on the next one.
     fn interrupt(&mut self) {
         self.by_sub.clear();
@@ -411,9 +421,12 @@ impl ClientCore {
                 self.next_sub += 1;
                 let sub = self.next_sub;
                 session.phase = Phase::Asked { sub, overdue };
+                if session.error.take().is_some() {
+                    self.changed.extend(&session.watches);
+                }
                 self.by_sub.insert(sub, id);
                 let subscribe = Subscribe { sub, query: session.query.clone(), cursor: session.cursor };
-                self.link.send(now, &ClientMessage::Subscribe(subscribe), &mut out);
+                self.link.ask(now, &ClientMessage::Subscribe(subscribe), &mut out);
             }
         }
         self.outputs.extend(out);

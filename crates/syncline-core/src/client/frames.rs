@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::client::core::ClientCore;
 use crate::client::link::Event;
-use crate::client::session::Phase;
+use crate::client::session::{Phase, Session, SessionId, Unreadable};
 use crate::client::{Output, collection::AnyCollection};
 use crate::error::{Error, code};
 use crate::id::SpaceId;
+use crate::schema::Undecodable;
 use crate::wire::{
     Changes, ClientMessage, Failed, Frame, Reset, Resume, ServerMessage, Snapshot, Welcome, encode,
 };
@@ -67,19 +68,30 @@ impl ClientCore {
     fn welcomed(&mut self, now: Duration, welcome: Welcome, out: &mut Vec<Output>) -> Event {
         let before = self.link.user().map(|user| user.id.clone());
         let other = before.is_some_and(|before| before != welcome.user.id);
-        let event = self.link.welcome(welcome, out);
-        if other { self.change_identity(now, out) } else { event }
+        self.link.welcome(now, welcome, out);
+        self.refuse_oversize();
+        if other { self.change_identity(now, out) } else { Event::None }
     }
 
     fn failed(&mut self, now: Duration, failed: Failed) {
         let Some(id) = self.by_sub.remove(&failed.sub) else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.answered = false;
-        session.phase = Phase::Failed;
         if failed.error.is_temporary() {
             // 2 to 6 s, so that those who failed together do not come back together
             session.phase =
                 Phase::Waiting { until: now + Duration::from_secs(2).mul_f64(1.0 + 2.0 * self.rng.unit()) };
+        } else {
+            // the right to them may be gone, and with it the rows
+            session.phase = Phase::Failed;
+            session.forget();
+            if let Some(base) = self
+                .spaces
+                .get_mut(&session.query.space)
+                .and_then(|space| space.base.get_mut(session.collection))
+            {
+                base.clear_view(id);
+            }
         }
         session.error = Some(failed.error);
         let space = session.query.space.clone();
@@ -107,7 +119,7 @@ impl ClientCore {
         }
         if snapshot.chunk == 0 {
             base.begin_snapshot(id);
-            session.error = None;
+            session.unreadable = Unreadable::default();
         } else if snapshot.chunk < expected || !matches!(session.phase, Phase::Snapshot { .. }) {
             return Ok(());
         } else if snapshot.chunk > expected {
@@ -118,8 +130,8 @@ impl ClientCore {
             _ => 0,
         };
         for row in rows {
-            if let Err(error) = base.snapshot_row(id, row) {
-                session.error.get_or_insert(error);
+            if let Err(row) = base.snapshot_row(id, row) {
+                session.unreadable.note(row);
             }
         }
         session.phase = Phase::Snapshot {
@@ -159,14 +171,10 @@ impl ClientCore {
         session.cursor = Some(resume.cursor);
         if let Some(base) = space.base.get_mut(collection) {
             for row in rows {
-                match base.upsert(row) {
-                    Ok(slot) => base.add_member(id, slot),
-                    Err(error) => session.error = Some(error),
-                }
+                let slot = base.upsert(row);
+                put(base, id, session, slot);
             }
-            for key in &resume.del {
-                base.remove_member(id, key);
-            }
+            resume.del.iter().for_each(|key| delete(base, id, session, key));
         }
         space.told = Some(resume.cursor.version);
         self.settle_up_to(&space_id, &resume.writes, resume.cursor.version);
@@ -222,42 +230,35 @@ impl ClientCore {
         };
         let mut touched = BTreeSet::new();
         if !repeated {
-            let mut errors = Vec::new();
-            let mut decoded = Decoded::default();
             let open = changes.parts.iter().filter_map(|part| {
                 let id = *self.by_sub.get(&part.sub)?;
-                Some((part, id, self.sessions.get(&id)?))
+                Some((part, id, self.sessions.get(&id)?.phase))
             });
             let open: Vec<_> = open.collect();
             // before anything is touched: all of it counts, or none
-            for (part, _, session) in &open {
-                let overtook = !session.phase.is_live();
-                if overtook || part.put.iter().any(|&line| line >= rows.len()) {
+            for (part, _, phase) in &open {
+                if !phase.is_live() || part.put.iter().any(|&line| line >= rows.len()) {
                     return Err(Gap);
                 }
             }
-            for (part, id, session) in open {
+            let mut decoded = Decoded::default();
+            for (part, id, _) in open {
+                let Some(session) = self.sessions.get_mut(&id) else { continue };
                 let collection = session.collection;
                 let Some(base) = space.base.get_mut(collection) else { continue };
+                let unreadable = !session.unreadable.is_empty();
                 for (line, row) in part.put.iter().filter_map(|&line| Some((line, rows.get(line)?))) {
-                    match decoded.slot(collection, base, line, row) {
-                        Ok(slot) => base.add_member(id, slot),
-                        Err(error) => errors.push((id, error)),
-                    }
+                    let slot = decoded.slot(collection, base, line, row);
+                    put(base, id, session, slot);
                 }
-                for key in &part.del {
-                    base.remove_member(id, key);
+                part.del.iter().for_each(|key| delete(base, id, session, key));
+                if unreadable || !session.unreadable.is_empty() {
+                    self.changed.extend(&session.watches);
                 }
                 touched.insert(collection);
             }
             space.told = live.then_some(changes.to);
             self.advance(&changes.space, changes.to);
-            for (id, error) in errors {
-                if let Some(session) = self.sessions.get_mut(&id) {
-                    session.error = Some(error);
-                }
-                self.note(id);
-            }
         }
         for ack in &changes.acks {
             self.acknowledge(now, &changes.space, ack, changes.to);
@@ -279,6 +280,31 @@ impl ClientCore {
     }
 }
 
+/// The server says that a row is in a session's result. One that cannot be read is not shown, and neither is what it
+/// was before.
+fn put(base: &mut dyn AnyCollection, id: SessionId, session: &mut Session, slot: Result<u32, Undecodable>) {
+    match slot {
+        Ok(slot) => {
+            base.add_member(id, slot);
+            if !session.unreadable.is_empty() {
+                session.unreadable.forget(base.key(slot));
+            }
+        }
+        Err(row) => {
+            if let Some(key) = &row.key {
+                base.remove_member(id, key.as_str());
+            }
+            session.unreadable.note(row);
+        }
+    }
+}
+
+/// The server says that a row is not, or not any more, in a session's result.
+fn delete(base: &mut dyn AnyCollection, id: SessionId, session: &mut Session, key: &str) {
+    base.remove_member(id, key);
+    session.unreadable.forget(key);
+}
+
 /// Rows of one frame that have been decoded, so that two sessions with the same row decode it once.
 #[derive(Default)]
 struct Decoded(BTreeMap<(&'static str, usize), u32>);
@@ -290,7 +316,7 @@ impl Decoded {
         base: &mut dyn AnyCollection,
         line: usize,
         row: &[u8],
-    ) -> Result<u32, Error> {
+    ) -> Result<u32, Undecodable> {
         if let Some(&slot) = self.0.get(&(collection, line)) {
             return Ok(slot);
         }

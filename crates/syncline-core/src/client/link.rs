@@ -17,8 +17,10 @@ use crate::id::ClientId;
 use crate::rng::Rng;
 use crate::wire::{Auth, ClientMessage, Hello, Limits, PROTOCOL, User, Welcome, encode};
 
-/// After so many failures in a row, a transport that used to work here is doubted.
+/// After so many attempts in a row that did not connect, a transport that has worked is doubted.
 const DOUBT_AFTER: u32 = 4;
+/// And one that worked the last time somebody was here.
+const DOUBT_REMEMBERED_AFTER: u32 = 2;
 
 /// See the [module](self).
 pub(crate) struct Link {
@@ -27,15 +29,26 @@ pub(crate) struct Link {
     phase: Phase,
     attempt: u64,
     transport: Transport,
-    /// The transport is known to work here.
+    /// The transport has worked.
     proven: bool,
+    /// What the driver was told to remember.
+    remembered: Option<Transport>,
+    /// Failures in a row. A connection that lasts ends the row; one that is lost as soon as it is open does not.
     failures: u32,
+    /// Attempts in a row that did not connect.
+    refusals: u32,
     /// The application's credentials; asked for once for a connection, again when the server says they are no good.
     token: Token,
+    /// The application has been asked for credentials, and has not answered.
+    asking: bool,
+    /// Fresh ones were demanded when others were on their way already.
+    again: bool,
     last_error: Option<Error>,
     user: Option<User>,
     limits: Limits,
     heartbeat: Duration,
+    /// When it was opened.
+    opened: Duration,
     /// When the server was heard last.
     heard: Duration,
     /// Something was asked at this time, and nothing heard since.
@@ -62,9 +75,13 @@ enum Phase {
         overdue: Duration,
     },
     Open,
-    /// Open, but the server waits for fresh credentials.
+    /// Open, while the credentials are renewed.
     Renewing {
-        overdue: Duration,
+        /// When the server's answer is overdue; while the application is asked, which may take as long as a person
+        /// takes, nothing is.
+        overdue: Option<Duration>,
+        /// The server does nothing more before it has them.
+        expired: bool,
     },
     Waiting {
         until: Duration,
@@ -90,8 +107,6 @@ enum Token {
 pub(crate) enum Event {
     /// Nothing.
     None,
-    /// The connection is open: subscribe and send.
-    Ready,
     /// The connection is gone.
     Lost,
 }
@@ -108,13 +123,18 @@ impl Link {
             phase: Phase::Idle,
             attempt: 0,
             transport,
-            proven: config.remembered.is_some(),
+            proven: false,
+            remembered: config.remembered,
             failures: 0,
+            refusals: 0,
             token: Token::Unknown,
+            asking: false,
+            again: false,
             last_error: None,
             user: None,
             limits: Limits::default(),
             heartbeat: Duration::from_secs(30),
+            opened: Duration::ZERO,
             heard: Duration::ZERO,
             asked: None,
             pings: 0,
@@ -127,8 +147,14 @@ impl Link {
         }
     }
 
+    /// Whether requests can be sent.
     pub(crate) fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// Whether there is a connection; requests may have to wait for credentials.
+    pub(crate) fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Renewing { .. })
     }
 
     pub(crate) fn attempt(&self) -> u64 {
@@ -143,7 +169,7 @@ impl Link {
         match self.phase {
             _ if self.closed || !self.enabled => Status::Closed,
             Phase::Idle => Status::Idle,
-            Phase::Open => Status::Live,
+            Phase::Open | Phase::Renewing { expired: false, .. } => Status::Live,
             Phase::NeedsAuth => Status::NeedsAuth,
             Phase::Failed => Status::Failed,
             _ if self.was_open || self.failures > 0 => Status::Reconnecting,
@@ -152,7 +178,7 @@ impl Link {
     }
 
     pub(crate) fn transport(&self) -> Option<Transport> {
-        matches!(self.phase, Phase::Open | Phase::Renewing { .. }).then_some(self.transport)
+        self.is_connected().then_some(self.transport)
     }
 
     pub(crate) fn last_error(&self) -> Option<&Error> {
@@ -188,13 +214,20 @@ impl Link {
     fn connect(&mut self, now: Duration, out: &mut Vec<Output>) {
         if self.config.has_credentials && matches!(self.token, Token::Unknown | Token::Refused) {
             self.phase = Phase::Asking;
-            out.push(Output::Credentials);
+            self.ask_for_credentials(out);
             return;
         }
         self.attempt += 1;
         self.phase = Phase::Opening { overdue: now + self.config.answer_within };
         self.asked = None;
         out.push(Output::Open { attempt: self.attempt, transport: self.transport, hello: self.hello() });
+    }
+
+    /// One request at a time, however often the connection is lost meanwhile: it may have opened a dialog.
+    fn ask_for_credentials(&mut self, out: &mut Vec<Output>) {
+        if !std::mem::replace(&mut self.asking, true) {
+            out.push(Output::Credentials);
+        }
     }
 
     fn token(&self) -> Option<String> {
@@ -215,9 +248,14 @@ impl Link {
         encode(&ClientMessage::Hello(hello), [])
     }
 
-    /// Sends a message that the server answers in some way.
-    pub(crate) fn send(&mut self, now: Duration, message: &ClientMessage, out: &mut Vec<Output>) {
+    /// Sends a message that the server answers.
+    pub(crate) fn ask(&mut self, now: Duration, message: &ClientMessage, out: &mut Vec<Output>) {
         self.asked.get_or_insert(now);
+        self.tell(message, out);
+    }
+
+    /// Sends a message that has no answer.
+    pub(crate) fn tell(&self, message: &ClientMessage, out: &mut Vec<Output>) {
         out.push(Output::Send { attempt: self.attempt, frame: encode(message, []) });
     }
 
@@ -237,7 +275,7 @@ impl Link {
         self.asked = None;
     }
 
-    pub(crate) fn welcome(&mut self, welcome: Welcome, out: &mut Vec<Output>) -> Event {
+    pub(crate) fn welcome(&mut self, now: Duration, welcome: Welcome, out: &mut Vec<Output>) {
         self.user = Some(welcome.user);
         self.last_error = None;
         if let Token::Renewed(token) = &self.token {
@@ -245,25 +283,43 @@ impl Link {
         }
         match self.phase {
             // credentials were renewed in place: what was open is open
-            Phase::Renewing { .. } | Phase::Open => {
-                self.phase = Phase::Open;
-                Event::None
-            }
+            Phase::Renewing { overdue: Some(_), .. } => self.phase = Phase::Open,
             Phase::Opening { .. } | Phase::Greeting { .. } => {
                 self.limits = welcome.limits;
                 // at least a second, whatever a server says
                 self.heartbeat = Duration::from_millis(welcome.heartbeat_ms.max(1_000));
                 self.phase = Phase::Open;
-                self.failures = 0;
+                self.opened = now;
+                self.refusals = 0;
                 self.was_open = true;
-                if self.config.transport == TransportPreference::Auto && !self.proven {
+                self.proven = true;
+                if self.config.transport == TransportPreference::Auto
+                    && self.remembered.replace(self.transport) != Some(self.transport)
+                {
                     out.push(Output::Remember(self.transport));
                 }
-                self.proven = true;
-                Event::Ready
             }
-            _ => Event::None,
+            _ => return,
         }
+        if std::mem::take(&mut self.again) {
+            self.renew(now, false, out);
+        }
+    }
+
+    /// Brings fresh credentials to the server, in place.
+    fn renew(&mut self, now: Duration, expired: bool, out: &mut Vec<Output>) {
+        if self.config.has_credentials {
+            self.token = Token::Unknown;
+            self.phase = Phase::Renewing { overdue: None, expired };
+            self.ask_for_credentials(out);
+        } else {
+            self.authenticate(now, None, expired, out);
+        }
+    }
+
+    fn authenticate(&mut self, now: Duration, token: Option<String>, expired: bool, out: &mut Vec<Output>) {
+        self.phase = Phase::Renewing { overdue: Some(now + self.config.answer_within), expired };
+        self.tell(&ClientMessage::Auth(Auth { token }), out);
     }
 
     /// The server says that the credentials are not good, or no longer.
@@ -273,21 +329,21 @@ impl Link {
         error: Option<Error>,
         out: &mut Vec<Output>,
     ) -> Event {
-        if !matches!(
-            self.phase,
-            Phase::Greeting { .. } | Phase::Open | Phase::Opening { .. } | Phase::Renewing { .. }
-        ) {
-            return Event::None;
-        }
-        let asking = self.config.has_credentials && self.token == Token::Unknown;
-        if matches!(self.phase, Phase::Renewing { .. }) && (error.is_none() || asking) {
-            // it crossed with the new ones, which the server has yet to see
-            return Event::None;
+        match &mut self.phase {
+            Phase::Renewing { overdue, expired } => {
+                *expired = true;
+                if error.is_none() || overdue.is_none() {
+                    // it crossed with the new ones, which the server has yet to see
+                    return Event::None;
+                }
+            }
+            Phase::Opening { .. } | Phase::Greeting { .. } | Phase::Open => {}
+            Phase::Idle | Phase::Asking | Phase::Waiting { .. } | Phase::NeedsAuth | Phase::Failed => {
+                return Event::None;
+            }
         }
         if self.config.has_credentials && !matches!(self.token, Token::Renewed(_)) {
-            self.token = Token::Unknown;
-            self.phase = Phase::Renewing { overdue: now + self.config.answer_within };
-            out.push(Output::Credentials);
+            self.renew(now, true, out);
             return Event::None;
         }
         self.last_error =
@@ -303,60 +359,59 @@ impl Link {
         result: Result<Option<String>, Error>,
         out: &mut Vec<Output>,
     ) -> Event {
+        self.asking = false;
+        let waits = matches!(self.phase, Phase::Asking | Phase::Renewing { overdue: None, .. });
+        if std::mem::take(&mut self.again) {
+            self.token = Token::Unknown;
+            if waits {
+                self.ask_for_credentials(out);
+            }
+            return Event::None;
+        }
         match (self.phase, result) {
+            (_, Err(error)) if waits => return self.lost(now, Some(error), out),
+            (_, Err(_)) => {}
             (Phase::Asking, Ok(token)) => {
                 let refused = self.token == Token::Refused;
                 self.token = if refused { Token::Renewed(token) } else { Token::Known(token) };
                 self.connect(now, out);
-                Event::None
             }
-            (Phase::Asking, Err(error)) => self.lost(now, Some(error), out),
-            (Phase::Renewing { .. }, Ok(token)) => {
+            (Phase::Renewing { overdue: None, expired }, Ok(token)) => {
                 self.token = Token::Renewed(token.clone());
-                self.phase = Phase::Renewing { overdue: now + self.config.answer_within };
-                let auth = ClientMessage::Auth(Auth { token });
-                out.push(Output::Send { attempt: self.attempt, frame: encode(&auth, []) });
-                Event::None
+                self.authenticate(now, token, expired, out);
             }
-            (Phase::Renewing { .. }, Err(error)) => self.lost(now, Some(error), out),
             // nobody waits for it any more; the next connection may use it
-            (_, Ok(token)) => {
-                self.token = Token::Known(token);
-                Event::None
-            }
-            (_, Err(_)) => Event::None,
+            (_, Ok(token)) => self.token = Token::Known(token),
         }
+        Event::None
     }
 
-    /// Asks for credentials anew: in place when the connection is open, with a new connection otherwise.
+    /// Asks for credentials anew: in place when the connection is open, with a new connection otherwise. What is on
+    /// its way already is out of date.
     pub(crate) fn refresh_credentials(&mut self, now: Duration, out: &mut Vec<Output>) {
         match self.phase {
-            Phase::Open if self.config.has_credentials => {
-                self.token = Token::Unknown;
-                self.phase = Phase::Renewing { overdue: now + self.config.answer_within };
-                out.push(Output::Credentials);
-            }
-            Phase::Open => {
-                self.phase = Phase::Renewing { overdue: now + self.config.answer_within };
-                let auth = ClientMessage::Auth(Auth { token: None });
-                out.push(Output::Send { attempt: self.attempt, frame: encode(&auth, []) });
-            }
+            Phase::Open => self.renew(now, false, out),
             Phase::NeedsAuth | Phase::Waiting { .. } | Phase::Failed => {
                 self.token = Token::Unknown;
                 self.retry_now(now, out);
             }
-            Phase::Idle
-            | Phase::Asking
-            | Phase::Opening { .. }
-            | Phase::Greeting { .. }
-            | Phase::Renewing { .. } => {}
+            Phase::Idle => self.token = Token::Unknown,
+            Phase::Asking | Phase::Opening { .. } | Phase::Greeting { .. } | Phase::Renewing { .. } => {
+                self.again = true;
+            }
         }
+        // no earlier answer may pass for the fresh one
+        self.again |= self.asking && !matches!(self.phase, Phase::Renewing { .. } | Phase::Asking);
     }
 
     /// The connection failed, however many signs of it there are: one decision.
     pub(crate) fn lost(&mut self, now: Duration, error: Option<Error>, out: &mut Vec<Output>) -> Event {
         // a failure to get credentials says nothing of the transport
         let refused = matches!(self.phase, Phase::Opening { .. } | Phase::Greeting { .. });
+        self.refusals = self.refusals.saturating_add(u32::from(refused));
+        if self.is_connected() && now >= self.opened + self.config.answer_within {
+            self.failures = 0;
+        }
         self.failures = self.failures.saturating_add(1);
         let terminal = error.as_ref().is_some_and(is_terminal);
         let unauthenticated = error.as_ref().is_some_and(Error::is_unauthenticated);
@@ -375,18 +430,21 @@ impl Link {
             let phase = if stale { Phase::Waiting { until: now } } else { Phase::NeedsAuth };
             return self.leave(phase, out);
         }
-        let first_look = !self.proven && self.failures == 1;
-        if refused && self.config.transport == TransportPreference::Auto {
-            let doubt = if self.proven { DOUBT_AFTER } else { 1 };
-            if self.failures.is_multiple_of(doubt) {
-                self.transport = self.transport.other();
-            }
+        let doubt_after = match self.remembered {
+            _ if self.proven => DOUBT_AFTER,
+            Some(_) => DOUBT_REMEMBERED_AFTER,
+            None => 1,
+        };
+        let switches = refused
+            && self.config.transport == TransportPreference::Auto
+            && self.refusals.is_multiple_of(doubt_after);
+        if switches {
+            self.transport = self.transport.other();
         }
+        // the other transport is tried at once: where WebSockets are refused nobody should wait for that
+        let at_once = switches && !self.proven && self.refusals == doubt_after;
         match self.config.backoff.wait(self.failures, &mut self.rng) {
-            // the other transport is tried at once: where WebSockets are refused nobody should wait for that
-            Some(_) if first_look && refused && self.config.transport == TransportPreference::Auto => {
-                self.leave(Phase::Waiting { until: now }, out)
-            }
+            Some(_) if at_once => self.leave(Phase::Waiting { until: now }, out),
             Some(wait) => self.leave(Phase::Waiting { until: now + wait }, out),
             None => self.leave(Phase::Failed, out),
         }
@@ -406,6 +464,9 @@ impl Link {
         if let Token::Renewed(token) = &self.token {
             self.token = Token::Known(token.clone());
         }
+        if self.again && !self.asking {
+            (self.again, self.token) = (false, Token::Unknown);
+        }
         match before {
             Phase::Opening { .. } | Phase::Greeting { .. } | Phase::Open | Phase::Renewing { .. } => {
                 out.push(Output::Close { attempt: self.attempt });
@@ -415,11 +476,16 @@ impl Link {
         }
     }
 
+    /// Somebody asks for it: what failed before does not count.
     pub(crate) fn retry_now(&mut self, now: Duration, out: &mut Vec<Output>) {
-        if matches!(self.phase, Phase::Waiting { .. } | Phase::NeedsAuth | Phase::Failed)
-            && self.enabled
-            && !self.closed
-        {
+        if matches!(self.phase, Phase::Waiting { .. } | Phase::NeedsAuth | Phase::Failed) {
+            self.failures = 0;
+            self.try_now(now, out);
+        }
+    }
+
+    fn try_now(&mut self, now: Duration, out: &mut Vec<Output>) {
+        if self.enabled && !self.closed {
             self.phase = Phase::Idle;
             let wanted = self.wanted;
             self.want(now, wanted, out);
@@ -446,16 +512,28 @@ impl Link {
     /// The platform believes to be online, or the page to be visible, again: look at once.
     pub(crate) fn hint(&mut self, now: Duration, out: &mut Vec<Output>) {
         match self.phase {
-            Phase::Waiting { .. } => self.retry_now(now, out),
+            Phase::Waiting { .. } => self.try_now(now, out),
             Phase::Open => self.ping(now, out),
             _ => {}
+        }
+    }
+
+    /// The platform believes to be offline: an open connection is looked at; nothing else would help.
+    pub(crate) fn offline(&mut self, now: Duration, out: &mut Vec<Output>) {
+        if self.phase == Phase::Open {
+            self.ping(now, out);
         }
     }
 
     fn ping(&mut self, now: Duration, out: &mut Vec<Output>) {
         self.pings += 1;
         let ping = ClientMessage::Ping(self.pings);
-        self.send(now, &ping, out);
+        self.ask(now, &ping, out);
+    }
+
+    /// An answer is overdue.
+    pub(crate) fn timed_out(&mut self, now: Duration, out: &mut Vec<Output>) -> Event {
+        self.lost(now, Some(Error::new(code::TIMEOUT, "the server did not answer in time")), out)
     }
 
     fn unused_until(&self) -> Option<Duration> {
@@ -464,14 +542,14 @@ impl Link {
 
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let phase = match self.phase {
-            Phase::Opening { overdue } | Phase::Greeting { overdue } | Phase::Renewing { overdue } => {
-                Some(overdue)
-            }
+            Phase::Opening { overdue } | Phase::Greeting { overdue } => Some(overdue),
+            Phase::Renewing { overdue: Some(overdue), .. } => Some(overdue),
             Phase::Waiting { until } => Some(until),
-            Phase::Open => Some(match self.asked {
+            Phase::Open | Phase::Renewing { overdue: None, expired: false } => Some(match self.asked {
                 Some(asked) => asked + self.config.answer_within,
                 None => self.heard + self.heartbeat,
             }),
+            Phase::Renewing { overdue: None, expired: true } => None,
             Phase::Idle | Phase::Asking | Phase::NeedsAuth | Phase::Failed => None,
         };
         let unused = if self.phase == Phase::Idle { None } else { self.unused_until() };
@@ -486,21 +564,19 @@ impl Link {
             return self.leave(Phase::Idle, out);
         }
         match self.phase {
-            Phase::Opening { overdue } | Phase::Greeting { overdue } | Phase::Renewing { overdue }
+            Phase::Opening { overdue }
+            | Phase::Greeting { overdue }
+            | Phase::Renewing { overdue: Some(overdue), .. }
                 if now >= overdue =>
             {
-                self.lost(now, Some(Error::new(code::TIMEOUT, "the server did not answer in time")), out)
+                self.timed_out(now, out)
             }
             Phase::Waiting { until } if now >= until => {
-                self.phase = Phase::Idle;
-                let wanted = self.wanted;
-                self.want(now, wanted, out);
+                self.try_now(now, out);
                 Event::None
             }
-            Phase::Open => match self.asked {
-                Some(asked) if now >= asked + self.config.answer_within => {
-                    self.lost(now, Some(Error::new(code::TIMEOUT, "the server did not answer in time")), out)
-                }
+            Phase::Open | Phase::Renewing { overdue: None, expired: false } => match self.asked {
+                Some(asked) if now >= asked + self.config.answer_within => self.timed_out(now, out),
                 None if now >= self.heard + self.heartbeat => {
                     self.ping(now, out);
                     Event::None

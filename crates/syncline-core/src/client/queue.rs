@@ -14,7 +14,7 @@ use crate::client::WriteRef;
 use crate::client::collection::{Overlaid, Overlay};
 use crate::client::pending::{Effect, Pending, Stage};
 use crate::draft::{Draft, ReadRows};
-use crate::error::Error;
+use crate::error::{Error, code};
 use crate::id::{Key, WriteId};
 use crate::record::AnyRow;
 use crate::schema::Schema;
@@ -37,6 +37,8 @@ pub(crate) struct Queue {
     sent: BTreeMap<WriteId, (IntentId, Duration)>,
     /// Writes that were not.
     waiting: BTreeMap<WriteId, IntentId>,
+    /// The last write that was sent on any connection: the server may know of it.
+    sent_up_to: WriteId,
     /// Intents that only stand in for rows which have not come yet.
     applied: BTreeSet<IntentId>,
     /// What the intents made of the base at the last replay.
@@ -90,6 +92,7 @@ impl Queue {
         let (id, intent) = self.waiting.pop_first()?;
         let Stage::Queued { payload, .. } = &self.intents.get(&intent)?.stage else { return None };
         self.sent.insert(id, (intent, now));
+        self.sent_up_to = self.sent_up_to.max(id);
         Some((id, Arc::clone(payload)))
     }
 
@@ -102,7 +105,12 @@ impl Queue {
     /// Gives the writes without a verdict other ids, one after the other; gives the id after the last.
     pub(crate) fn renumber(&mut self, first: WriteId) -> WriteId {
         self.unsend_from(0);
-        let intents: Vec<_> = std::mem::take(&mut self.waiting).into_values().collect();
+        self.sent_up_to = first - 1;
+        let intents = std::mem::take(&mut self.waiting);
+        self.number(first, intents.into_values())
+    }
+
+    fn number(&mut self, first: WriteId, intents: impl Iterator<Item = IntentId>) -> WriteId {
         let mut next = first;
         for intent in intents {
             if let Some(Stage::Queued { id, .. }) =
@@ -114,6 +122,28 @@ impl Queue {
             }
         }
         next
+    }
+
+    /// Refuses the writes whose payloads are larger than `limit`, as far as the server cannot know of them; those
+    /// behind them move up. Gives them, and the id after the last.
+    pub(crate) fn refuse_larger(
+        &mut self,
+        limit: usize,
+        error: &Arc<Error>,
+    ) -> (Vec<WriteRef>, Option<WriteId>) {
+        let mut waiting = self.waiting.split_off(&(self.sent_up_to + 1));
+        let first = waiting.first_key_value().map(|(&id, _)| id);
+        let mut refused = Vec::new();
+        waiting.retain(|_, &mut intent| match self.intents.get(&intent).map(|intent| &intent.stage) {
+            Some(Stage::Queued { payload, .. }) if payload.get().len() > limit => {
+                let stage = Stage::Refused { payload: Arc::clone(payload), error: Arc::clone(error) };
+                refused.extend(self.set_stage(intent, stage));
+                false
+            }
+            _ => true,
+        });
+        let next = first.map(|first| self.number(first, waiting.into_values()));
+        (refused, next)
     }
 
     /// Puts an intent at the end.
@@ -158,6 +188,8 @@ impl Queue {
             None => *self.waiting.get(&write)?,
         };
         let stage = match (result, &self.intents.get(&id)?.stage) {
+            // there is no row left on which it could be shown, and be retried or dismissed
+            (Err(error), _) if error.code() == code::UNKNOWN_ROW => return Some(self.remove(id)?.write),
             // takes it away unless a list has to get its rows first
             (Ok(()), _) => Stage::Applied,
             (Err(error), Stage::Queued { payload, .. }) => {
@@ -208,6 +240,7 @@ impl Queue {
 
     /// Ends all intents; gives the writes among them that have no verdict.
     pub(crate) fn clear(&mut self) -> Vec<WriteRef> {
+        self.sent_up_to = 0;
         let ids: Vec<_> = self.intents.keys().copied().collect();
         let removed = ids.into_iter().filter_map(|id| self.remove(id));
         removed

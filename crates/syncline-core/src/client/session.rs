@@ -1,12 +1,13 @@
 //! One open query, shared by every watch that asks the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::client::WatchId;
 use crate::error::Error;
-use crate::id::Cursor;
+use crate::id::{Cursor, Key};
 use crate::query::QuerySpec;
+use crate::schema::Undecodable;
 use crate::wire::SubId;
 
 /// Names a session of one core.
@@ -23,8 +24,43 @@ pub(crate) struct Session {
     pub(crate) cursor: Option<Cursor>,
     /// The answer is there, and held until others are too: see [`returning`](crate::client::returning).
     pub(crate) answered: bool,
-    /// Why it failed, or which row could not be read.
+    /// Why it failed.
     pub(crate) error: Option<Error>,
+    /// Rows of the result that could not be read.
+    pub(crate) unreadable: Unreadable,
+}
+
+/// Rows that could not be read, and are not shown.
+#[derive(Default)]
+pub(crate) struct Unreadable {
+    by_key: BTreeMap<Key, Error>,
+    keyless: Option<Error>,
+}
+
+/// More unreadable rows than this are not remembered one by one.
+const MAX_UNREADABLE: usize = 64;
+
+impl Unreadable {
+    pub(crate) fn note(&mut self, row: Undecodable) {
+        match row.key {
+            Some(key) if self.by_key.len() < MAX_UNREADABLE => drop(self.by_key.insert(key, row.error)),
+            Some(_) => {}
+            None => self.keyless = Some(row.error),
+        }
+    }
+
+    /// What was at this key is gone, or can be read now.
+    pub(crate) fn forget(&mut self, key: &str) {
+        self.by_key.remove(key);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_key.is_empty() && self.keyless.is_none()
+    }
+
+    pub(crate) fn first(&self) -> Option<&Error> {
+        self.by_key.values().next().or(self.keyless.as_ref())
+    }
 }
 
 /// How a session stands on the link.
@@ -69,7 +105,13 @@ impl Phase {
 impl Session {
     pub(crate) fn new(query: QuerySpec, collection: &'static str) -> Self {
         let (phase, watches) = (Phase::Idle, BTreeSet::new());
-        Self { query, collection, phase, watches, cursor: None, answered: false, error: None }
+        let unreadable = Unreadable::default();
+        Self { query, collection, phase, watches, cursor: None, answered: false, error: None, unreadable }
+    }
+
+    /// Its rows are not to be shown any more.
+    pub(crate) fn forget(&mut self) {
+        (self.cursor, self.unreadable) = (None, Unreadable::default());
     }
 
     /// The connection is gone; rows stay.

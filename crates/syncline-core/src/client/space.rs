@@ -99,7 +99,7 @@ impl Space {
     /// Rows of this collection have come: what stood in for them is done.
     pub(crate) fn settle_local(&mut self, collection: &str) {
         let Some(rows) = self.base.get(collection) else { return };
-        let come = rows.touched_keys(&|key| self.queue.is_about(collection, key));
+        let come = rows.heard_keys(&|key| self.queue.is_about(collection, key));
         self.queue.rows_have_come(&come, collection, |key| rows.holds(key));
     }
 

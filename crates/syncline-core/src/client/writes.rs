@@ -15,34 +15,66 @@ use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, Version, WriteId};
 use crate::ops::{ROWS, RowOp, RowOps};
 use crate::record::Record;
-use crate::wire::{Ack, ClientMessage, Limits, Write, WriteState};
+use crate::wire::{Ack, ClientMessage, Write, WriteState, check_depth};
 
 /// What the envelope takes of a frame, at the most.
 const ENVELOPE_BYTES: usize = 1024;
-/// The most writes of one space that may wait for a verdict.
-const MAX_QUEUED: usize = 10_000;
+/// How deep a payload stands in its frame: `{"write":{"payload":`.
+const ENVELOPE_DEPTH: usize = 2;
+/// The most local intents of one space: writes that wait for a verdict, or refused for a person, optimistic rows.
+const MAX_INTENTS: usize = 10_000;
 
 impl ClientCore {
     /// Writes rows: visible at once, sent when there is a connection, applied by the server once.
     ///
     /// # Errors
-    /// What would be refused in any case: `unknown_collection`, `bad_row`, `bad_key`, `value_too_large`; `too_many`
-    /// when 10,000 writes of the space wait already.
+    /// What would be refused in any case: `unknown_space`, `unknown_collection`, `bad_row`, `bad_key`, `bad_write`,
+    /// `value_too_large`, `frame_too_large` when it is nested too deep; `too_many` when 10,000 writes of the space wait
+    /// for the server or, refused, for a person.
     pub fn write_rows(&mut self, now: Duration, space: &SpaceId, ops: &RowOps) -> Result<WriteRef, Error> {
         SpaceId::checked(space.as_str())?;
         let effects = Effect::prepare(ops, &self.schema)?;
         let payload: Arc<RawValue> = Arc::from(ops.to_payload()?);
-        if payload.get().len() + ENVELOPE_BYTES > Limits::default().frame_bytes {
-            return Err(Error::new(code::VALUE_TOO_LARGE, "a write is at most 2 MiB"));
+        check_depth(payload.get().as_bytes(), ENVELOPE_DEPTH)?;
+        if payload.get().len() > self.largest_payload() {
+            return Err(oversize());
         }
-        if self.spaces.get(space).is_some_and(|space| space.queue.len() >= MAX_QUEUED) {
-            return Err(Error::new(code::TOO_MANY, "10,000 writes wait already"));
-        }
+        self.check_room(space)?;
         let write = WriteRef(self.next_id());
         self.enqueue(space, write, effects, payload);
         self.commit(space);
         self.after(now, Event::None, Vec::new());
         Ok(write)
+    }
+
+    /// The most bytes of a payload that the server takes.
+    fn largest_payload(&self) -> usize {
+        self.link.limits().frame_bytes.saturating_sub(ENVELOPE_BYTES)
+    }
+
+    fn check_room(&self, space: &SpaceId) -> Result<(), Error> {
+        if self.spaces.get(space).is_some_and(|space| space.queue.len() >= MAX_INTENTS) {
+            return Err(Error::new(code::TOO_MANY, "10,000 local writes of this space are not settled yet"));
+        }
+        Ok(())
+    }
+
+    /// A server's limits are known once it has said welcome. What it could only answer by ending the connection is
+    /// refused here.
+    pub(super) fn refuse_oversize(&mut self) {
+        let (limit, error) = (self.largest_payload(), oversize());
+        let ids: Vec<_> = self.spaces.keys().cloned().collect();
+        for id in ids {
+            let (refused, next) = self.space(&id).queue.refuse_larger(limit, &Arc::new(error.clone()));
+            if let Some(next) = next {
+                self.space(&id).next_write = next;
+            }
+            if !refused.is_empty() {
+                let settled = |write| Output::Settled { write, result: Err(error.clone()) };
+                self.outputs.extend(refused.into_iter().map(settled));
+                self.commit(&id);
+            }
+        }
     }
 
     fn enqueue(&mut self, space: &SpaceId, write: WriteRef, effects: Vec<Effect>, payload: Arc<RawValue>) {
@@ -117,13 +149,15 @@ impl ClientCore {
     /// Shows a row that the application writes by its own means, until the row comes from the server.
     ///
     /// # Errors
-    /// `bad_row`, `bad_key`, `value_too_large`.
+    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`.
     pub fn add_optimistic<R: Record>(
         &mut self,
         now: Duration,
         space: &SpaceId,
         record: &R,
     ) -> Result<(), Error> {
+        SpaceId::checked(space.as_str())?;
+        self.check_room(space)?;
         self.schema.add::<R>();
         let effects = Effect::prepare(&RowOps { ops: vec![RowOp::put(record)?] }, &self.schema)?;
         let write = WriteRef(self.next_id());
@@ -206,7 +240,7 @@ impl ClientCore {
                     kind: ROWS.into(),
                     payload: (*payload).to_owned(),
                 };
-                self.link.send(now, &ClientMessage::Write(write), &mut out);
+                self.link.ask(now, &ClientMessage::Write(write), &mut out);
             }
         }
         self.outputs.extend(out);
@@ -269,15 +303,15 @@ impl ClientCore {
             self.outputs.extend(unanswered.map(|write| Output::Settled { write, result: Err(why.clone()) }));
             (state.client, state.next_write, state.handled) = (self.config.client.clone(), 1, 0);
         }
+        self.ask_refused_again();
         for (&id, session) in &mut self.sessions {
-            session.cursor = None;
+            session.forget();
             if let Some(base) = self
                 .spaces
                 .get_mut(&session.query.space)
                 .and_then(|space| space.base.get_mut(session.collection))
             {
-                base.begin_snapshot(id);
-                base.finish_snapshot(id);
+                base.clear_view(id);
             }
         }
         for space in &ids {
@@ -307,6 +341,10 @@ impl ClientCore {
         let oldest = self.spaces.values().filter_map(|space| space.queue.oldest_sent()).min();
         oldest.map(|sent| sent + self.config.answer_within * 3)
     }
+}
+
+fn oversize() -> Error {
+    Error::new(code::VALUE_TOO_LARGE, "the write is larger than the server takes")
 }
 
 /// A gap is mended by sending again; a server that could not store is given a moment.

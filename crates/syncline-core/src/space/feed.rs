@@ -7,10 +7,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::id::{Cursor, SpaceId};
+use crate::id::SpaceId;
 use crate::space::io::{ConnId, Output};
-use crate::space::rows::Row;
-use crate::wire::{self, ServerMessage, Snapshot, SubId, WriteState};
+use crate::space::stream::Stream;
+use crate::wire::{self, ServerMessage, SubId};
 
 /// Frames that the engine has made and the driver has not yet taken.
 pub(super) type Outputs = VecDeque<Output>;
@@ -29,53 +29,6 @@ pub(super) enum Step {
     Reset(BTreeSet<SubId>),
     /// Give this answer.
     Answer(Owed),
-}
-
-/// A snapshot that is being sent.
-pub(super) struct Stream {
-    pub(super) sub: SubId,
-    pub(super) space: SpaceId,
-    pub(super) cursor: Cursor,
-    pub(super) rows: Vec<Arc<Row>>,
-    /// Told in the last chunk.
-    pub(super) writes: Vec<WriteState>,
-    sent: usize,
-    chunk: u32,
-}
-
-impl Stream {
-    pub(super) fn new(
-        sub: SubId,
-        space: SpaceId,
-        cursor: Cursor,
-        rows: Vec<Arc<Row>>,
-        writes: Vec<WriteState>,
-    ) -> Self {
-        Self { sub, space, cursor, rows, writes, sent: 0, chunk: 0 }
-    }
-
-    fn next_chunk(&mut self, chunk_bytes: usize) -> (Vec<u8>, bool) {
-        let rest = &self.rows[self.sent..];
-        let mut bytes = 0;
-        let fits = |row: &&Arc<Row>| {
-            bytes += row.json.len() + 1;
-            bytes <= chunk_bytes
-        };
-        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
-        let last = count == rest.len();
-        let message = ServerMessage::Snapshot(Snapshot {
-            sub: self.sub,
-            cursor: self.cursor,
-            chunk: self.chunk,
-            total: self.rows.len() as u64,
-            last,
-            writes: if last { std::mem::take(&mut self.writes) } else { Vec::new() },
-        });
-        let frame = wire::encode(&message, rest[..count].iter().map(|row| &*row.json));
-        self.sent += count;
-        self.chunk += 1;
-        (frame, last)
-    }
 }
 
 /// More waits than may.
@@ -155,7 +108,7 @@ impl Feed {
         self.data(frame.into(), ask, out);
     }
 
-    /// Begins to send a snapshot. Call [`step`](Self::step) afterwards.
+    /// Begins to send an answer in as many frames as it takes. Call [`step`](Self::step) afterwards.
     pub(super) fn stream(&mut self, stream: Stream) {
         self.stream = Some(stream);
     }
@@ -165,7 +118,7 @@ impl Feed {
         while !self.is_blocked()
             && let Some(stream) = &mut self.stream
         {
-            let (frame, last) = stream.next_chunk(self.chunk_bytes);
+            let (frame, last) = stream.next_frame(self.chunk_bytes);
             self.answer(frame, out);
             if last {
                 self.stream = None;
@@ -200,7 +153,7 @@ impl Feed {
         if let Some(behind) = &mut self.behind {
             behind.remove(&sub);
         }
-        if self.stream.as_ref().is_some_and(|stream| stream.sub == sub) {
+        if self.stream.as_ref().is_some_and(|stream| stream.sub == Some(sub)) {
             self.stream = None;
             if !self.held {
                 self.flush(out);

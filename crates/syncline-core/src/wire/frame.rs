@@ -52,16 +52,17 @@ pub fn parse_client(bytes: &[u8], limit: usize) -> Result<ClientMessage, Error> 
     if bytes.len() > limit {
         return Err(Error::new(code::FRAME_TOO_LARGE, format!("a frame is at most {limit} bytes")));
     }
-    check_depth(bytes)?;
+    check_depth(bytes, 0)?;
     serde_json::from_slice(bytes).map_err(|error| bad_frame(&error))
 }
 
-/// Refuses JSON nested deeper than [`MAX_DEPTH`], whatever else it is.
+/// Refuses JSON that makes a frame nested deeper than [`MAX_DEPTH`], whatever else it is, when it stands `outer` levels
+/// deep in it.
 ///
 /// # Errors
 /// `frame_too_large`.
-pub fn check_depth(json: &[u8]) -> Result<(), Error> {
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+pub(crate) fn check_depth(json: &[u8], outer: usize) -> Result<(), Error> {
+    let (mut depth, mut in_text, mut escaped) = (outer, false, false);
     for &byte in json {
         match byte {
             _ if escaped => escaped = false,

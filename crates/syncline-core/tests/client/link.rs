@@ -6,7 +6,7 @@ use serde_json::json;
 use syncline_core::Error;
 use syncline_core::client::{Input, Output, Status, Transport, TransportPreference};
 
-use crate::rig::{Rig, Todo, all};
+use crate::rig::{Rig, Todo, all, open};
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -244,4 +244,196 @@ fn a_refused_page_origin_is_named() {
     let error = Error::new("forbidden_origin", "this page may not connect");
     rig.input(Input::Closed { attempt: rig.attempt, error: Some(error) });
     assert_eq!(rig.core.connection().status, Status::Failed);
+}
+
+#[test]
+fn nobody_waits_for_an_answer_to_an_unsubscribe() {
+    let mut rig = Rig::new();
+    let (kept, left) = (rig.watch(&all()), rig.watch(&open()));
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.snapshot(2, &[]);
+    rig.core.unwatch(rig.now, left);
+    rig.drain();
+    assert_eq!(rig.wait_for_deadline(), secs(30), "the next heartbeat");
+    assert_eq!(rig.sent(), [json!({"ping": 1})]);
+    assert_eq!(rig.status(kept), "live");
+}
+
+#[test]
+fn credentials_refreshed_while_nobody_is_connected_are_asked_for_anew() {
+    let mut rig = Rig::with(|config| config.has_credentials = true);
+    let watch = rig.watch(&all());
+    rig.answer("one");
+    rig.connect();
+    rig.core.unwatch(rig.now, watch);
+    rig.wait(secs(3));
+    assert_eq!(rig.core.connection().status, Status::Idle);
+    rig.core.refresh_credentials(rig.now);
+    rig.watch(&all());
+    rig.answer("two");
+    assert_eq!(rig.hello()["token"], "two");
+}
+
+#[test]
+fn credentials_refreshed_while_older_ones_are_on_their_way_follow_them() {
+    // while the application thinks, while the line is being made, and while the server has not said welcome
+    for stage in 0..3 {
+        let mut rig = Rig::with(|config| config.has_credentials = true);
+        rig.watch(&all());
+        rig.drain();
+        if stage == 0 {
+            rig.core.refresh_credentials(rig.now);
+            assert!(!rig.asks(), "it is being asked already");
+            rig.answer("one");
+            assert!(rig.asks(), "its answer was out of date");
+            rig.answer("two");
+            assert_eq!(rig.hello()["token"], "two");
+            continue;
+        }
+        rig.answer("one");
+        if stage == 2 {
+            rig.accept();
+        }
+        rig.core.refresh_credentials(rig.now);
+        rig.connect();
+        assert!(rig.asks(), "stage {stage}");
+        rig.answer("two");
+        assert_eq!(rig.sent(), [json!({"auth": {"token": "two"}})], "nothing is asked under the old ones");
+        rig.welcome();
+        assert!(rig.sent().iter().any(|frame| frame.get("subscribe").is_some()));
+    }
+}
+
+#[test]
+fn a_person_may_take_their_time_and_is_asked_once() {
+    let mut rig = Rig::with(|config| config.has_credentials = true);
+    let watch = rig.watch(&all());
+    rig.answer("one");
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.server(json!({"expired": {}}));
+    assert!(rig.asks());
+    for _ in 0..6 {
+        rig.wait(secs(20));
+    }
+    assert!(!rig.asks());
+    // the server does not wait that long
+    rig.lose();
+    rig.wait_for_deadline();
+    assert!(!rig.asks(), "it is still being asked");
+    rig.answer("two");
+    assert_eq!(rig.hello()["token"], "two");
+    rig.connect();
+    assert_eq!(rig.status(watch), "reconnecting");
+}
+
+#[test]
+fn renewed_in_place_the_connection_stays_live() {
+    let mut rig = Rig::with(|config| config.has_credentials = true);
+    rig.watch(&all());
+    rig.answer("one");
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.core.refresh_credentials(rig.now);
+    assert_eq!(rig.core.connection().status, Status::Live);
+    // the heartbeat goes on, however long it takes
+    rig.drain();
+    rig.wait_for_deadline();
+    assert_eq!(rig.sent(), [json!({"ping": 1})]);
+    rig.server(json!({"pong": 1}));
+    rig.answer("two");
+    rig.welcome();
+    assert_eq!(rig.core.connection().status, Status::Live);
+    rig.server(json!({"expired": {}}));
+    assert_eq!(rig.core.connection().status, Status::Reconnecting, "nothing goes on before there are others");
+}
+
+#[test]
+fn a_list_that_is_left_while_credentials_are_renewed_is_left_on_the_server_too() {
+    let mut rig = Rig::with(|config| config.has_credentials = true);
+    rig.watch(&all());
+    let left = rig.watch(&open());
+    rig.answer("one");
+    rig.connect();
+    rig.core.refresh_credentials(rig.now);
+    rig.drain();
+    rig.core.unwatch(rig.now, left);
+    assert!(rig.sent().iter().any(|frame| frame.get("unsubscribe").is_some()));
+}
+
+#[test]
+fn a_line_that_breaks_as_soon_as_it_is_open_is_tried_with_growing_patience() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    let (start, mut attempts) = (rig.now, 0);
+    while rig.now < start + secs(600) {
+        attempts += rig.opened().len();
+        rig.connect();
+        rig.lose();
+        rig.wait_for_deadline();
+    }
+    assert!((20..120).contains(&attempts), "{attempts} attempts in ten minutes");
+    // one that lasts is a good one
+    rig.connect();
+    let sub = rig.newest_sub();
+    rig.snapshot(sub, &[]);
+    rig.wait(secs(11));
+    rig.lose();
+    assert!(rig.wait_for_deadline() <= secs(1));
+}
+
+#[test]
+fn a_remembered_transport_is_doubted_and_what_works_now_is_remembered() {
+    let mut rig = Rig::with(|config| config.remembered = Some(Transport::WebSocket));
+    rig.watch(&all());
+    assert_eq!(rig.opened(), [Transport::WebSocket]);
+    rig.lose();
+    rig.wait_for_deadline();
+    assert_eq!(rig.opened(), [Transport::WebSocket], "once may be chance");
+    rig.lose();
+    rig.wait_for_deadline();
+    assert_eq!(rig.opened(), [Transport::Sse]);
+    rig.connect();
+    assert!(rig.drain().iter().any(|output| matches!(output, Output::Remember(Transport::Sse))));
+}
+
+#[test]
+fn what_is_remembered_rightly_is_not_said_again() {
+    let mut rig = Rig::with(|config| config.remembered = Some(Transport::WebSocket));
+    rig.watch(&all());
+    rig.connect();
+    assert!(!rig.drain().iter().any(|output| matches!(output, Output::Remember(_))));
+}
+
+#[test]
+fn going_offline_starts_no_attempt() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    rig.connect();
+    rig.drain();
+    rig.input(Input::Online(false));
+    assert_eq!(rig.sent(), [json!({"ping": 1})], "an open connection is looked at");
+    rig.lose();
+    rig.drain();
+    rig.input(Input::Online(false));
+    assert!(rig.opened().is_empty());
+}
+
+#[test]
+fn told_to_try_again_it_has_all_its_attempts_again() {
+    let mut rig = Rig::with(|config| config.backoff.attempts = Some(3));
+    let watch = rig.watch(&all());
+    for _ in 0..2 {
+        for _ in 0..3 {
+            assert_ne!(rig.status(watch), "failed");
+            rig.drain();
+            rig.lose();
+            if rig.status(watch) != "failed" {
+                rig.wait_for_deadline();
+            }
+        }
+        assert_eq!(rig.status(watch), "failed");
+        rig.core.retry_now(rig.now);
+    }
 }

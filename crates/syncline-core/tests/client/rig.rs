@@ -133,10 +133,43 @@ impl Rig {
     /// Opens the connection and says welcome.
     pub(crate) fn connect(&mut self) {
         self.accept();
+        self.welcome();
+    }
+
+    pub(crate) fn welcome(&mut self) {
+        self.welcome_with(2_097_152);
+    }
+
+    pub(crate) fn welcome_with(&mut self, frame_bytes: usize) {
         self.server(json!({"welcome": {
             "protocol": 1, "user": {"id": "ann"}, "encoding": "json", "heartbeat_ms": 30_000,
-            "limits": {"frame_bytes": 2_097_152, "writes_in_flight": 256, "subscriptions": 256},
+            "limits": {"frame_bytes": frame_bytes, "writes_in_flight": 256, "subscriptions": 256},
         }}));
+    }
+
+    /// Whether the application has been asked for credentials since the last drain.
+    pub(crate) fn asks(&mut self) -> bool {
+        self.drain().iter().any(|output| matches!(output, Output::Credentials))
+    }
+
+    /// The application's answer.
+    pub(crate) fn answer(&mut self, token: &str) {
+        self.input(Input::Credentials(Ok(Some(token.into()))));
+    }
+
+    /// The hello of the connection asked for since the last drain.
+    pub(crate) fn hello(&mut self) -> Value {
+        let hello = |output| match output {
+            Output::Open { hello, .. } => serde_json::from_slice::<Value>(&hello).ok(),
+            _ => None,
+        };
+        self.drain().into_iter().find_map(hello).unwrap()["hello"].clone()
+    }
+
+    /// The subscription that was asked for last, as far as it was not drained.
+    pub(crate) fn newest_sub(&mut self) -> u32 {
+        let sub = |frame: &Value| frame.get("subscribe")?.get("sub")?.as_u64();
+        self.sent().iter().filter_map(sub).max().unwrap() as u32
     }
 
     pub(crate) fn lose(&mut self) {

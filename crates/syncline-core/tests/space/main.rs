@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what is not there fails the test")]
 
+mod accounts;
 mod page;
 mod rig;
 mod rules;

@@ -7,12 +7,13 @@ use crate::id::{ClientId, Cursor, SpaceId};
 use crate::space::access::Access;
 use crate::space::connection::{Connection, Subscription};
 use crate::space::engine::Engine;
-use crate::space::feed::{Outputs, Owed, Step, Stream};
+use crate::space::feed::{Outputs, Owed, Step};
 use crate::space::hosted::Hosted;
 use crate::space::io::ConnId;
 use crate::space::rows::Row;
+use crate::space::stream::Stream;
 use crate::space::working_set::WorkingSet;
-use crate::wire::{self, Changes, Reset, Resume, ServerMessage, SubId, WriteState};
+use crate::wire::{self, Changes, Reset, ServerMessage, SubId, WriteState};
 
 impl Engine {
     /// Gives a connection what it is owed, as far as it can take it now.
@@ -94,22 +95,20 @@ impl Engine {
         let cursor = subscription.cursor.take();
         let missed =
             cursor.and_then(|cursor| missed(set, cursor, subscription, &**access, config.chunk_bytes));
-        if let Some(Missed { put, del }) = missed {
-            let resume = ServerMessage::Resume(Resume { sub, cursor: set.cursor(), del, writes });
-            connection.feed.answer(wire::encode(&resume, put.iter().map(|row| &*row.json)), outputs);
-        } else {
-            let rows = set.result(&shape, &**access);
-            connection.feed.stream(Stream::new(sub, space.clone(), set.cursor(), rows, writes));
-        }
+        let (space, cursor) = (space.clone(), set.cursor());
+        connection.feed.stream(match missed {
+            Some(Missed { put, del }) => Stream::resume(sub, space, cursor, put, del, writes),
+            None => Stream::snapshot(sub, space, cursor, set.result(&shape, &**access), writes),
+        });
         subscription.shape = Some(shape);
     }
 
     fn answer_writes(&mut self, conn: ConnId, space: &SpaceId) {
-        let Self { connections, spaces, outputs, .. } = self;
-        let Some((connection, set)) = both(connections, spaces, conn, space) else { return };
+        let Some((connection, set)) = both(&mut self.connections, &mut self.spaces, conn, space) else {
+            return;
+        };
         let writes = write_states(connection, set);
-        let changes = Changes { writes, ..Changes::new(space.clone(), set.version, set.version) };
-        connection.feed.answer(wire::encode(&ServerMessage::Changes(changes), []), outputs);
+        connection.feed.stream(Stream::writes(space.clone(), set.cursor(), writes));
         self.no_longer_asks(conn, space);
     }
 }

@@ -1,0 +1,195 @@
+//! The answer to a subscription as frames, each of a bounded size: rows, and what became of the writes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::id::{Cursor, SpaceId};
+use crate::space::rows::Row;
+use crate::wire::{self, Changes, Resume, ServerMessage, Snapshot, SubId, WriteState};
+
+/// An answer that is being sent.
+pub(super) struct Stream {
+    /// The subscription it is for; without one, it tells of writes only.
+    pub(super) sub: Option<SubId>,
+    pub(super) space: SpaceId,
+    cursor: Cursor,
+    body: Body,
+    /// Told with the last rows; what does not fit there, in frames of its own behind them.
+    writes: VecDeque<WriteState>,
+}
+
+enum Body {
+    Rows { rows: Vec<Arc<Row>>, sent: usize, chunk: u32 },
+    Missed { put: Vec<Arc<Row>>, del: Vec<Box<str>> },
+    Sent,
+}
+
+impl Stream {
+    /// All rows of a result.
+    pub(super) fn snapshot(
+        sub: SubId,
+        space: SpaceId,
+        cursor: Cursor,
+        rows: Vec<Arc<Row>>,
+        writes: Vec<WriteState>,
+    ) -> Self {
+        let body = Body::Rows { rows, sent: 0, chunk: 0 };
+        Self { sub: Some(sub), space, cursor, body, writes: writes.into() }
+    }
+
+    /// What was missed, no more of it than fits into one frame.
+    pub(super) fn resume(
+        sub: SubId,
+        space: SpaceId,
+        cursor: Cursor,
+        put: Vec<Arc<Row>>,
+        del: Vec<Box<str>>,
+        writes: Vec<WriteState>,
+    ) -> Self {
+        Self { sub: Some(sub), space, cursor, body: Body::Missed { put, del }, writes: writes.into() }
+    }
+
+    /// What became of writes, and nothing else.
+    pub(super) fn writes(space: SpaceId, cursor: Cursor, writes: Vec<WriteState>) -> Self {
+        Self { sub: None, space, cursor, body: Body::Sent, writes: writes.into() }
+    }
+
+    /// The next frame, and whether it is the last one.
+    pub(super) fn next_frame(&mut self, most: usize) -> (Vec<u8>, bool) {
+        let (message, rows) = match std::mem::replace(&mut self.body, Body::Sent) {
+            Body::Rows { rows, sent, chunk } => self.next_chunk(rows, sent, chunk, most),
+            Body::Missed { put, del } => {
+                let (sub, cursor) = (self.sub.unwrap_or_default(), self.cursor);
+                let writes = next_writes(&mut self.writes, most);
+                (ServerMessage::Resume(Resume { sub, cursor, del, writes }), put)
+            }
+            Body::Sent => {
+                let (writes, version) = (next_writes(&mut self.writes, most), self.cursor.version);
+                let nothing = Changes::new(self.space.clone(), version, version);
+                (ServerMessage::Changes(Changes { writes, ..nothing }), Vec::new())
+            }
+        };
+        let frame = wire::encode(&message, rows.iter().map(|row| &*row.json));
+        (frame, matches!(self.body, Body::Sent) && self.writes.is_empty())
+    }
+
+    fn next_chunk(
+        &mut self,
+        rows: Vec<Arc<Row>>,
+        sent: usize,
+        chunk: u32,
+        most: usize,
+    ) -> (ServerMessage, Vec<Arc<Row>>) {
+        let rest = rows.get(sent..).unwrap_or_default();
+        let mut bytes = 0;
+        let fits = |row: &&Arc<Row>| {
+            bytes += row.json.len() + 1;
+            bytes <= most
+        };
+        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+        let last = count == rest.len();
+        let message = ServerMessage::Snapshot(Snapshot {
+            sub: self.sub.unwrap_or_default(),
+            cursor: self.cursor,
+            chunk,
+            total: rows.len() as u64,
+            last,
+            writes: if last { next_writes(&mut self.writes, most) } else { Vec::new() },
+        });
+        let taken = rest.iter().take(count).cloned().collect();
+        if !last {
+            self.body = Body::Rows { rows, sent: sent + count, chunk: chunk + 1 };
+        }
+        (message, taken)
+    }
+}
+
+/// Takes as much as fits into `most` bytes, and at least something. A client of which more is to be told than fits is
+/// told of its first writes first: what is said of them is final, whatever is said of later ones.
+fn next_writes(writes: &mut VecDeque<WriteState>, most: usize) -> Vec<WriteState> {
+    let mut taken = Vec::new();
+    let mut room = most;
+    while let Some(mut state) = writes.pop_front() {
+        let refused = std::mem::take(&mut state.refused);
+        let mut left = room.saturating_sub(size(&state));
+        let fits = |refusal: &&_| {
+            let bytes = size(refusal) + 1;
+            let fits = bytes <= left;
+            left = left.saturating_sub(bytes);
+            fits
+        };
+        let mut count = refused.iter().take_while(fits).count();
+        if taken.is_empty() {
+            count = count.max(1).min(refused.len());
+        }
+        if count == refused.len() && (left > 0 || taken.is_empty()) {
+            taken.push(WriteState { refused, ..state });
+            room = left;
+            continue;
+        }
+        let mut refused = refused;
+        let later = refused.split_off(count);
+        let before_later = later.first().map_or(state.last, |refusal| refusal.id.saturating_sub(1));
+        let earlier = WriteState { client: state.client.clone(), last: before_later, refused };
+        writes.push_front(WriteState { refused: later, ..state });
+        if count > 0 {
+            taken.push(earlier);
+        }
+        break;
+    }
+    taken
+}
+
+/// Bytes on the wire.
+fn size(part: &impl serde::Serialize) -> usize {
+    // written to memory, it cannot fail
+    serde_json::to_vec(part).map_or(0, |json| json.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::wire::Refusal;
+
+    fn state(client: &str, last: u64, refused: impl IntoIterator<Item = u64>) -> WriteState {
+        let refuse = |id| Refusal { id, error: Error::new("no", "x".repeat(100)) };
+        WriteState { client: client.into(), last, refused: refused.into_iter().map(refuse).collect() }
+    }
+
+    #[test]
+    fn what_fits_is_told_at_once() {
+        let mut writes = VecDeque::from([state("client-a", 9, []), state("client-b", 5, [2, 4])]);
+        let told = next_writes(&mut writes, 1_000);
+        assert_eq!(told, [state("client-a", 9, []), state("client-b", 5, [2, 4])]);
+        assert!(writes.is_empty());
+    }
+
+    #[test]
+    fn a_long_account_is_told_in_parts_that_are_true_each() {
+        let mut writes = VecDeque::from([state("client-a", 30, (1..=20).map(|n| n + 5))]);
+        let mut parts = Vec::new();
+        while !writes.is_empty() {
+            let part = next_writes(&mut writes, 500);
+            assert!(size(&part) <= 520, "{}", size(&part));
+            parts.extend(part);
+        }
+        assert!(parts.len() > 4);
+        assert!(parts.windows(2).all(|two| two[0].last < two[1].last));
+        assert_eq!(parts.last().map(|part| part.last), Some(30));
+        for part in &parts {
+            assert!(part.refused.iter().all(|refusal| refusal.id <= part.last));
+        }
+        assert_eq!(parts.iter().flat_map(|part| &part.refused).count(), 20);
+    }
+
+    #[test]
+    fn even_one_that_never_fits_goes_on() {
+        let mut writes = VecDeque::from([state("client-a", 2, [1, 2]), state("client-b", 1, [])]);
+        let parts: Vec<_> = std::iter::from_fn(|| (!writes.is_empty()).then(|| next_writes(&mut writes, 1)))
+            .take(10)
+            .collect();
+        let [one, two, three] = &parts[..] else { panic!("{parts:?}") };
+        assert_eq!((one[0].last, two[0].last, three[0].client.as_str()), (1, 2, "client-b"));
+    }
+}
