@@ -92,6 +92,7 @@ impl Error {
     /// The error with its texts cut to a length that can be kept and sent: what came from outside may be quoted in them.
     #[must_use]
     pub(crate) fn shortened(mut self) -> Self {
+        shorten(&mut self.code);
         shorten(&mut self.message);
         if let Some(field) = &mut self.field {
             field.truncate(boundary(field));

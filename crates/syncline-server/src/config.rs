@@ -50,7 +50,9 @@ impl Default for Config {
 impl Config {
     /// Every frame of the engine must fit into an empty outbox, or its reader would be reset for ever.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let largest_chunk = MAX_VALUE_BYTES + self.engine.chunk_bytes;
+        // rows, and as much again of what became of writes
+        let chunk = self.engine.chunk_bytes;
+        let largest_chunk = MAX_VALUE_BYTES.max(chunk) + chunk;
         let least = largest_chunk.max(self.engine.backlog_bytes) + HEADROOM;
         if self.outbox_bytes < least {
             let message = format!("an outbox takes at least {least} bytes with these sizes of frames");

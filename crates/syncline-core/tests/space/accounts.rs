@@ -17,7 +17,10 @@ fn refused_a_lot(config: Config) -> Rig {
         for id in 1..=REFUSED {
             let kind = "\u{1}".repeat(500);
             let client = format!("client-{client:03}");
-            rig.say(1, json!({"write": {"space": SPACE, "client": client, "id": id, "kind": kind, "payload": null}}));
+            rig.say(
+                1,
+                json!({"write": {"space": SPACE, "client": client, "id": id, "kind": kind, "payload": null}}),
+            );
         }
     }
     rig
