@@ -1,6 +1,9 @@
 //! The Syncline server: routes for an axum application, over spaces kept in SQLite.
 //!
 //! ```no_run
+//! use std::future::IntoFuture as _;
+//! use std::time::Duration;
+//!
 //! use axum::Router;
 //! use syncline_server::{Sqlite, Syncline};
 //! # use serde::{Deserialize, Serialize};
@@ -18,7 +21,21 @@
 //!     .await?;
 //! let app = Router::new().nest("/sync", syncline.router());
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-//! axum::serve(listener, app).await?;
+//!
+//! // on Ctrl-C everybody is told and everything stored, and nobody who does not listen holds that up
+//! let handle = syncline.clone();
+//! let stop = async move {
+//!     let _ = tokio::signal::ctrl_c().await;
+//!     handle.shutdown().await;
+//! };
+//! let patience = async {
+//!     syncline.ended().await;
+//!     tokio::time::sleep(Duration::from_secs(5)).await;
+//! };
+//! tokio::select! {
+//!     served = axum::serve(listener, app).with_graceful_shutdown(stop).into_future() => served?,
+//!     () = patience => {}
+//! }
 //! # Ok(())
 //! # }
 //! ```

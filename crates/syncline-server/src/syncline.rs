@@ -64,17 +64,30 @@ impl Syncline {
     /// Ends the server in peace: takes in nothing more, stores and acknowledges the writes it has, says goodbye on
     /// every connection, and lets go of storage. Within [`Config::shutdown_within`](crate::Config::shutdown_within).
     ///
-    /// Event streams are ordinary responses to axum, and its own graceful shutdown waits for them. So end Syncline in
-    /// the future that ends axum:
+    /// To axum, event streams are ordinary responses, and its own graceful shutdown waits for them. So end Syncline in
+    /// the future that ends axum. It also waits, without end, for a socket whose client takes nothing any more: what
+    /// has not ended a while after Syncline [has](Self::ended) is to be left behind.
     ///
     /// ```no_run
-    /// # async fn example(listener: tokio::net::TcpListener, app: axum::Router, syncline: syncline_server::Syncline) {
+    /// # use std::future::IntoFuture as _;
+    /// # use std::time::Duration;
+    /// # use syncline_server::Syncline;
+    /// # async fn example(listener: tokio::net::TcpListener, app: axum::Router, syncline: Syncline) -> std::io::Result<()> {
     /// # async fn ctrl_c() {}
+    /// let handle = syncline.clone();
     /// let stop = async move {
     ///     ctrl_c().await;
-    ///     syncline.shutdown().await;
+    ///     handle.shutdown().await;
     /// };
-    /// axum::serve(listener, app).with_graceful_shutdown(stop).await;
+    /// let patience = async {
+    ///     syncline.ended().await;
+    ///     tokio::time::sleep(Duration::from_secs(5)).await;
+    /// };
+    /// tokio::select! {
+    ///     served = axum::serve(listener, app).with_graceful_shutdown(stop).into_future() => served?,
+    ///     () = patience => {}
+    /// }
+    /// # Ok(())
     /// # }
     /// ```
     pub async fn shutdown(&self) {
@@ -84,5 +97,12 @@ impl Syncline {
             // an error says that it has ended already
             let _ = ended.await;
         }
+    }
+
+    /// Waits until the server has ended: after a [`shutdown`](Self::shutdown), whoever asked for it.
+    pub async fn ended(&self) {
+        let mut gauges = self.shared.gauges.clone();
+        // the hub shows them as long as it is there
+        while gauges.changed().await.is_ok() {}
     }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -12,7 +13,9 @@ use futures::stream;
 use syncline_core::Error;
 use syncline_core::code;
 use syncline_core::wire::{ClientMessage, Frame, ServerMessage, parse_client};
-use tokio::time::timeout;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tracing::Instrument as _;
 
 use crate::connection::{Connection, Shared, stopping};
 use crate::problem::{INTERNAL, Problem};
@@ -38,10 +41,12 @@ pub(super) async fn open(
     if let Some(error) = refusal(&first) {
         return Err(error.into());
     }
-    let keepalive = shared.config.keepalive;
-    let events = stream::unfold(Leaving { connection, first: Some(first) }, move |mut leaving| async move {
-        let event = leaving.event(keepalive).await?;
-        Some((Ok::<_, Infallible>(event), leaving))
+    let (body, events) = mpsc::channel(1);
+    let span = tracing::debug_span!("stream", conn = connection.inbound.conn);
+    tokio::spawn(serve(connection, first, body, Arc::clone(&shared)).instrument(span));
+    let events = stream::unfold(events, async |mut events| {
+        let event = events.recv().await?;
+        Some((Ok::<_, Infallible>(event), events))
     });
     let headers = [
         (CONTENT_TYPE.as_str(), "text/event-stream"),
@@ -52,21 +57,33 @@ pub(super) async fn open(
     Ok((headers, Body::from_stream(events)).into_response())
 }
 
-struct Leaving {
-    connection: Connection,
-    first: Option<Arc<[u8]>>,
+/// Brings what comes out of the outbox to the response, in a task of its own: a response whose socket takes nothing is
+/// not asked for more, and could not be ended from within.
+async fn serve(connection: Connection, first: Arc<[u8]>, body: mpsc::Sender<Bytes>, shared: Arc<Shared>) {
+    let config = &shared.config;
+    let overdue = async {
+        connection.outbox.closed().await;
+        sleep(config.close_within).await;
+    };
+    tokio::select! {
+        () = copy(&connection, &first, &body, config.keepalive) => {}
+        () = body.closed() => {}
+        () = overdue => tracing::debug!("a stream that takes nothing is ended"),
+    }
 }
 
-impl Leaving {
-    async fn event(&mut self, keepalive: std::time::Duration) -> Option<Bytes> {
-        if let Some(first) = self.first.take() {
-            return Some(event(&first));
-        }
-        match timeout(keepalive, self.connection.next()).await {
-            Ok(Ok(frame)) => Some(event(&frame)),
-            Ok(Err(_)) => None,
-            Err(_) => Some(Bytes::from_static(KEEPALIVE)),
-        }
+async fn copy(connection: &Connection, first: &[u8], body: &mpsc::Sender<Bytes>, keepalive: Duration) {
+    let mut next = Some(event(first));
+    // there is room when the event before has left: only then has its frame, too
+    while let Ok(room) = body.reserve().await {
+        room.send(match next.take() {
+            Some(first) => first,
+            None => match timeout(keepalive, connection.next()).await {
+                Ok(Ok(frame)) => event(&frame),
+                Ok(Err(_)) => return,
+                Err(_) => Bytes::from_static(KEEPALIVE),
+            },
+        });
     }
 }
 

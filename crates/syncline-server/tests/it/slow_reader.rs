@@ -1,12 +1,15 @@
 //! A client that does not read is reset, and slows nobody.
 
+use std::time::{Duration, Instant};
+
 use futures::StreamExt as _;
 use syncline_server::{Memory, Storage};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, client_async};
 
-use crate::support::http::Sse;
+use crate::support::http::{Sse, post};
 use crate::support::ws::Ws;
 use crate::support::{Heard, Server, hello, note, notes, put, soon, subscribe};
 
@@ -107,6 +110,36 @@ async fn a_socket_that_is_never_read_leaves_with_its_client() {
     drop(slow);
     soon(server.syncline.gauges_when(|gauges| gauges.connections == 0)).await;
     assert_eq!(storage.load(&"list".into()).await.unwrap().version, WRITES);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_never_read_does_not_outlive_the_server() {
+    let server = Server::start().await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let mut stream = soon(socket.connect(server.address)).await.unwrap();
+    let hello = hello("client-s").to_string();
+    let head =
+        format!("POST /sync/stream HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", hello.len());
+    stream.write_all((head + &hello).as_bytes()).await.unwrap();
+    let mut heard = String::new();
+    while !heard.contains("\n\ndata: ") && !heard.contains("\"link\":\"") {
+        let mut bytes = [0; 1024];
+        let count = soon(stream.read(&mut bytes)).await.unwrap();
+        heard.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+    }
+    let link = heard.split("\"link\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let request = post(&server, "send").header("x-syncline-link", link);
+    soon(request.body(subscribe(1, "list").to_string()).send()).await.unwrap();
+    soon(server.syncline.gauges_when(|gauges| gauges.subscriptions == 1)).await;
+
+    write_a_lot(&server).await;
+
+    let (syncline, began) = (server.syncline.clone(), Instant::now());
+    server.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(8), "the whole time of a shutdown was waited for");
+    assert_eq!(syncline.gauges().connections, 0);
+    drop(stream);
 }
 
 #[tokio::test]

@@ -64,8 +64,16 @@ impl Server {
             let _ = stopped.await;
             handle.shutdown().await;
         };
+        let handle = syncline.clone();
         let serving = tokio::spawn(async move {
-            axum::serve(listener, app).with_graceful_shutdown(shutdown).await.unwrap();
+            let patience = async {
+                handle.ended().await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            };
+            tokio::select! {
+                served = axum::serve(listener, app).with_graceful_shutdown(shutdown).into_future() => served.unwrap(),
+                () = patience => {}
+            }
         });
         Self { syncline, address, serving, stop }
     }
