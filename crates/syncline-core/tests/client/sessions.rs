@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::rig::{Rig, Todo, all, list, open};
 use syncline_core::Record;
+use syncline_core::client::Status;
 
 #[test]
 fn equal_queries_share_one_subscription_and_one_row() {
@@ -108,6 +109,52 @@ fn a_refused_subscription_fails_alone() {
     assert_eq!(rig.shown(good).len(), 2);
 }
 
+fn refuse(rig: &mut Rig, sub: u32, code: &str) {
+    rig.server(json!({"failed": {"sub": sub, "error": {"code": code, "message": "no"}}}));
+}
+
+#[test]
+fn with_the_right_to_them_the_rows_go() {
+    let mut rig = Rig::new();
+    let (kept, lost) = (rig.watch(&all()), rig.watch(&open()));
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    rig.snapshot(2, &[Todo::new("a", 1), Todo::new("b", 2)]);
+    refuse(&mut rig, 2, "forbidden");
+    assert_eq!((rig.status(lost), rig.shown(lost).len()), ("failed", 0));
+    assert_eq!((rig.status(kept), rig.shown(kept)), ("live", vec!["a".into()]));
+    assert_eq!(rig.core.row::<Todo>(&list(), "b").unwrap_err().code(), "unknown_row");
+}
+
+#[test]
+fn what_is_refused_for_now_keeps_its_rows_and_forgets_its_error_when_it_is_back() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    refuse(&mut rig, 1, "storage");
+    assert_eq!(rig.shown(watch), ["a"]);
+    assert_eq!(rig.core.watch_state(watch).error.unwrap().code(), "storage");
+    rig.wait_for_deadline();
+    let head = json!({"resume": {"sub": 2, "cursor": rig.cursor(), "del": []}});
+    rig.server(head);
+    assert_eq!((rig.status(watch), rig.core.watch_state(watch).error), ("live", None));
+}
+
+#[test]
+fn what_was_refused_is_asked_again_with_other_credentials() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    refuse(&mut rig, 1, "forbidden");
+    rig.drain();
+    rig.core.refresh_credentials(rig.now);
+    assert_eq!(rig.core.watch_state(watch).error, None);
+    rig.welcome();
+    rig.snapshot(2, &[Todo::new("a", 1)]);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["a".into()]));
+}
+
 #[test]
 fn a_row_that_does_not_decode_is_reported_by_its_key_and_skipped() {
     let mut rig = Rig::new();
@@ -122,6 +169,31 @@ fn a_row_that_does_not_decode_is_reported_by_its_key_and_skipped() {
     assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["a".into(), "c".into()]));
     let error = rig.core.watch_state(watch).error.unwrap();
     assert_eq!((error.code(), error.field()), ("bad_row", Some("todos/b")));
+}
+
+#[test]
+fn a_row_that_cannot_be_read_any_more_is_not_shown_as_it_was() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1), Todo::new("b", 2)]);
+    let put = |rig: &mut Rig, row| {
+        let from = rig.version;
+        rig.version += 1;
+        let parts = json!([{"sub": 1, "put": [0]}]);
+        rig.server_rows(
+            json!({"changes": {"space": "list", "from": from, "to": from + 1, "parts": parts}}),
+            &[row],
+        );
+    };
+    put(&mut rig, json!({"id": "b", "text": 7}));
+    assert_eq!(rig.shown(watch), ["a"]);
+    assert_eq!(rig.core.watch_state(watch).error.unwrap().field(), Some("todos/b"));
+    put(&mut rig, serde_json::to_value(Todo::new("b", 2)).unwrap());
+    assert_eq!((rig.shown(watch).len(), rig.core.watch_state(watch).error), (2, None), "repaired");
+    put(&mut rig, json!({"id": "b", "text": 7}));
+    rig.change(1, &[], &["b"], &[]);
+    assert_eq!(rig.core.watch_state(watch).error, None, "deleted");
 }
 
 #[test]
@@ -164,23 +236,21 @@ fn a_query_that_cannot_be_asked_fails_at_once() {
 #[test]
 fn a_watch_that_is_gone_leaves_nothing_behind() {
     let mut rig = Rig::new();
-    rig.connect_nothing();
-    for round in 0..50 {
+    let mut left = 0;
+    for round in 1..=50 {
         let watch = rig.watch(&all());
-        if round == 0 {
+        if round == 1 {
             rig.connect();
         }
+        rig.snapshot(round, &[Todo::new("a", 1)]);
+        assert_eq!(rig.shown(watch), ["a"]);
         rig.core.unwatch(rig.now, watch);
-        rig.drain();
+        left += rig.sent().iter().filter(|frame| frame.get("unsubscribe").is_some()).count();
+        assert_eq!(rig.core.row::<Todo>(&list(), "a").unwrap_err().code(), "unknown_row", "round {round}");
     }
-    let watch = rig.watch(&all());
-    assert!(rig.shown(watch).is_empty());
-}
-
-impl Rig {
-    fn connect_nothing(&mut self) {
-        assert!(self.drain().is_empty());
-    }
+    assert_eq!(left, 50);
+    rig.wait_for_deadline();
+    assert_eq!((rig.core.connection().status, rig.core.deadline()), (Status::Idle, None));
 }
 
 #[test]

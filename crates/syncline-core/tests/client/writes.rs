@@ -1,6 +1,8 @@
 //! Writes: shown at once, sent once each, confirmed without a flicker, refused with a reason.
 
 use serde_json::{Value, json};
+use syncline_core::client::Output;
+use syncline_core::ops::{RowOp, RowOps};
 use syncline_core::{Diff, Error, Record};
 
 use crate::rig::{Rig, Todo, all, list, open};
@@ -202,6 +204,88 @@ fn a_row_of_the_application_shows_until_the_real_one_comes() {
 }
 
 #[test]
+fn a_row_of_the_application_stays_when_lists_load_that_do_not_hold_it() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    for key in ["b", "c"] {
+        rig.core.add_optimistic(rig.now, &list(), &Todo::new(key, 2)).unwrap();
+    }
+    rig.core.mark_failed(rig.now, &list(), "todos", "c", Error::new("offline", "could not post"));
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    assert_eq!(rig.shown(watch), ["a", "b?", "c!"]);
+    rig.watch(&open());
+    rig.snapshot(2, &[Todo::new("a", 1)]);
+    assert_eq!(rig.shown(watch), ["a", "b?", "c!"]);
+}
+
+#[test]
+fn a_change_of_a_row_that_is_gone_leaves_with_its_verdict() {
+    let (mut rig, watch) = live();
+    let write = rig.core.update::<Todo>(rig.now, &list(), "a", |todo| todo.done = true).unwrap().unwrap();
+    rig.change(1, &[], &["a"], &[]);
+    rig.version += 1;
+    let error = json!({"code": "unknown_row", "message": "the row is not there any more", "field": "a"});
+    rig.server(json!({"changes": {"space": "list", "from": 1, "to": 2, "parts": [],
+        "acks": [{"client": "client-1", "id": 1, "error": error}]}}));
+    assert_eq!(rig.settled()[0].0, write);
+    assert_eq!(rig.core.intents(&list()), 0, "nobody could retry or dismiss it");
+    rig.change(1, &[Todo::new("a", 1)], &[], &[]);
+    assert_eq!(rig.shown(watch), ["a"], "and it does not haunt the row that is there again");
+}
+
+#[test]
+fn what_the_server_would_not_take_is_refused_alone() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    let large = Todo { text: "x".repeat(10_000), ..Todo::new("b", 2) };
+    let writes_of = |rig: &mut Rig| writes(&rig.sent());
+    rig.put(&Todo::new("a", 1));
+    let refused = rig.put(&large);
+    rig.put(&Todo::new("c", 3));
+    rig.accept();
+    rig.welcome_with(8192);
+    let settled = rig.core.intents(&list());
+    assert_eq!(settled, 3, "the refused one waits for a person");
+    let outputs = rig.drain();
+    let verdict = outputs.iter().find_map(|output| match output {
+        Output::Settled { write, result: Err(error) } => Some((*write, error.code().to_owned())),
+        _ => None,
+    });
+    assert_eq!(verdict, Some((refused, "value_too_large".into())));
+    let sent: Vec<Value> = outputs
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::Send { frame, .. } => serde_json::from_slice(&frame).ok(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(writes(&sent), [1, 2], "no gap where it stood");
+    assert_eq!(rig.shown(watch), ["a?", "b!", "c?"]);
+    // and now that the limit is known, it is refused at once
+    let ops = RowOps { ops: vec![RowOp::put(&large).unwrap()] };
+    let error = rig.core.write_rows(rig.now, &list(), &ops).unwrap_err();
+    assert_eq!(error.code(), "value_too_large");
+    rig.put(&Todo::new("d", 4));
+    assert_eq!(writes_of(&mut rig), [3]);
+}
+
+#[test]
+fn what_the_server_may_know_of_keeps_its_id() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    rig.connect();
+    rig.put(&Todo { text: "x".repeat(10_000), ..Todo::new("b", 2) });
+    rig.drain();
+    rig.lose();
+    rig.wait_for_deadline();
+    rig.accept();
+    rig.welcome_with(8192);
+    rig.put(&Todo::new("c", 3));
+    assert_eq!(writes(&rig.sent()), [1, 2], "it may have been applied already");
+}
+
+#[test]
 fn bad_writes_are_refused_before_they_are_queued() {
     let (mut rig, _) = live();
     let too_long = Todo::new(&"k".repeat(257), 1);
@@ -218,12 +302,15 @@ fn bad_writes_are_refused_before_they_are_queued() {
         rig.core.write_rows(rig.now, &space, &ops(&Todo::new("a", 1))).unwrap_err().code(),
         "unknown_space"
     );
+    let many = RowOps { ops: vec![RowOp::delete::<Todo>("a"); 1001] };
+    assert_eq!(rig.core.write_rows(rig.now, &list(), &many).unwrap_err().code(), "bad_write");
+    let optimistic = rig.core.add_optimistic(rig.now, &space, &Todo::new("a", 1));
+    assert_eq!(optimistic.unwrap_err().code(), "unknown_space");
     assert_eq!(
         rig.core.update::<Todo>(rig.now, &list(), "nobody", |_| ()).unwrap_err().code(),
         "unknown_row"
     );
     assert!(writes(&rig.sent()).is_empty());
-    assert_eq!(Todo::COLLECTION, "todos");
 }
 
 #[test]
