@@ -22,6 +22,7 @@ mod returning;
 mod session;
 mod space;
 mod view;
+mod watches;
 mod writes;
 
 use std::time::Duration;

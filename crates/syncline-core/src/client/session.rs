@@ -19,7 +19,10 @@ pub(crate) struct Session {
     pub(crate) query: QuerySpec,
     pub(crate) collection: &'static str,
     pub(crate) phase: Phase,
+    /// Who looks at it.
     pub(crate) watches: BTreeSet<WatchId>,
+    /// Who looked at it, and may again.
+    pub(crate) stopped: BTreeSet<WatchId>,
     /// Where the rows stand; there is none before the first snapshot is complete.
     pub(crate) cursor: Option<Cursor>,
     /// The answer is there, and held until others are too: see [`returning`](crate::client::returning).
@@ -82,13 +85,15 @@ pub(crate) enum Phase {
     Waiting { until: Duration },
     /// Refused.
     Failed,
+    /// Nobody looks; its rows are kept for those who may look again.
+    Parked,
 }
 
 impl Phase {
     pub(crate) fn sub(self) -> Option<SubId> {
         match self {
             Self::Asked { sub, .. } | Self::Snapshot { sub, .. } | Self::Live { sub } => Some(sub),
-            Self::Idle | Self::Waiting { .. } | Self::Failed => None,
+            Self::Idle | Self::Waiting { .. } | Self::Failed | Self::Parked => None,
         }
     }
 
@@ -104,9 +109,17 @@ impl Phase {
 
 impl Session {
     pub(crate) fn new(query: QuerySpec, collection: &'static str) -> Self {
-        let (phase, watches) = (Phase::Idle, BTreeSet::new());
-        let unreadable = Unreadable::default();
-        Self { query, collection, phase, watches, cursor: None, answered: false, error: None, unreadable }
+        Self {
+            query,
+            collection,
+            phase: Phase::Idle,
+            watches: BTreeSet::new(),
+            stopped: BTreeSet::new(),
+            cursor: None,
+            answered: false,
+            error: None,
+            unreadable: Unreadable::default(),
+        }
     }
 
     /// Its rows are not to be shown any more.
@@ -117,9 +130,14 @@ impl Session {
     /// The connection is gone; rows stay.
     pub(crate) fn interrupt(&mut self) {
         self.answered = false;
-        if self.phase != Phase::Failed {
+        if !matches!(self.phase, Phase::Failed | Phase::Parked) {
             self.phase = Phase::Idle;
         }
+    }
+
+    /// Nobody looks any more.
+    pub(crate) fn park(&mut self) {
+        (self.phase, self.answered, self.error) = (Phase::Parked, false, None);
     }
 
     /// It shows rows of an earlier connection, and what has become of them is still to come.

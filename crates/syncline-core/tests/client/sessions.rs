@@ -197,17 +197,52 @@ fn a_row_that_cannot_be_read_any_more_is_not_shown_as_it_was() {
 }
 
 #[test]
-fn a_stopped_watch_starts_again() {
+fn a_stopped_watch_keeps_its_rows_and_goes_on_from_there() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1), Todo::new("b", 2)]);
+    rig.core.stop(rig.now, watch);
+    assert_eq!(rig.status(watch), "closed");
+    assert!(rig.sent().iter().any(|frame| frame.get("unsubscribe").is_some()));
+    rig.core.start(rig.now, watch);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("reconnecting", vec!["a".into(), "b".into()]));
+    let frames = rig.sent();
+    assert_eq!(frames[0]["subscribe"]["cursor"]["version"], 0, "only what it missed is to come");
+    rig.version = 1;
+    let head = json!({"resume": {"sub": 2, "cursor": rig.cursor(), "del": ["a"]}});
+    rig.server_rows(head, &[serde_json::to_value(Todo::new("c", 3)).unwrap()]);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["b".into(), "c".into()]));
+}
+
+#[test]
+fn a_stopped_watch_holds_no_connection_and_lets_go_of_its_rows_when_it_ends() {
     let mut rig = Rig::new();
     let watch = rig.watch(&all());
     rig.connect();
     rig.snapshot(1, &[Todo::new("a", 1)]);
     rig.core.stop(rig.now, watch);
-    assert_eq!(rig.status(watch), "closed");
-    assert!(rig.sent().iter().any(|frame| frame.get("unsubscribe").is_some()));
-    rig.core.start(rig.now, watch);
-    rig.snapshot(2, &[Todo::new("b", 1)]);
-    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["b".into()]));
+    rig.wait_for_deadline();
+    assert_eq!(rig.core.connection().status, Status::Idle);
+    rig.core.unwatch(rig.now, watch);
+    assert_eq!(rig.core.row::<Todo>(&list(), "a").unwrap_err().code(), "unknown_row");
+}
+
+#[test]
+fn another_look_at_a_stopped_list_starts_from_its_rows() {
+    let mut rig = Rig::new();
+    let stopped = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    rig.core.stop(rig.now, stopped);
+    let other = rig.watch(&all());
+    assert_eq!(rig.shown(other), ["a"]);
+    rig.drain();
+    rig.core.unwatch(rig.now, stopped);
+    assert!(rig.sent().is_empty(), "the other one still looks");
+    let head = json!({"resume": {"sub": 2, "cursor": rig.cursor(), "del": []}});
+    rig.server(head);
+    assert_eq!(rig.status(other), "live");
 }
 
 #[test]

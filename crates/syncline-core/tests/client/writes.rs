@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use syncline_core::client::Output;
 use syncline_core::ops::{RowOp, RowOps};
-use syncline_core::{Diff, Error, Record};
+use syncline_core::{Diff, Error};
 
 use crate::rig::{Rig, Todo, all, list, open};
 

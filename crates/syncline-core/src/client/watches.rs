@@ -1,0 +1,222 @@
+//! Watches: looks at queries, and the sessions they share.
+
+use std::time::Duration;
+
+use crate::client::core::ClientCore;
+use crate::client::link::Event;
+use crate::client::session::{Phase, Session, SessionId};
+use crate::client::space::Space;
+use crate::client::{Status, WatchId, WatchState};
+use crate::diff::{Diff, Entry};
+use crate::error::Error;
+use crate::id::{Cursor, SpaceId};
+use crate::query::{Query, QuerySpec};
+use crate::record::Record;
+use crate::wire::{ClientMessage, Unsubscribe};
+
+/// One look at a query. Looks at equal queries share a session.
+pub(super) struct Watch {
+    query: QuerySpec,
+    /// There is none when the query is not to be answered at all.
+    session: Option<SessionId>,
+    /// Opens the typed collection and the view; the row type is behind it.
+    open: fn(&mut Space, SessionId, &QuerySpec) -> Result<(), Error>,
+    error: Option<Error>,
+    stopped: bool,
+}
+
+impl ClientCore {
+    /// Watches a query: its rows, now and from now on. Equal queries share one subscription.
+    pub fn watch<R: Record>(&mut self, now: Duration, query: &Query<R>) -> WatchId {
+        self.schema.add::<R>();
+        let id = WatchId(self.next_id());
+        let open = |space: &mut Space, session: SessionId, query: &QuerySpec| {
+            space.base.open::<R>().open_view(session, query)
+        };
+        let watch = Watch { query: query.spec().clone(), session: None, open, error: None, stopped: true };
+        self.watches.insert(id, watch);
+        self.start(now, id);
+        id
+    }
+
+    /// Ends a watch. The last one on a query ends its subscription, the last one of all the connection.
+    pub fn unwatch(&mut self, now: Duration, id: WatchId) {
+        self.stop(now, id);
+        self.changed.remove(&id);
+        let Some(session) = self.watches.remove(&id).and_then(|watch| watch.session) else { return };
+        self.release_session(session, id);
+        self.after(now, Event::None, Vec::new());
+    }
+
+    /// Starts a watch that was stopped. Its diffs start anew with a `Reset`, with the rows it had; what has changed
+    /// meanwhile follows.
+    pub fn start(&mut self, now: Duration, id: WatchId) {
+        let Some(watch) = self.watches.get_mut(&id).filter(|watch| watch.stopped) else { return };
+        watch.stopped = false;
+        watch.error = None;
+        let (query, open) = (watch.query.clone(), watch.open);
+        let result = match watch.session {
+            Some(session) => Ok(session),
+            None => self.session(&query, open),
+        };
+        match result {
+            Ok(session) => self.attach(id, session),
+            Err(error) => {
+                if let Some(watch) = self.watches.get_mut(&id) {
+                    watch.error = Some(error);
+                }
+            }
+        }
+        self.changed.insert(id);
+        self.after(now, Event::None, Vec::new());
+    }
+
+    /// Stops a watch: it keeps what it has shown, and nothing new comes. [`start`](Self::start) starts it again.
+    pub fn stop(&mut self, now: Duration, id: WatchId) {
+        let Some(watch) = self.watches.get_mut(&id).filter(|watch| !watch.stopped) else { return };
+        watch.stopped = true;
+        if let Some(session) = watch.session {
+            self.detach(id, session);
+        }
+        self.changed.insert(id);
+        self.after(now, Event::None, Vec::new());
+    }
+
+    /// The session for a query: the one there is, or a new one.
+    fn session(
+        &mut self,
+        query: &QuerySpec,
+        open: fn(&mut Space, SessionId, &QuerySpec) -> Result<(), Error>,
+    ) -> Result<SessionId, Error> {
+        if let Some(&session) = self.by_query.get(query) {
+            return Ok(session);
+        }
+        let collection = self.schema.collection(&query.collection)?.name;
+        let id = SessionId(self.next_id());
+        let space = self.space(&query.space);
+        open(space, id, query)?;
+        // rows with local effects belong into it at once
+        space.queue.touch(collection);
+        let session = Session::new(query.clone(), collection);
+        self.sessions.insert(id, session);
+        self.by_query.insert(query.clone(), id);
+        self.commit(&query.space);
+        Ok(id)
+    }
+
+    fn attach(&mut self, watch: WatchId, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.stopped.remove(&watch);
+        session.watches.insert(watch);
+        if session.phase == Phase::Parked {
+            session.phase = Phase::Idle;
+        }
+        let (space, collection) = (session.query.space.clone(), session.collection);
+        if let Some(rows) = self.spaces.get_mut(&space).and_then(|space| space.base.get_mut(collection)) {
+            rows.observe(id, watch);
+        }
+        if let Some(watch) = self.watches.get_mut(&watch) {
+            watch.session = Some(id);
+        }
+    }
+
+    /// A watch looks away. The last one that looked ends the subscription; the rows stay where they are.
+    fn detach(&mut self, watch: WatchId, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.watches.remove(&watch);
+        session.stopped.insert(watch);
+        let last = session.watches.is_empty();
+        let (space, collection) = (session.query.space.clone(), session.collection);
+        let sub = session.phase.sub().filter(|_| last);
+        if last {
+            session.park();
+        }
+        if let Some(rows) = self.spaces.get_mut(&space).and_then(|space| space.base.get_mut(collection)) {
+            rows.unobserve(id, watch);
+        }
+        if let Some(sub) = sub {
+            self.by_sub.remove(&sub);
+            if self.link.is_connected() {
+                let mut out = Vec::new();
+                self.link.tell(&ClientMessage::Unsubscribe(Unsubscribe { sub }), &mut out);
+                self.outputs.extend(out);
+            }
+        }
+        if last {
+            self.end_chain(&space);
+            self.commit(&space);
+        }
+    }
+
+    /// A stopped watch is gone. The last one ends the session, and its rows go.
+    fn release_session(&mut self, id: SessionId, watch: WatchId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.stopped.remove(&watch);
+        if !session.watches.is_empty() || !session.stopped.is_empty() {
+            return;
+        }
+        let Some(session) = self.sessions.remove(&id) else { return };
+        self.by_query.remove(&session.query);
+        let space = session.query.space;
+        if let Some(rows) =
+            self.spaces.get_mut(&space).and_then(|space| space.base.get_mut(session.collection))
+        {
+            rows.close_view(id);
+        }
+        self.commit(&space);
+    }
+
+    /// The diffs since the last call, the first time a `Reset` with all rows there are. A reader that leaves too many
+    /// waiting gets a `Reset` instead of them. Empty for a stopped watch and for another row type than the watch has.
+    pub fn take<R: Record>(&mut self, watch: WatchId) -> Vec<Diff<R>> {
+        self.changed.remove(&watch);
+        let Some((id, space)) = self.place(watch) else { return Vec::new() };
+        let rows = self.spaces.get_mut(&space).and_then(|space| space.base.typed_mut::<R>());
+        rows.map(|rows| rows.take(id, watch)).unwrap_or_default()
+    }
+
+    /// All rows of a watch, in order.
+    pub fn entries<R: Record>(&self, watch: WatchId) -> Vec<Entry<R>> {
+        let Some((id, space)) = self.place(watch) else { return Vec::new() };
+        let rows = self.spaces.get(&space).and_then(|space| space.base.typed::<R>());
+        rows.map(|rows| rows.entries(id)).unwrap_or_default()
+    }
+
+    fn place(&self, watch: WatchId) -> Option<(SessionId, SpaceId)> {
+        let session = self.watches.get(&watch)?.session?;
+        Some((session, self.sessions.get(&session)?.query.space.clone()))
+    }
+
+    /// How a watch stands.
+    pub fn watch_state(&self, watch: WatchId) -> WatchState {
+        let closed = WatchState { status: Status::Closed, error: None, loaded: false };
+        let Some(watch) = self.watches.get(&watch) else { return closed };
+        let session = watch.session.filter(|_| !watch.stopped);
+        let Some(session) = session.and_then(|session| self.sessions.get(&session)) else {
+            let failed = watch.error.is_some();
+            let status = if failed { Status::Failed } else { Status::Closed };
+            return WatchState { status, error: watch.error.clone(), loaded: false };
+        };
+        let loaded = session.cursor.is_some();
+        let status = match (session.phase, self.link.status()) {
+            (Phase::Failed, _) => Status::Failed,
+            (_, Status::Closed) => Status::Closed,
+            (Phase::Live { .. }, _) => Status::Live,
+            (Phase::Snapshot { done, total, .. }, _) => Status::Snapshot { done, total },
+            (_, Status::NeedsAuth) => Status::NeedsAuth,
+            (_, Status::Failed) => Status::Failed,
+            (Phase::Idle | Phase::Parked | Phase::Waiting { .. } | Phase::Asked { .. }, link) => {
+                if loaded || link == Status::Reconnecting { Status::Reconnecting } else { Status::Connecting }
+            }
+        };
+        let link_error =
+            matches!(status, Status::Failed | Status::NeedsAuth).then(|| self.link.last_error().cloned());
+        let error = session.error.as_ref().or(session.unreadable.first()).cloned();
+        WatchState { status, error: error.or(link_error.flatten()), loaded }
+    }
+
+    /// Where the rows of a watch stand; there is no place before they have been complete once.
+    pub fn cursor(&self, watch: WatchId) -> Option<Cursor> {
+        self.sessions.get(&self.watches.get(&watch)?.session?)?.cursor
+    }
+}
