@@ -75,6 +75,7 @@ mod hosted;
 mod image;
 mod io;
 mod listing;
+mod loads;
 mod log;
 mod request;
 mod rows;

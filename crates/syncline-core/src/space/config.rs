@@ -19,6 +19,10 @@ pub struct Config {
     pub log_retention: u64,
     /// How long a space stays in memory without a subscription or a write. 60 s.
     pub idle_unload: Duration,
+    /// How many such spaces there may be; beyond, the one that was used the longest time ago leaves. 1,000.
+    pub idle_spaces: usize,
+    /// How many spaces are read from storage at a time; further ones wait in line as long as somebody wants them. 64.
+    pub loads: usize,
     /// Bytes of one chunk of a snapshot, unless a single row is larger. 128 KiB.
     pub chunk_bytes: usize,
     /// Bytes that may wait for a connection behind a snapshot; also the largest frame of changes. Beyond, it starts
@@ -39,6 +43,8 @@ impl Default for Config {
             hello_within: Duration::from_secs(30),
             log_retention: 10_000,
             idle_unload: Duration::from_secs(60),
+            idle_spaces: 1_000,
+            loads: 64,
             chunk_bytes: 128 * 1024,
             backlog_bytes: 1024 * 1024,
             queue_writes: 10_000,

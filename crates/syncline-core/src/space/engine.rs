@@ -22,10 +22,12 @@ use crate::schema::Schema;
 use crate::space::access::Access;
 use crate::space::config::Config;
 use crate::space::connection::Connection;
+use crate::space::engine::clock::ms;
 use crate::space::feed::{Feed, Outputs};
 use crate::space::hosted::Hosted;
 use crate::space::io::{ConnId, Gauges, Input, Output};
-use crate::space::timers::{Timers, Ward};
+use crate::space::loads::{Idle, Loads};
+use crate::space::timers::Timers;
 use crate::space::writers::Writers;
 use crate::wire::ServerMessage;
 
@@ -38,6 +40,8 @@ pub struct Engine {
     now: u64,
     connections: BTreeMap<ConnId, Connection>,
     spaces: BTreeMap<SpaceId, Hosted>,
+    loads: Loads,
+    idle: Idle,
     timers: Timers,
     commits: u64,
     stopping: bool,
@@ -48,6 +52,7 @@ impl Engine {
     /// An engine without connections. `seed` is where its random numbers come from: the ids of new histories. Give a
     /// different one at every start.
     pub fn new(config: Config, schema: Schema, access: Arc<dyn Access>, seed: u64) -> Self {
+        let loads = Loads::new(config.loads);
         Self {
             config,
             schema,
@@ -56,6 +61,8 @@ impl Engine {
             now: 0,
             connections: BTreeMap::new(),
             spaces: BTreeMap::new(),
+            loads,
+            idle: Idle::default(),
             timers: Timers::default(),
             commits: 0,
             stopping: false,
@@ -94,7 +101,8 @@ impl Engine {
     /// When to feed [`Input::Tick`], in Unix ms. May change with every [`handle`](Self::handle).
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
-        self.timers.next()
+        let unload = self.idle.first().map(|since| since + ms(self.config.idle_unload));
+        self.timers.next().into_iter().chain(unload).min()
     }
 
     /// What the engine holds at the moment.
@@ -135,7 +143,7 @@ impl Engine {
 
     fn forget(&mut self, conn: ConnId) {
         let Some(mut connection) = self.connections.remove(&conn) else { return };
-        self.timers.clear(Ward::Connection(conn), &mut connection.alarm);
+        self.timers.clear(conn, &mut connection.alarm);
         for (sub, subscription) in &connection.subs {
             self.let_go(conn, *sub, subscription);
         }

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use crate::space::batch::{Batch, Queue};
 use crate::space::io::ConnId;
-use crate::space::timers::Alarm;
 use crate::space::working_set::WorkingSet;
 use crate::wire::SubId;
 
-/// A space that somebody asked for, and did so not long ago.
+/// A space that somebody uses, or did not long ago.
 pub(super) struct Hosted {
     /// `None` while it is being loaded.
     pub(super) set: Option<WorkingSet>,
+    /// Its place in the line of the spaces that are to be loaded, as long as it stands there.
+    pub(super) ticket: Option<u64>,
     /// Writes that have not been looked at yet.
     pub(super) queue: Queue,
     /// The batch that storage is at work on, with the number of its commit.
@@ -20,28 +21,27 @@ pub(super) struct Hosted {
     pub(super) subs: BTreeSet<(ConnId, SubId)>,
     /// Connections that are owed nothing but an account of their writes.
     pub(super) asking: BTreeSet<ConnId>,
-    /// When it was last asked for anything. Unix ms.
-    pub(super) used: u64,
-    pub(super) alarm: Alarm,
+    /// Since when it is idle, if it is. Unix ms.
+    pub(super) idle: Option<u64>,
 }
 
 impl Hosted {
-    /// A space that is being loaded.
-    pub(super) fn loading(now: u64) -> Self {
+    /// A space that is being loaded, or waits for that in this place.
+    pub(super) fn loading(ticket: Option<u64>) -> Self {
         Self {
             set: None,
+            ticket,
             queue: Queue::default(),
             in_flight: None,
             subs: BTreeSet::new(),
             asking: BTreeSet::new(),
-            used: now,
-            alarm: Alarm::default(),
+            idle: None,
         }
     }
 
     /// Nobody waits for anything from it.
-    pub(super) fn is_idle(&self) -> bool {
-        self.set.is_some() && self.subs.is_empty() && self.asking.is_empty() && !self.has_writes()
+    pub(super) fn is_unused(&self) -> bool {
+        self.subs.is_empty() && self.asking.is_empty() && !self.has_writes()
     }
 
     /// The connections that wait for an answer, or would if they were not behind.

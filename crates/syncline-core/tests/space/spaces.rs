@@ -1,7 +1,7 @@
 //! Spaces come into memory and leave it; the server stops.
 
 use serde_json::json;
-use syncline_core::space::{Input, SpaceImage};
+use syncline_core::space::{Config, Input, SpaceImage};
 use syncline_core::{Record as _, code};
 
 use crate::rig::{Rig, SPACE, note, notes};
@@ -201,4 +201,64 @@ fn the_same_inputs_and_seed_give_the_same_outputs() {
 fn an_engine_can_be_moved_to_another_thread() {
     let rig = Rig::new();
     std::thread::spawn(move || drop(rig.engine)).join().unwrap();
+}
+
+#[test]
+fn spaces_are_read_a_few_at_a_time() {
+    let mut rig = Rig::new();
+    rig.disk_waits = true;
+    rig.join(1, "ada");
+    for sub in 1..=200 {
+        rig.subscribe(1, sub, Note::in_space(format!("room-{sub}")));
+    }
+    assert_eq!(rig.loads.len(), 64);
+    rig.load();
+    assert_eq!(rig.loads.len(), 64, "one has ended, the next one has begun");
+    rig.fail_load();
+    assert_eq!(rig.loads.len(), 64);
+    while !rig.loads.is_empty() {
+        rig.load();
+    }
+    assert_eq!((rig.page(1).failed.len(), rig.engine.gauges().spaces), (1, 199));
+}
+
+#[test]
+fn what_nobody_wants_any_more_is_not_read() {
+    let mut rig = Rig::new();
+    rig.disk_waits = true;
+    rig.join(1, "ada");
+    for sub in 1..=1_000 {
+        rig.subscribe(1, sub, Note::in_space(format!("room-{sub}")));
+        rig.unsubscribe(1, sub);
+    }
+    assert_eq!((rig.loads.len(), rig.engine.gauges().spaces), (64, 64));
+    rig.subscribe(1, 1_001, notes());
+    rig.subscribe(1, 1_002, Note::in_space("room-1"));
+    while !rig.loads.is_empty() {
+        rig.load();
+    }
+    assert_eq!(rig.engine.gauges().spaces, 2, "what was asked for in vain is not kept");
+    assert!(rig.page(1).subs[&1_001].live && rig.page(1).subs[&1_002].live);
+}
+
+#[test]
+fn of_too_many_idle_spaces_the_one_used_longest_ago_leaves() {
+    let mut rig = Rig::with(Config { idle_spaces: 3, ..Config::default() });
+    rig.join(1, "ada");
+    let visit = |rig: &mut Rig, sub, space: &str| {
+        rig.wait(1);
+        rig.subscribe(1, sub, Note::in_space(space));
+        rig.unsubscribe(1, sub);
+    };
+    for (sub, space) in ["one", "two", "three", "one", "four"].into_iter().enumerate() {
+        visit(&mut rig, sub as u32 + 1, space);
+    }
+    assert_eq!(rig.engine.gauges().spaces, 3);
+    rig.disk_waits = true;
+    for (sub, space) in ["one", "three", "four"].into_iter().enumerate() {
+        rig.subscribe(1, sub as u32 + 10, Note::in_space(space));
+    }
+    assert!(rig.loads.is_empty());
+    rig.subscribe(1, 20, Note::in_space("two"));
+    assert_eq!(rig.loads.len(), 1);
 }

@@ -6,32 +6,44 @@ use crate::space::config::Config;
 use crate::space::connection::Connection;
 use crate::space::engine::Engine;
 use crate::space::io::ConnId;
-use crate::space::timers::Ward;
 use crate::wire::{Expired, ServerMessage};
 
 impl Engine {
     pub(super) fn tick(&mut self) {
-        while let Some(ward) = self.timers.pop(self.now) {
-            match ward {
-                Ward::Connection(conn) => self.check_connection(conn),
-                Ward::Space(space) => self.check_space(space),
-            }
+        while let Some(conn) = self.timers.pop(self.now) {
+            self.check_connection(conn);
         }
+        self.unload();
     }
 
     /// Sets the timer of a connection.
     pub(super) fn look_after(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         let due = due(connection, &self.config);
-        self.timers.set(Ward::Connection(conn), &mut connection.alarm, due);
+        self.timers.set(conn, &mut connection.alarm, due);
     }
 
-    /// Sets the timer of a space that nobody uses; others need none. Called wherever a space may become idle.
+    /// Called wherever a space may have become one that nobody uses.
     pub(super) fn look_after_space(&mut self, id: &SpaceId) {
-        let Some(space) = self.spaces.get_mut(id) else { return };
-        if space.is_idle() {
-            let due = space.used + ms(self.config.idle_unload);
-            self.timers.set(Ward::Space(id.clone()), &mut space.alarm, due);
+        let Some(space) = self.spaces.get_mut(id).filter(|space| space.is_unused()) else { return };
+        if space.set.is_some() {
+            if space.idle.is_none() {
+                space.idle = Some(self.now);
+                self.idle.add(self.now, id.clone());
+                self.unload();
+            }
+        } else if let Some(ticket) = space.ticket {
+            // what is under way already is let go of when it comes
+            self.loads.leave(ticket);
+            self.spaces.remove(id);
+        }
+    }
+
+    /// Lets go of spaces that were idle for long enough, or that are too many.
+    fn unload(&mut self) {
+        let before = self.now.checked_sub(ms(self.config.idle_unload));
+        while let Some(space) = self.idle.take(self.config.idle_spaces, before) {
+            self.spaces.remove(&space);
         }
     }
 
@@ -66,16 +78,6 @@ impl Engine {
             connection.feed.control(&ServerMessage::Ping(now), &mut self.outputs);
         }
         self.look_after(conn);
-    }
-
-    fn check_space(&mut self, id: SpaceId) {
-        let Some(space) = self.spaces.get_mut(&id) else { return };
-        space.alarm.reset();
-        if space.is_idle() && self.now >= space.used + ms(self.config.idle_unload) {
-            self.spaces.remove(&id);
-        } else {
-            self.look_after_space(&id);
-        }
     }
 }
 

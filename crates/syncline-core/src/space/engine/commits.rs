@@ -17,7 +17,6 @@ impl Engine {
         let Some(space) = self.spaces.get_mut(id) else { return };
         let Some((_, batch)) = space.in_flight.take_if(|(number, _)| *number == commit) else { return };
         let Some(set) = space.set.as_mut() else { return };
-        space.used = self.now;
         match result {
             Ok(()) => {
                 let (version, turns, answers) = batch.land(set);

@@ -13,15 +13,29 @@ impl Engine {
     /// The space, which is loaded when it is not in memory.
     pub(super) fn host(&mut self, id: &SpaceId) -> &mut Hosted {
         let space = self.spaces.entry(id.clone()).or_insert_with(|| {
-            self.outputs.push_back(Output::Load { space: id.clone() });
-            Hosted::loading(self.now)
+            let ticket = self.loads.begin(id);
+            if ticket.is_none() {
+                self.outputs.push_back(Output::Load { space: id.clone() });
+            }
+            Hosted::loading(ticket)
         });
-        space.used = self.now;
+        if let Some(since) = space.idle.take() {
+            self.idle.remove(since, id);
+        }
         space
     }
 
     pub(super) fn loaded(&mut self, id: &SpaceId, result: Result<SpaceImage, Error>) {
-        let Some(space) = self.spaces.get_mut(id).filter(|space| space.set.is_none()) else { return };
+        let is_loading = |space: &&mut Hosted| space.set.is_none() && space.ticket.is_none();
+        if self.spaces.get_mut(id).filter(is_loading).is_none() {
+            return;
+        }
+        self.load_next();
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        if space.is_unused() {
+            self.spaces.remove(id);
+            return;
+        }
         let image = match result {
             Ok(image) => image,
             Err(error) => return self.not_loaded(id, &error),
@@ -39,6 +53,16 @@ impl Engine {
             self.pump(conn);
         }
         self.look_after_space(id);
+    }
+
+    /// A load has ended; the next one in line begins.
+    fn load_next(&mut self) {
+        if let Some(next) = self.loads.end() {
+            if let Some(space) = self.spaces.get_mut(&next) {
+                space.ticket = None;
+            }
+            self.outputs.push_back(Output::Load { space: next });
+        }
     }
 
     /// Whoever waits for the space is told that it cannot be had now. The next one to ask for it tries again.

@@ -87,7 +87,6 @@ impl Engine {
         let id = &subscription.spec.space;
         let Some(space) = self.spaces.get_mut(id) else { return };
         space.subs.remove(&(conn, sub));
-        space.used = self.now;
         if let (Some(set), Some(shape)) = (&mut space.set, &subscription.shape) {
             set.detach(conn, sub, shape);
         }

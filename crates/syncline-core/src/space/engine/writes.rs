@@ -44,6 +44,7 @@ impl Engine {
         }
         self.host(&space).queue.push(QueuedWrite { conn, user, client, id, settled, intent, bytes });
         self.commit_next(&space);
+        self.look_after_space(&space);
     }
 
     /// Makes a batch of the writes that wait for a space, unless storage is still at work on the one before.

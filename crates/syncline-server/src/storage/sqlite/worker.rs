@@ -17,7 +17,7 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn start(name: &str, mut connection: Connection) -> Result<Self, Error> {
-        // what waits is bounded by who sends: one batch of commits, one load for each space that is being opened
+        // what waits is bounded by who sends: one batch of commits, and as many loads as the engine has under way
         let (jobs, waiting) = mpsc::channel::<Job>();
         let (running, ended) = oneshot::channel::<()>();
         let work = move || {
