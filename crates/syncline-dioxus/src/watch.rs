@@ -171,8 +171,11 @@ impl<R: Record> UseWatch<R> {
         Err(RenderError::Suspended(SuspendedFuture::new(spawn(self.loaded()))))
     }
 
-    /// Waits while [`is_loading`](Self::is_loading).
+    /// Waits while [`is_loading`](Self::is_loading). On a server the first rows never come: there nobody waits.
     pub async fn loaded(self) {
+        if cfg!(feature = "ssr") {
+            return;
+        }
         let waiters = self.shown.waiters.try_peek().map(|waiters| waiters.clone());
         if let Ok(waiters) = waiters {
             waiters.wait(move || self.query.untracked(|| self.is_loading()) != Some(true)).await;
@@ -208,7 +211,7 @@ impl<R: Record> UseWatch<R> {
     /// Shows a row that the application writes by its own means, as pending, until it comes from the server.
     ///
     /// # Errors
-    /// `bad_row`, `bad_key`, `value_too_large`; `closed` while there is no query.
+    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`; `closed` while there is no query.
     pub fn add_optimistic(&self, record: R) -> Result<(), Error> {
         self.place().add_optimistic(record)
     }
@@ -223,7 +226,7 @@ impl<R: Record> UseWatch<R> {
         self.place().remove_optimistic(key)
     }
 
-    /// Follows the rows again after [`stop`](Self::stop).
+    /// Follows the rows again after [`stop`](Self::stop), from where they stood.
     pub fn start(&self) {
         set(self.running, true);
     }

@@ -48,3 +48,23 @@ async fn hooks_are_idle_and_have_no_rows() {
     assert_eq!(dioxus::ssr::render(&dom), "<p>idle idle true</p><ul></ul>");
     assert!(listener.accept().now_or_never().is_none(), "nobody has tried to connect");
 }
+
+#[cfg(feature = "ssr")]
+#[tokio::test]
+async fn nobody_waits() {
+    let (connector, _listener) = memory::pair();
+    let client = Client::builder("memory").connector(connector).build();
+    #[component]
+    fn Waiting() -> Element {
+        let todos = use_watch(|| Some(Todo::all_in("home")));
+        let waited = todos.loaded().now_or_never().is_some();
+        rsx! { {waited.to_string()} }
+    }
+    let app = |client: Client| {
+        use_syncline_provider(|| client);
+        rsx! { Waiting {} }
+    };
+    let mut dom = VirtualDom::new_with_props(app, client);
+    dom.rebuild_in_place();
+    assert_eq!(dioxus::ssr::render(&dom), "true");
+}

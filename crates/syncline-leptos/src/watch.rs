@@ -196,7 +196,7 @@ impl<R: Record> UseWatch<R> {
     /// Shows a row that the application writes by its own means, as pending, until it comes from the server.
     ///
     /// # Errors
-    /// `bad_row`, `bad_key`, `value_too_large`; `closed` while there is no query.
+    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`; `closed` while there is no query.
     pub fn add_optimistic(&self, record: R) -> Result<(), Error> {
         self.place().add_optimistic(record)
     }
@@ -211,7 +211,7 @@ impl<R: Record> UseWatch<R> {
         self.place().remove_optimistic(key)
     }
 
-    /// Follows the rows again after [`stop`](Self::stop).
+    /// Follows the rows again after [`stop`](Self::stop), from where they stood.
     pub fn start(&self) {
         set(self.running, true);
     }

@@ -321,6 +321,8 @@ fn stopped_it_keeps_its_rows_and_starts_again() {
         let (_page, todos) = mount(&client, || use_watch(Todo::all_in("home")));
         todos.loaded().await;
 
+        let shown = StoredValue::new(Vec::new());
+        Effect::new(move || shown.update_value(|shown| shown.push(texts(todos))));
         todos.stop();
         until("it is stopped", || todos.status() == Status::Closed).await;
         until("the subscription ends", || gauges().subscriptions == 0).await;
@@ -331,6 +333,9 @@ fn stopped_it_keeps_its_rows_and_starts_again() {
         todos.start();
         until("it has caught up", || texts(todos) == ["Milk", "Bread"]).await;
         assert_eq!((todos.status(), gauges().subscriptions), (Status::Live, 1));
+        settle().await;
+        assert!(shown.get_value().iter().all(|texts| texts[0] == "Milk"), "{:?}", shown.get_value());
+        assert_eq!(shown.get_value().last().map(Vec::len), Some(2));
     });
 }
 

@@ -85,6 +85,10 @@ impl Client {
     }
 
     /// Watches a query until the [`Watch`] is dropped. Equal queries share one subscription.
+    ///
+    /// # Panics
+    /// As [`register`](Self::register) does.
+    #[track_caller]
     pub fn watch<R: Record>(&self, query: Query<R>) -> Watch<R> {
         Watch::new(Arc::clone(&self.handle), query)
     }
@@ -131,7 +135,12 @@ impl Client {
         self.write_rows(&space.into(), &ops, |_| {})
     }
 
-    /// Makes a row type known before any of its rows is watched or written.
+    /// Makes a row type known before any of its rows is watched or written; [`watch`](Self::watch), [`put`](Self::put)
+    /// and the like do so themselves.
+    ///
+    /// # Panics
+    /// When another Rust type has the same collection name: a mistake in the program.
+    #[track_caller]
     pub fn register<R: Record>(&self) {
         self.shared().act(|state, _| state.core.register::<R>());
     }
@@ -174,7 +183,7 @@ impl Client {
     /// Shows a row that the application writes by its own means, as pending, until it comes from the server.
     ///
     /// # Errors
-    /// `bad_row`, `bad_key`, `value_too_large`.
+    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`.
     pub fn add_optimistic<R: Record>(&self, space: impl Into<SpaceId>, record: R) -> Result<(), Error> {
         let space = space.into();
         self.shared().act(|state, now| state.core.add_optimistic(now, &space, &record))

@@ -17,6 +17,9 @@ use crate::{BoxFuture, Transport};
 /// The longest single timer. Browsers hold 31 bits of milliseconds; the driver looks again when it fires.
 const LONGEST_TIMER_MS: u128 = 60 * 60 * 1000;
 
+/// How long a page goes straight for the second choice of transports.
+const FALLBACK_REMEMBERED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Starts the driver's task.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spawner {}
@@ -96,16 +99,29 @@ impl Drop for Listener {
 }
 
 /// The transport that worked with this server last time. Storage may be missing, full or forbidden: then nothing is
-/// remembered.
+/// remembered. A fallback is remembered for a day: what stood in the way of the first choice may have been a server
+/// that was just starting, or the network of a hotel.
 pub(crate) fn remembered(url: &str) -> Option<Transport> {
-    let word = storage()?.get_item(&storage_key(url)).ok()??;
-    [Transport::WebSocket, Transport::Sse].into_iter().find(|transport| transport.as_str() == word)
+    let entry = storage()?.get_item(&storage_key(url)).ok()??;
+    match entry.split_once(' ') {
+        None => (entry == Transport::WebSocket.as_str()).then_some(Transport::WebSocket),
+        Some((word, since)) if word == Transport::Sse.as_str() => {
+            let since = SystemTime::UNIX_EPOCH + Duration::from_millis(since.parse().ok()?);
+            let age = SystemTime::now().duration_since(since).ok()?;
+            (age < FALLBACK_REMEMBERED_FOR).then_some(Transport::Sse)
+        }
+        Some(_) => None,
+    }
 }
 
 pub(crate) fn remember(url: &str, transport: Transport) {
-    if let Some(storage) = storage() {
-        let _ = storage.set_item(&storage_key(url), transport.as_str());
-    }
+    let Some(storage) = storage() else { return };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let entry = match transport {
+        Transport::WebSocket => transport.as_str().to_owned(),
+        Transport::Sse => format!("{} {}", transport.as_str(), now.as_millis()),
+    };
+    let _ = storage.set_item(&storage_key(url), &entry);
 }
 
 fn storage() -> Option<Storage> {

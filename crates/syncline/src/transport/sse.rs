@@ -193,9 +193,9 @@ async fn checked(response: Response) -> Result<Response, Error> {
     if let Ok(Frame { message: ServerMessage::Error(error), .. }) = Frame::parse(&body) {
         return Err(error);
     }
+    // not said by a Syncline server but by something on the way, which may let it pass the next time
     let code = match response.status() {
         401 => code::UNAUTHENTICATED,
-        403 => code::FORBIDDEN,
         413 => code::FRAME_TOO_LARGE,
         429 => code::TOO_MANY,
         _ => code::CONNECTION,
