@@ -115,17 +115,39 @@ fn secret_path(database: &Path) -> PathBuf {
     database.with_extension("secret")
 }
 
+/// Under its name stands the whole secret or, after a crash, none.
 fn make_secret(path: &Path) -> io::Result<Vec<u8>> {
     let mut secret = vec![0; SECRET_BYTES];
     getrandom::fill(&mut secret).map_err(io::Error::other)?;
+    let unfinished = unfinished(path);
+    write_secret(&unfinished, &secret)?;
+    fs::rename(&unfinished, path)?;
+    // the name too is to be on disk before anything is signed
+    #[cfg(unix)]
+    if let Some(folder) = path.parent() {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(secret)
+}
+
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("secret.new")
+}
+
+fn write_secret(path: &Path, secret: &[u8]) -> io::Result<()> {
+    // what a crash has left there may be readable by others
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    file.write_all(&secret)?;
-    file.sync_all()?;
-    Ok(secret)
+    file.write_all(secret)?;
+    file.sync_all()
 }
 
 #[cfg(test)]
@@ -172,13 +194,34 @@ mod tests {
         assert_eq!(sessions().guest(&headers, None), Some(eve));
     }
 
+    /// A folder of a test's own for its database.
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("syncline-demo-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
     #[test]
     fn the_secret_survives_a_restart() {
-        let folder = std::env::temp_dir().join(format!("syncline-demo-session-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = folder("restart");
         let database = folder.join("demo.db");
         let token = Sessions::beside(&database).unwrap().sign(&ada()).unwrap();
         assert_eq!(Sessions::beside(&database).unwrap().verify(&token), Some(ada()));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_crash_while_the_secret_is_made_leaves_none() {
+        let folder = folder("crash");
+        let database = folder.join("demo.db");
+        let secret = secret_path(&database);
+        // the process ends before the second half is written, or before it is on disk
+        write_secret(&unfinished(&secret), &[7; SECRET_BYTES / 2]).unwrap();
+        assert!(!secret.exists());
+
+        Sessions::beside(&database).unwrap();
+        assert_eq!(fs::read(&secret).unwrap().len(), SECRET_BYTES);
+        assert!(!unfinished(&secret).exists());
         fs::remove_dir_all(&folder).unwrap();
     }
 }
