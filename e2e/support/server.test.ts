@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import net from 'node:net';
+
 import { expect, test } from '@playwright/test';
 
 import { RawClient } from './raw.ts';
@@ -34,6 +37,19 @@ test('a server that is asked to stop ends by itself', async () => {
   const client = await RawClient.connect(server);
   expect(await server.stop()).toBe(0);
   client.close();
+});
+
+test('a server that is asked to stop ends although somebody never ends a request', async () => {
+  const socket = net.connect(server.port, '127.0.0.1');
+  socket.on('error', () => {});
+  const head = ['POST /session/name HTTP/1.1', 'host: localhost', 'content-type: application/json', 'content-length: 9', 'expect: 100-continue'];
+  socket.write(`${head.join('\r\n')}\r\n\r\n`);
+  // the server waits for the body from here on
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  expect(String(answer)).toContain('100 Continue');
+
+  expect(await server.stop()).toBe(0);
+  socket.destroy();
 });
 
 test('the gauges count connections and subscriptions', async () => {

@@ -17,6 +17,7 @@ use demo_model::rules::{MessageRules, TodoRules, may_open};
 use demo_model::{Message, Todo};
 use syncline_server::{Sqlite, Syncline};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Args;
@@ -48,12 +49,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
             tracing::warn!(%error, "a connection will be slower than it could");
         }
     });
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move {
-            shutdown::requested().await;
-            syncline.shutdown().await;
-        })
-        .await?;
+    let (ending, ended) = oneshot::channel();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
+        shutdown::requested().await;
+        syncline.shutdown().await;
+        let _ = ending.send(());
+    });
+    tokio::select! {
+        served = serving => served?,
+        () = shutdown::overdue(ended) => tracing::warn!("some requests were cut off"),
+    }
     Ok(())
 }
 

@@ -1,5 +1,12 @@
 //! When to stop.
 
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+/// How long requests that are under way may take to end: a browser that does not read would never let go.
+const GRACE: Duration = Duration::from_secs(3);
+
 /// Comes back when somebody presses ctrl-c or the system asks the process to end.
 pub(crate) async fn requested() {
     let interrupt = async {
@@ -11,6 +18,15 @@ pub(crate) async fn requested() {
     tokio::select! {
         () = interrupt => {}
         () = terminate() => {}
+    }
+}
+
+/// Comes back when requests have had their time since the end was `begun`.
+pub(crate) async fn overdue(begun: oneshot::Receiver<()>) {
+    match begun.await {
+        Ok(()) => tokio::time::sleep(GRACE).await,
+        // nobody will end anything
+        Err(_) => std::future::pending().await,
     }
 }
 
