@@ -8,6 +8,8 @@ export interface View {
   room?: string;
   transport?: 'auto' | 'ws' | 'sse';
   view?: 'todos' | 'chat' | 'both';
+  /** Where Syncline is mounted, if not beside the page. */
+  server?: string;
 }
 
 export interface TodoRow {

@@ -9,6 +9,8 @@ import { Server } from './server.ts';
 export interface Choices {
   framework: Framework;
   transport: 'ws' | 'sse';
+  /** What the server is started with beside its data, its port and its pages. */
+  serverOptions: string[];
 }
 
 export interface OpenOptions extends View {
@@ -16,12 +18,18 @@ export interface OpenOptions extends View {
   framework?: Framework;
   /** Another line than the test's first one. */
   line?: Proxy;
+  /** What is done to the page before it loads. */
+  prepare?: (page: Page) => Promise<void>;
+  /** Another origin than the line's to load the page from. */
+  origin?: string;
   /** Another tab of the same person; otherwise a new one comes. */
   as?: App;
 }
 
 interface Fixtures {
   server: Server;
+  /** One more server, with its own data. */
+  newServer: (options?: string[]) => Promise<Server>;
   /** The line between pages and the server, unless they are given another. */
   line: Proxy;
   /** One more line to the same server. */
@@ -38,13 +46,22 @@ interface Fixtures {
 export const test = base.extend<Choices & Fixtures>({
   framework: ['leptos', { option: true }],
   transport: ['ws', { option: true }],
+  serverOptions: [[], { option: true }],
 
-  server: async ({}, use, info) => {
-    const server = await Server.start();
-    await use(server);
-    await attachWhenFailed(info, 'server.log', server.log);
-    await server.dispose();
+  newServer: async ({}, use, info) => {
+    const servers: Server[] = [];
+    await use(async (options) => {
+      const server = await Server.start(options);
+      servers.push(server);
+      return server;
+    });
+    for (const server of servers) {
+      await attachWhenFailed(info, 'server.log', server.log);
+      await server.dispose();
+    }
   },
+
+  server: async ({ newServer, serverOptions }, use) => use(await newServer(serverOptions)),
 
   newLine: async ({ server }, use) => {
     const lines: Proxy[] = [];
@@ -67,9 +84,10 @@ export const test = base.extend<Choices & Fixtures>({
   },
 
   open: async ({ pages, line, framework, transport }, use) => {
-    await use(async ({ framework: other, line: way = line, as, ...view } = {}) => {
+    await use(async ({ framework: other, line: way = line, origin = way.url, prepare, as, ...view } = {}) => {
       const app = new App(await pages.open(as?.page.context()), other ?? framework);
-      await app.load(way.url, { transport, ...view });
+      await prepare?.(app.page);
+      await app.load(origin, { transport, ...view });
       await app.settled();
       if (view.view !== 'chat') await expect(app.get('todo-status')).toHaveAttribute('data-status', 'live');
       if (view.view !== 'todos') await expect(app.get('chat-status')).toHaveAttribute('data-status', 'live');

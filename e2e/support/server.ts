@@ -19,12 +19,13 @@ export class Server {
   readonly log: string[] = [];
   private process: ChildProcess | null = null;
   private chosen = 0;
+  private options: string[] = [];
 
   private constructor(private readonly folder: string) {}
 
-  static async start(): Promise<Server> {
+  static async start(options: string[] = []): Promise<Server> {
     const server = new Server(await mkdtemp(path.join(tmpdir(), 'syncline-e2e-')));
-    await server.start();
+    await server.start(options);
     return server;
   }
 
@@ -36,14 +37,16 @@ export class Server {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Starts on the data and the port of the last run. */
-  async start(): Promise<void> {
+  /** Starts on the data and the port of the last run, and with its options unless there are others. */
+  async start(options: string[] = this.options): Promise<void> {
+    this.options = options;
     const child = spawn(
       binary(),
       [
         ['--data', path.join(this.folder, 'demo.db')],
         ['--port', String(this.chosen)],
         ['--dist', dist()],
+        options,
       ].flat(),
       { stdio: ['ignore', 'pipe', 'pipe'] },
     );

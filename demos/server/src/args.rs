@@ -1,7 +1,9 @@
 //! The command line.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -26,8 +28,12 @@ pub(crate) struct Args {
     pub(crate) dist: PathBuf,
 
     /// Pages of this origin may connect too, `https://app.example.com`; may be given more than once
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     pub(crate) allow_origin: Vec<String>,
+
+    /// After how much silence a page asks whether the line still stands, at least 1 second
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+    pub(crate) heartbeat: Duration,
 
     /// For work on the apps: the pages that `trunk serve` and `dx serve` serve on this machine may connect too
     #[arg(long)]
@@ -42,5 +48,48 @@ impl Args {
     pub(crate) fn allowed_origins(&self) -> Vec<String> {
         let dev = DEV_ORIGINS.into_iter().filter(|_| self.dev).map(Into::into);
         self.allow_origin.iter().cloned().chain(dev).collect()
+    }
+}
+
+/// An origin as browsers send it: in small letters, without a slash at its end.
+fn origin(given: &str) -> Result<String, Infallible> {
+    Ok(given.strip_suffix('/').unwrap_or(given).to_ascii_lowercase())
+}
+
+fn seconds(given: &str) -> Result<Duration, String> {
+    match given.parse() {
+        Ok(0) => Err("at least 1".into()),
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Args, clap::Error> {
+        Args::try_parse_from([&["demo-server"], args].concat())
+    }
+
+    #[test]
+    fn an_origin_is_taken_as_browsers_send_it() {
+        let args =
+            parse(&["--allow-origin", "https://App.Example.com/", "--allow-origin=http://b.example:81"]);
+        assert_eq!(args.unwrap().allowed_origins(), ["https://app.example.com", "http://b.example:81"]);
+    }
+
+    #[test]
+    fn pages_of_development_servers_connect_only_when_told() {
+        assert!(parse(&[]).unwrap().allowed_origins().is_empty());
+        assert_eq!(parse(&["--dev"]).unwrap().allowed_origins(), DEV_ORIGINS);
+    }
+
+    #[test]
+    fn a_heartbeat_is_a_number_of_seconds() {
+        assert_eq!(parse(&["--heartbeat", "2"]).unwrap().heartbeat, Duration::from_secs(2));
+        for nonsense in ["0", "-1", "soon"] {
+            assert!(parse(&[&format!("--heartbeat={nonsense}")]).is_err(), "{nonsense}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use axum::serve::ListenerExt as _;
 use clap::Parser as _;
 use demo_model::rules::{MessageRules, TodoRules, may_open};
 use demo_model::{Message, Todo};
-use syncline_server::{Sqlite, Syncline};
+use syncline_server::{Config, Sqlite, Syncline};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
@@ -63,7 +63,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn syncline(args: &Args, sessions: Sessions) -> Result<Syncline, Box<dyn Error>> {
+    let mut config = Config::default();
+    config.engine.heartbeat = args.heartbeat;
     let syncline = Syncline::builder()
+        .config(config)
         .storage(Sqlite::open(&args.data)?)
         .allowed_origins(args.allowed_origins())
         .authenticate(move |credentials| {
