@@ -14,6 +14,8 @@ type State = 'passing' | 'cut' | 'half-open';
 export class Proxy {
   /** Every request head seen, in order. */
   readonly requests: Request[] = [];
+  /** Connections asked for so far, the refused ones too. */
+  attempts = 0;
 
   private state: State = 'passing';
   private readonly held = new Set<Direction>();
@@ -104,6 +106,7 @@ export class Proxy {
   }
 
   private accept(client: net.Socket): void {
+    this.attempts++;
     if (this.state === 'cut') {
       client.on('error', () => {});
       client.resetAndDestroy();
