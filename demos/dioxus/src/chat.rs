@@ -115,6 +115,8 @@ fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseCo
 #[component]
 fn NewMessage(messages: UseWatch<Message>, room: Signal<String>, connection: UseConnection) -> Element {
     let mut draft = use_signal(String::new);
+    // a message says whose it is, which only the server's first welcome tells
+    let is_known = use_memo(move || connection.user().is_some());
 
     let send = move |event: FormEvent| {
         event.prevent_default();
@@ -142,7 +144,12 @@ fn NewMessage(messages: UseWatch<Message>, room: Signal<String>, connection: Use
                 value: draft,
                 oninput: move |event| draft.set(event.value()),
             }
-            button { class: "button button-primary", "data-testid": "chat-send", "Send" }
+            button { class: "button button-primary", "data-testid": "chat-send", disabled: !is_known(), "Send" }
+            if !is_known() && !draft.read().is_empty() {
+                p { class: "compose-hint", role: "status", "data-testid": "chat-hint",
+                    "You can send it as soon as you are connected."
+                }
+            }
         }
     }
 }

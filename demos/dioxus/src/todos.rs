@@ -5,6 +5,13 @@ use demo_model::{Todo, TodoFilter, list_space};
 use dioxus::prelude::*;
 use syncline_dioxus::{Row, UseWatch, use_watch};
 
+/// No further than it takes, and at once.
+const INTO_VIEW: ScrollToOptions = ScrollToOptions {
+    behavior: ScrollBehavior::Instant,
+    vertical: ScrollLogicalPosition::Nearest,
+    horizontal: ScrollLogicalPosition::Nearest,
+};
+
 #[component]
 pub fn TodoPanel(list: String) -> Element {
     let list = use_hook(|| list_space(&list));
@@ -13,6 +20,8 @@ pub fn TodoPanel(list: String) -> Element {
     // while the filter is `All` this is an equal query: the two share one subscription
     let todos = use_watch(move || Some(filter().query(&list)));
     let left = use_memo(move || all.rows().iter().filter(|row| row.with(|todo| !todo.done)).count());
+    // what was added on this page and is yet to be seen
+    let added = use_hook(|| CopyValue::new(None::<String>));
 
     rsx! {
         section { class: "panel", "data-testid": "todo-panel", aria_labelledby: "todo-title",
@@ -33,7 +42,7 @@ pub fn TodoPanel(list: String) -> Element {
                     }
                 }
             }
-            NewTodo { todos, all }
+            NewTodo { todos, all, added }
             if let Some(error) = todos.error() {
                 p { class: "notice", role: "alert", "data-testid": "todo-watch-error", {error.message()} }
             }
@@ -43,7 +52,7 @@ pub fn TodoPanel(list: String) -> Element {
                 }
                 ul { class: "rows", "data-testid": "todo-list", aria_label: "To-dos",
                     for row in todos.rows() {
-                        TodoItem { key: "{row.key()}", todos, row }
+                        TodoItem { key: "{row.key()}", todos, row, added }
                     }
                 }
             }
@@ -54,7 +63,7 @@ pub fn TodoPanel(list: String) -> Element {
 
 /// The field for one more, below the last of `all`.
 #[component]
-fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>) -> Element {
+fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>, added: CopyValue<Option<String>>) -> Element {
     let mut draft = use_signal(String::new);
 
     let add = move |event: FormEvent| {
@@ -62,7 +71,9 @@ fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>) -> Element {
         let text = draft.peek().trim().to_owned();
         if !text.is_empty() {
             let last = all.rows().last().map_or(0.0, |row| row.with(|todo| todo.position));
-            todos.put(Todo::new(new_id(), text, last, now_ms()));
+            let id = new_id();
+            added.set(Some(id.clone()));
+            todos.put(Todo::new(id, text, last, now_ms()));
             draft.set(String::new());
         }
     };
@@ -84,11 +95,15 @@ fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>) -> Element {
 }
 
 #[component]
-fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>) -> Element {
+fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>, added: CopyValue<Option<String>>) -> Element {
     let key = use_signal(|| row.key());
+    // what others add moves nobody's list
+    let is_new = use_hook(|| added.write().take_if(|id| *id == row.key().as_ref()).is_some());
     let state = row.state();
     let error = row.error();
-    // how often the record was read to be shown: tests count it
+    // how often this component has run, and how often the record was read to be shown: tests count both
+    let mut renders = use_hook(|| CopyValue::new(0_u32));
+    *renders.write() += 1;
     let mut runs = use_hook(|| CopyValue::new(0_u32));
     let todo = use_memo(move || {
         *runs.write() += 1;
@@ -98,8 +113,9 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>) -> Element {
         todos.update(key(), |todo| todo.done = event.checked());
     };
     // the text while it is edited
-    let mut edited = use_signal(|| None::<String>);
-    let mut edit = move || edited.set(Some(todo.peek().text.clone()));
+    let edited = use_signal(|| None::<String>);
+    // whether the text that comes back is to have the focus
+    let refocus = use_hook(|| CopyValue::new(false));
     let Todo { text, done, .. } = todo();
 
     rsx! {
@@ -109,7 +125,13 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>) -> Element {
             "data-key": "{key}",
             "data-state": state.as_str(),
             "data-done": "{done}",
+            "data-renders": "{renders}",
             "data-runs": "{runs}",
+            onmounted: move |event| {
+                if is_new {
+                    spawn(async move { drop(event.scroll_to_with_options(INTO_VIEW).await) });
+                }
+            },
             input {
                 r#type: "checkbox",
                 class: "todo-toggle",
@@ -119,22 +141,9 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>) -> Element {
                 onchange: toggle,
             }
             if edited.read().is_some() {
-                TodoEdit { todos, row_key: key, edited }
+                TodoEdit { todos, row_key: key, edited, refocus }
             } else {
-                span {
-                    class: "todo-text",
-                    role: "button",
-                    tabindex: 0,
-                    title: "Double-click or press Enter to edit",
-                    "data-testid": "todo-text",
-                    ondoubleclick: move |_| edit(),
-                    onkeydown: move |event| {
-                        if event.key() == Key::Enter {
-                            edit();
-                        }
-                    },
-                    "{text}"
-                }
+                TodoText { todo, edited, refocus }
             }
             button {
                 class: "todo-delete",
@@ -164,12 +173,44 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>) -> Element {
     }
 }
 
+/// The text, a button that begins an edit.
+#[component]
+fn TodoText(todo: Memo<Todo>, edited: Signal<Option<String>>, refocus: CopyValue<bool>) -> Element {
+    let mut edit = move || edited.set(Some(todo.peek().text.clone()));
+    let on_key = move |event: KeyboardEvent| {
+        if event.key() == Key::Enter || event.key() == Key::Character(" ".into()) {
+            // or the key would be typed into the field that comes
+            event.prevent_default();
+            edit();
+        }
+    };
+
+    rsx! {
+        span {
+            class: "todo-text",
+            role: "button",
+            tabindex: 0,
+            title: "Double-click or press Enter to edit",
+            "data-testid": "todo-text",
+            onmounted: move |event| {
+                if refocus.replace(false) {
+                    spawn(async move { drop(event.set_focus(true).await) });
+                }
+            },
+            ondoubleclick: move |_| edit(),
+            onkeydown: on_key,
+            {todo().text}
+        }
+    }
+}
+
 /// The field that stands in for the text while somebody edits it.
 #[component]
 fn TodoEdit(
     todos: UseWatch<Todo>,
     row_key: Signal<syncline::Key>,
     edited: Signal<Option<String>>,
+    refocus: CopyValue<bool>,
 ) -> Element {
     let mut save = move || {
         // leaving the field saves too, and it is left again when it goes away
@@ -180,9 +221,16 @@ fn TodoEdit(
             }
         }
     };
+    // who ends the edit by a key stays in the row; who leaves the field has gone where they want to be
     let on_key = move |event: KeyboardEvent| match event.key() {
-        Key::Enter if !event.is_composing() => save(),
-        Key::Escape => edited.set(None),
+        Key::Enter if !event.is_composing() => {
+            refocus.set(true);
+            save();
+        }
+        Key::Escape => {
+            refocus.set(true);
+            edited.set(None);
+        }
         _ => {}
     };
 

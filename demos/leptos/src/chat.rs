@@ -134,6 +134,8 @@ fn NewMessage(
     connection: UseConnection,
 ) -> impl IntoView {
     let draft = RwSignal::new(String::new());
+    // a message says whose it is, which only the server's first welcome tells
+    let is_known = Memo::new(move |_| connection.user().is_some());
 
     let send = move |event: SubmitEvent| {
         event.prevent_default();
@@ -160,7 +162,14 @@ fn NewMessage(
                 autocomplete="off"
                 bind:value=draft
             />
-            <button class="button button-primary" data-testid="chat-send">"Send"</button>
+            <button class="button button-primary" data-testid="chat-send" disabled=move || !is_known.get()>
+                "Send"
+            </button>
+            <Show when=move || !is_known.get() && !draft.read().is_empty()>
+                <p class="compose-hint" role="status" data-testid="chat-hint">
+                    "You can send it as soon as you are connected."
+                </p>
+            </Show>
         </form>
     }
 }

@@ -1,9 +1,9 @@
 //! The to-do list.
 
-use demo_model::browser::{new_id, now_ms, status_words};
+use demo_model::browser::{new_id, now_ms, scroll_into_view, status_words};
 use demo_model::{Todo, TodoFilter, list_space};
 use leptos::ev::{KeyboardEvent, SubmitEvent};
-use leptos::html::Input;
+use leptos::html::{Input, Li, Span};
 use leptos::prelude::*;
 use syncline::Key;
 use syncline_leptos::{Row, UseWatch, use_watch};
@@ -16,6 +16,8 @@ pub fn TodoPanel(list: String) -> impl IntoView {
     // while the filter is `All` this is an equal query: the two share one subscription
     let todos = use_watch(move || Some(filter.get().query(&list)));
     let left = Memo::new(move |_| all.rows().iter().filter(|row| row.with(|todo| !todo.done)).count());
+    // what was added on this page and is yet to be seen
+    let added = StoredValue::new(None::<String>);
 
     view! {
         <section class="panel" data-testid="todo-panel" aria-labelledby="todo-title">
@@ -37,7 +39,7 @@ pub fn TodoPanel(list: String) -> impl IntoView {
                     })}
                 </div>
             </div>
-            <NewTodo todos all />
+            <NewTodo todos all added />
             {move || todos.error().map(|error| view! {
                 <p class="notice" role="alert" data-testid="todo-watch-error">{error.message().to_owned()}</p>
             })}
@@ -47,7 +49,7 @@ pub fn TodoPanel(list: String) -> impl IntoView {
                 </Show>
                 <ul class="rows" data-testid="todo-list" aria-label="To-dos">
                     <For each=move || todos.rows() key=|row| row.key() let:row>
-                        <TodoItem todos row />
+                        <TodoItem todos row added />
                     </For>
                 </ul>
             </div>
@@ -58,7 +60,7 @@ pub fn TodoPanel(list: String) -> impl IntoView {
 
 /// The field for one more, below the last of `all`.
 #[component]
-fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>) -> impl IntoView {
+fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>, added: StoredValue<Option<String>>) -> impl IntoView {
     let draft = RwSignal::new(String::new());
 
     let add = move |event: SubmitEvent| {
@@ -66,7 +68,9 @@ fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>) -> impl IntoView {
         let text = draft.get_untracked().trim().to_owned();
         if !text.is_empty() {
             let last = untrack(|| all.rows().last().map_or(0.0, |row| row.with(|todo| todo.position)));
-            todos.put(Todo::new(new_id(), text, last, now_ms()));
+            let id = new_id();
+            added.set_value(Some(id.clone()));
+            todos.put(Todo::new(id, text, last, now_ms()));
             draft.set(String::new());
         }
     };
@@ -87,8 +91,13 @@ fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>) -> impl IntoView {
 }
 
 #[component]
-fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>) -> impl IntoView {
+fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>, added: StoredValue<Option<String>>) -> impl IntoView {
     let key = StoredValue::new(row.key());
+    let item = NodeRef::<Li>::new();
+    // what others add moves nobody's list
+    if added.write_value().take_if(|id| *id == row.key().as_ref()).is_some() {
+        item.on_load(|item| scroll_into_view(&item));
+    }
     let state = Signal::derive({
         let row = row.clone();
         move || row.state()
@@ -103,13 +112,15 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>) -> impl IntoView {
     };
     // the text while it is edited
     let edited = RwSignal::new(None::<String>);
-    let edit = move || edited.set(Some(todo.get_untracked().text));
+    // whether the text that comes back is to have the focus
+    let refocus = StoredValue::new(false);
     // how often the record was read to be shown: tests count it
     let runs = StoredValue::new(0_u32);
 
     view! {
         <li
             class="todo"
+            node_ref=item
             data-testid="todo-item"
             data-key=key.get_value().to_string()
             data-state=move || state.get().as_str()
@@ -129,21 +140,9 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>) -> impl IntoView {
             />
             <Show
                 when=move || edited.with(Option::is_some)
-                fallback=move || view! {
-                    <span
-                        class="todo-text"
-                        role="button"
-                        tabindex="0"
-                        title="Double-click or press Enter to edit"
-                        data-testid="todo-text"
-                        on:dblclick=move |_| edit()
-                        on:keydown=move |event| if event.key() == "Enter" { edit() }
-                    >
-                        {move || todo.get().text}
-                    </span>
-                }
+                fallback=move || view! { <TodoText todo edited refocus /> }
             >
-                <TodoEdit todos key edited />
+                <TodoEdit todos key edited refocus />
             </Show>
             <button
                 class="todo-delete"
@@ -176,9 +175,52 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>) -> impl IntoView {
     }
 }
 
+/// The text, a button that begins an edit.
+#[component]
+fn TodoText(
+    todo: Signal<Todo>,
+    edited: RwSignal<Option<String>>,
+    refocus: StoredValue<bool>,
+) -> impl IntoView {
+    let text = NodeRef::<Span>::new();
+    text.on_load(move |text| {
+        if std::mem::take(&mut *refocus.write_value()) {
+            drop(text.focus());
+        }
+    });
+    let edit = move || edited.set(Some(todo.get_untracked().text));
+    let on_key = move |event: KeyboardEvent| {
+        if matches!(event.key().as_str(), "Enter" | " ") {
+            // or the key would be typed into the field that comes
+            event.prevent_default();
+            edit();
+        }
+    };
+
+    view! {
+        <span
+            class="todo-text"
+            role="button"
+            tabindex="0"
+            title="Double-click or press Enter to edit"
+            data-testid="todo-text"
+            node_ref=text
+            on:dblclick=move |_| edit()
+            on:keydown=on_key
+        >
+            {move || todo.get().text}
+        </span>
+    }
+}
+
 /// The field that stands in for the text while somebody edits it.
 #[component]
-fn TodoEdit(todos: UseWatch<Todo>, key: StoredValue<Key>, edited: RwSignal<Option<String>>) -> impl IntoView {
+fn TodoEdit(
+    todos: UseWatch<Todo>,
+    key: StoredValue<Key>,
+    edited: RwSignal<Option<String>>,
+    refocus: StoredValue<bool>,
+) -> impl IntoView {
     let field = NodeRef::<Input>::new();
     field.on_load(|field| drop(field.focus()));
     let save = move || {
@@ -190,9 +232,16 @@ fn TodoEdit(todos: UseWatch<Todo>, key: StoredValue<Key>, edited: RwSignal<Optio
             }
         }
     };
+    // who ends the edit by a key stays in the row; who leaves the field has gone where they want to be
     let on_key = move |event: KeyboardEvent| match event.key().as_str() {
-        "Enter" if !event.is_composing() => save(),
-        "Escape" => edited.set(None),
+        "Enter" if !event.is_composing() => {
+            refocus.set_value(true);
+            save();
+        }
+        "Escape" => {
+            refocus.set_value(true);
+            edited.set(None);
+        }
         _ => {}
     };
 

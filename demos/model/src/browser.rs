@@ -2,10 +2,12 @@
 
 mod credentials;
 mod params;
+mod scroll;
 mod words;
 
 pub use credentials::Credentials;
 pub use params::{Params, View};
+pub use scroll::scroll_into_view;
 pub use words::{clock_time, status_words, transport_words};
 
 /// A fresh id for a row.
