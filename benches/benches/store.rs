@@ -86,5 +86,34 @@ fn changes(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, snapshots, changes);
+/// A row is edited and the edit confirmed, while other writes wait: what they cost must not grow with their number.
+fn optimistic(c: &mut Criterion) {
+    const ROWS: u64 = 10_000;
+    for (waiting, name) in [(0, "0 pending"), (1_000, "1k pending"), (9_000, "9k pending")] {
+        let mut store = filled(ROWS);
+        for number in 0..waiting {
+            store.write(&Item::new(number, 1));
+        }
+        let mut revision = 1;
+        c.bench_function(&format!("store/edit and confirm/{name}"), |b| {
+            b.iter_custom(|times| {
+                let mut total = std::time::Duration::ZERO;
+                for _ in 0..times {
+                    revision += 1;
+                    let item = Item::new(ROWS - 1 - revision % 500, revision);
+                    let start = std::time::Instant::now();
+                    store.write(&item);
+                    let written = start.elapsed();
+                    let frame = store.confirm_frame(&item);
+                    let start = std::time::Instant::now();
+                    store.feed(&frame);
+                    total += written + start.elapsed();
+                }
+                total
+            });
+        });
+    }
+}
+
+criterion_group!(benches, snapshots, changes, optimistic);
 criterion_main!(benches);

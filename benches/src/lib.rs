@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use syncline_core::client::{ClientCore, Config, Input, Output, WatchId};
-use syncline_core::{ClientId, Record};
+use syncline_core::ops::{RowOp, RowOps};
+use syncline_core::{ClientId, Record, SpaceId};
 
 /// The row of every measurement: an id, a text of 40 characters, a flag and two times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
@@ -41,6 +42,7 @@ pub struct Store {
     watch: WatchId,
     version: u64,
     attempt: u64,
+    written: u64,
 }
 
 impl Default for Store {
@@ -55,7 +57,7 @@ impl Store {
         let mut core = ClientCore::new(Config::new(ClientId::from("bench-client"), 1));
         let query = Item::in_space("bench").order_by(Item::created_at.desc());
         let watch = core.watch(Duration::ZERO, &query);
-        let mut store = Self { core, watch, version: 0, attempt: 0 };
+        let mut store = Self { core, watch, version: 0, attempt: 0, written: 0 };
         store.drain();
         let attempt = store.attempt;
         store.core.handle(Duration::ZERO, Input::Opened { attempt });
@@ -123,16 +125,44 @@ impl Store {
         frame
     }
 
+    /// Puts a row locally and hands the diffs to the subscriber; gives the number of diffs.
+    ///
+    /// # Panics
+    /// When the core refuses it, as it does with more than 10,000 at once.
+    pub fn write(&mut self, item: &Item) -> usize {
+        let ops = RowOps { ops: RowOp::put(item).into_iter().collect() };
+        let written = self.core.write_rows(Duration::ZERO, &SpaceId::from("bench"), &ops);
+        assert!(written.is_ok(), "{written:?}");
+        self.written += 1;
+        self.drain();
+        self.core.take::<Item>(self.watch).len()
+    }
+
+    /// The frame of the next version: it puts the row that was written last, and acknowledges that write.
+    pub fn confirm_frame(&mut self, item: &Item) -> Vec<u8> {
+        let acks = format!(r#""acks":[{{"client":"bench-client","id":{}}}]"#, self.written);
+        let mut frame = self.frame(r#""put":[0]"#, &acks);
+        frame.push(b'\n');
+        frame.extend(encode(item));
+        frame
+    }
+
     /// The frame of the next version that deletes a row.
     pub fn delete_frame(&mut self, item: &Item) -> Vec<u8> {
         self.changes(&format!(r#""del":["{}"]"#, item.id))
     }
 
     fn changes(&mut self, part: &str) -> Vec<u8> {
+        self.frame(part, r#""acks":[]"#)
+    }
+
+    fn frame(&mut self, part: &str, acks: &str) -> Vec<u8> {
         self.version += 1;
         let (from, to) = (self.version - 1, self.version);
-        format!(r#"{{"changes":{{"space":"bench","from":{from},"to":{to},"parts":[{{"sub":1,{part}}}]}}}}"#)
-            .into_bytes()
+        format!(
+            r#"{{"changes":{{"space":"bench","from":{from},"to":{to},"parts":[{{"sub":1,{part}}}],{acks}}}}}"#
+        )
+        .into_bytes()
     }
 }
 
