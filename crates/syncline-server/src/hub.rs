@@ -283,6 +283,10 @@ impl<S: Storage> Hub<S> {
 
     fn commit(&mut self, commit: Commit) {
         self.committing += 1;
+        if commit.renews.is_some() {
+            let space = &commit.space;
+            tracing::warn!(%space, "storage was restored from an older copy: all clients load the space anew");
+        }
         if let Err(mpsc::error::SendError(commit)) = self.commits.send(commit) {
             let Commit { space, id, .. } = commit;
             self.tell(Event::Committed { space, commit: id, result: Err(failed()) });

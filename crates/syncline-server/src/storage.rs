@@ -18,7 +18,7 @@ pub use sqlite::Sqlite;
 /// - a commit is all there or not at all: rows, log and the clients' counters together;
 /// - a commit that was answered `Ok` is there after a crash of the process or of the machine ([`Memory`] is for tests
 ///   and forgets everything instead);
-/// - a commit whose `from` and `incarnation` are not what is stored is refused. So two processes on one database cannot
+/// - a commit whose `from` and `incarnation` (or `renews`, where it has that) are not what is stored is refused. So two processes on one database cannot
 ///   overwrite each other's writes;
 /// - errors carry the code `storage` and a message that people may see: no paths, no rows.
 pub trait Storage: Send + Sync + 'static {

@@ -27,9 +27,15 @@ pub(crate) struct Disk {
     pub(crate) reading: usize,
 }
 
+/// What was durable when it was made.
+pub(crate) struct Copy(BTreeMap<SpaceId, Stored>);
+
 /// What is durable of one space.
+#[derive(Clone)]
 struct Stored {
     incarnation: Incarnation,
+    /// It was restored, and the history has not been renewed since: nobody can tell what its versions stand for.
+    restored: bool,
     version: Version,
     rows: BTreeMap<(&'static str, Key), (Version, Arc<[u8]>)>,
     log: Vec<LogEntry>,
@@ -61,6 +67,18 @@ impl Disk {
         self.writing.clear();
     }
 
+    /// A copy of everything.
+    pub(crate) fn copy(&self) -> Copy {
+        Copy(self.spaces.clone())
+    }
+
+    /// Goes back to what a copy has.
+    pub(crate) fn restore(&mut self, copy: &Copy) {
+        self.spaces.clone_from(&copy.0);
+        self.spaces.values_mut().for_each(|stored| stored.restored = true);
+        self.writing.clear();
+    }
+
     /// The rows as of the newest version.
     pub(crate) fn newest(&self, space: &SpaceId) -> Option<Arc<State>> {
         let stored = self.spaces.get(space)?;
@@ -74,7 +92,10 @@ impl Disk {
         incarnation: Incarnation,
         version: Version,
     ) -> Option<Arc<State>> {
-        let stored = self.spaces.get(space).filter(|stored| stored.incarnation == incarnation)?;
+        let stored = self.spaces.get(space)?;
+        if stored.incarnation != incarnation || stored.restored {
+            return None;
+        }
         // a connection that is told nothing stands at a version within a run of them that changed nothing for it
         stored.states.range(..=version).next_back().map(|(_, state)| Arc::clone(state))
     }
@@ -99,6 +120,7 @@ impl Stored {
     fn new(incarnation: Incarnation) -> Self {
         Self {
             incarnation,
+            restored: false,
             version: 0,
             rows: BTreeMap::new(),
             log: Vec::new(),
@@ -109,11 +131,12 @@ impl Stored {
     }
 
     fn check(&self, commit: &Commit) -> Result<(), String> {
-        if commit.incarnation != self.incarnation || commit.from != self.version {
+        let follows = commit.renews.unwrap_or(commit.incarnation);
+        if follows != self.incarnation || commit.from != self.version {
             let (incarnation, version) = (self.incarnation, self.version);
             return Err(format!(
                 "a commit from version {} of {} came to a disk at version {version} of {incarnation}",
-                commit.from, commit.incarnation
+                commit.from, follows
             ));
         }
         if !commit.log.iter().map(|entry| entry.version).eq(commit.from + 1..=commit.to) {
@@ -184,6 +207,8 @@ impl Stored {
                 }
             }
         }
+        self.restored &= commit.renews.is_none();
+        self.incarnation = commit.incarnation;
         self.version = commit.to;
         self.states.insert(commit.to, Arc::new(state));
         if self.states.len() > REMEMBERED {

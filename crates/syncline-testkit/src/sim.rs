@@ -24,7 +24,7 @@ pub use builder::SimBuilder;
 pub use clients::{SimClient, Watch, Write};
 
 use crate::connection::Connection;
-use crate::disk::Disk;
+use crate::disk::{Copy, Disk};
 use crate::faults::Faults;
 use crate::node::{ClientNode, Server};
 use crate::rng::Rng;
@@ -49,6 +49,7 @@ pub struct Sim {
     clients: Vec<ClientNode>,
     server: Server,
     disk: Disk,
+    backup: Option<Copy>,
     disk_latency: Duration,
     connections: BTreeMap<ConnId, Connection>,
     next_conn: ConnId,

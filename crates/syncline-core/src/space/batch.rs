@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::draft::{Draft, ReadRows};
 use crate::error::{Error, code};
-use crate::id::{ClientId, Key, Version, WriteId};
+use crate::id::{ClientId, Incarnation, Key, Version, WriteId};
 use crate::ops::{ROWS, RowOps};
 use crate::record::AnyRow;
 use crate::schema::Schema;
@@ -88,6 +88,8 @@ pub(super) struct Batch {
     rows: BTreeMap<(&'static str, Key), Drafted>,
     log: Vec<LogEntry>,
     clients: BTreeMap<ClientId, ClientRecord>,
+    /// The history that a new one takes the place of.
+    renews: Option<Incarnation>,
     bytes: usize,
 }
 
@@ -101,7 +103,7 @@ type Effect = Vec<((&'static str, Key), Option<Arc<Row>>)>;
 impl Batch {
     /// Takes what is next in the queue.
     pub(super) fn take(queue: &mut Queue, bench: &Workbench<'_>) -> Self {
-        let mut batch = Self::default();
+        let mut batch = Self { renews: bench.set.renews, ..Self::default() };
         while batch.answers.len() < MAX_WRITES
             && batch.bytes < ENOUGH_BYTES
             && let Some(write) = queue.pop()
@@ -112,7 +114,7 @@ impl Batch {
         batch
     }
 
-    /// Whether there is anything to be stored.
+    /// Whether the writes come to nothing that is to be stored.
     pub(super) fn changes_nothing(&self) -> bool {
         self.clients.is_empty()
     }
@@ -193,6 +195,7 @@ impl Batch {
             id,
             space: set.space.clone(),
             incarnation: set.incarnation,
+            renews: self.renews,
             from: set.version,
             to,
             rows: self.rows.iter().map(change).collect(),
@@ -206,6 +209,9 @@ impl Batch {
     pub(super) fn land(self, set: &mut WorkingSet) -> (Version, Vec<RowTurn>, Vec<Answer>) {
         let version = set.version + self.log.len() as u64;
         set.log.append(self.log);
+        if set.renews == self.renews {
+            set.renews = None;
+        }
         self.clients.into_values().for_each(|record| set.clients.set(record));
         let turns = self.rows.into_iter();
         let turns =

@@ -17,6 +17,8 @@ pub(super) struct Hosted {
     pub(super) queue: Queue,
     /// The batch that storage is at work on, with the number of its commit.
     pub(super) in_flight: Option<(u64, Batch)>,
+    /// Its new history is to be stored even if nobody writes.
+    pub(super) renewed: bool,
     /// All subscriptions to it, answered or not.
     pub(super) subs: BTreeSet<(ConnId, SubId)>,
     /// Connections that are owed nothing but an account of their writes.
@@ -33,6 +35,7 @@ impl Hosted {
             ticket,
             queue: Queue::default(),
             in_flight: None,
+            renewed: false,
             subs: BTreeSet::new(),
             asking: BTreeSet::new(),
             idle: None,

@@ -80,6 +80,9 @@ pub struct Commit {
     pub space: SpaceId,
     /// The id of its history; new when storage has none.
     pub incarnation: Incarnation,
+    /// The id that storage has, where it is to be replaced by `incarnation`: clients hold versions of that history which
+    /// storage has lost, as happens when a database is restored from a copy.
+    pub renews: Option<Incarnation>,
     /// The version in storage.
     pub from: Version,
     /// The version afterwards; the same when all writes of the batch were refused and only counters moved.

@@ -30,6 +30,10 @@ pub(super) type Told = (ConnId, SubId, usize);
 pub(super) struct WorkingSet {
     pub(super) space: SpaceId,
     pub(super) incarnation: Incarnation,
+    /// The id that storage has for the history, until a commit has brought it the new one.
+    pub(super) renews: Option<Incarnation>,
+    /// Clients may hold versions of the history that storage has lost.
+    may_be_restored: bool,
     pub(super) version: Version,
     pub(super) rows: Rows,
     pub(super) log: Log,
@@ -79,6 +83,8 @@ impl WorkingSet {
         let set = Self {
             space,
             incarnation: image.incarnation.unwrap_or(fresh),
+            renews: None,
+            may_be_restored: image.incarnation.is_some(),
             version: image.version,
             rows,
             log: Log::new(image.log, image.version, keep_log),
@@ -94,6 +100,20 @@ impl WorkingSet {
     pub(super) fn cursor(&self) -> Cursor {
         let (incarnation, schema, version) = (self.incarnation, self.schema, self.version);
         Cursor { incarnation, schema, epoch: 0, version }
+    }
+
+    /// Whether a client that stands there has seen what storage has lost. It can be said once only: what was committed
+    /// since is known, and whoever claims more than that makes it up.
+    pub(super) fn is_behind(&self, cursor: &Cursor) -> bool {
+        self.may_be_restored && cursor.incarnation == self.incarnation && cursor.version > self.version
+    }
+
+    /// Begins a new history with what there is. Returns the connections that are told of changes of the old one.
+    pub(super) fn renew(&mut self, fresh: Incarnation) -> Vec<ConnId> {
+        self.renews = Some(self.incarnation);
+        self.incarnation = fresh;
+        self.may_be_restored = false;
+        self.members.keys().copied().collect()
     }
 
     /// What became of the writes of these clients, as far as `user` may know.

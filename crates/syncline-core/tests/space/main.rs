@@ -12,6 +12,7 @@ mod broadcast;
 mod handshake;
 mod model;
 mod private_rows;
+mod restored;
 mod resume;
 mod slow_readers;
 mod spaces;

@@ -191,7 +191,8 @@ impl Rig {
         let commit = self.commits.pop_front()?;
         let stored = self.disk.entry(commit.space.to_string()).or_default();
         assert_eq!(stored.version, commit.from);
-        assert!(stored.incarnation.is_none_or(|it| it == commit.incarnation));
+        let follows = commit.renews.unwrap_or(commit.incarnation);
+        assert!(stored.incarnation.is_none_or(|it| it == follows));
         assert_eq!(commit.log.len() as u64, commit.to - commit.from, "a version for each write, and no gap");
         assert!(commit.log.iter().map(|entry| entry.version).eq(commit.from + 1..=commit.to));
         stored.incarnation = Some(commit.incarnation);

@@ -58,7 +58,8 @@ impl Kept {
     }
 
     fn apply(&mut self, commit: Commit) -> Result<(), Error> {
-        let is_next = self.incarnation.is_none_or(|incarnation| incarnation == commit.incarnation);
+        let follows = commit.renews.unwrap_or(commit.incarnation);
+        let is_next = self.incarnation.is_none_or(|incarnation| incarnation == follows);
         if !is_next || self.version != commit.from {
             return Err(conflict());
         }

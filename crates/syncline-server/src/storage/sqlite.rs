@@ -35,7 +35,23 @@ impl Sqlite {
     /// # Errors
     /// `storage`, with the reason: the file cannot be opened, is not a database, or was written by a newer version.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
+        Self::with(path.as_ref(), |_| Ok(()))
+    }
+
+    /// As [`open`](Self::open), for a file that was put back from an older copy: every space begins a new history, so
+    /// that all clients load it anew.
+    ///
+    /// Clients may have seen versions that the copy lacks. The server notices that when the first of them comes back,
+    /// but only as long as the space has not been written past what that client saw; this leaves nothing to chance. To
+    /// be called once, at the first start after the copy was put back; what it did stays.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); and when the system has no random numbers.
+    pub fn restored(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::with(path.as_ref(), renew_all)
+    }
+
+    fn with(path: &Path, first: fn(&mut Connection) -> Result<(), Problem>) -> Result<Self, Error> {
         let refuse = |error: Problem| {
             let message = format!("{} cannot be used as a database: {error}", path.display());
             Error::new(code::STORAGE, message)
@@ -45,7 +61,8 @@ impl Sqlite {
             let message = "Sqlite keeps spaces in a file; for spaces in memory there is Memory";
             return Err(Error::new(code::STORAGE, message));
         }
-        let writer = open_writer(path).map_err(refuse)?;
+        let mut writer = open_writer(path).map_err(refuse)?;
+        first(&mut writer).map_err(refuse)?;
         let reader = open_reader(path).map_err(refuse)?;
         Ok(Self { writer: Worker::start("writer", writer)?, reader: Worker::start("reader", reader)? })
     }
@@ -92,6 +109,8 @@ enum Problem {
     Newer { found: u32, known: u32 },
     #[error("its journal mode is {0} and cannot be changed to WAL")]
     NotWal(String),
+    #[error("the system has no random numbers")]
+    NoRandomNumbers,
     #[error("the commit does not follow the stored version")]
     Conflict,
 }
@@ -111,6 +130,22 @@ fn open_writer(path: &Path) -> Result<Connection, Problem> {
     connection.pragma_update(None, "foreign_keys", true)?;
     schema::migrate(&mut connection)?;
     Ok(connection)
+}
+
+/// Gives the history of every space another id.
+fn renew_all(connection: &mut Connection) -> Result<(), Problem> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let numbers = transaction
+        .prepare("SELECT number FROM space")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<Vec<i64>, _>>()?;
+    for number in numbers {
+        let fresh = getrandom::u64().map_err(|_| Problem::NoRandomNumbers)?;
+        transaction
+            .prepare_cached("UPDATE space SET incarnation = ?2 WHERE number = ?1")?
+            .execute(params![number, fresh.cast_signed()])?;
+    }
+    Ok(transaction.commit()?)
 }
 
 fn open_reader(path: &Path) -> Result<Connection, Problem> {
@@ -150,11 +185,16 @@ fn refusal(commit: &Commit, problem: &Problem) -> Error {
 
 /// Moves the space from the version that the commit was made for to the one it leads to. Gives the space's number.
 fn advance(savepoint: &Savepoint<'_>, commit: &Commit) -> Result<i64, Problem> {
+    let follows = commit.renews.unwrap_or(commit.incarnation);
     match Stored::find(savepoint, &commit.space)? {
-        Some(stored) if stored.version == commit.from && stored.incarnation == commit.incarnation => {
+        Some(stored) if stored.version == commit.from && stored.incarnation == follows => {
             savepoint
-                .prepare_cached("UPDATE space SET version = ?2 WHERE number = ?1")?
-                .execute(params![stored.number, commit.to.cast_signed()])?;
+                .prepare_cached("UPDATE space SET version = ?2, incarnation = ?3 WHERE number = ?1")?
+                .execute(params![
+                    stored.number,
+                    commit.to.cast_signed(),
+                    commit.incarnation.0.cast_signed()
+                ])?;
             Ok(stored.number)
         }
         None if commit.from == 0 => {

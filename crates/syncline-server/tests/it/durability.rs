@@ -110,6 +110,7 @@ fn commit(space: &str, incarnation: Incarnation, from: u64) -> Commit {
         id: version,
         space: space.into(),
         incarnation,
+        renews: None,
         from,
         to: version,
         rows: vec![row],

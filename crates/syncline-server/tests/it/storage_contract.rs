@@ -64,6 +64,7 @@ contract! {
     a_refused_commit_leaves_no_part_of_it
     a_commit_follows_the_stored_version
     a_commit_belongs_to_the_stored_history
+    a_history_is_renewed_by_who_knows_it
     a_refused_commit_takes_no_other_with_it
     two_commits_of_a_group_may_follow_each_other
     the_log_is_trimmed
@@ -82,6 +83,7 @@ fn commit(space: &str, from: Version, to: Version) -> Commit {
         id: to,
         space: space.into(),
         incarnation: HISTORY,
+        renews: None,
         from,
         to,
         rows: versions
@@ -228,6 +230,39 @@ async fn a_commit_belongs_to_the_stored_history(place: impl Place) {
     let foreign = Commit { incarnation: Incarnation(7), ..commit("list", 1, 2) };
     assert_refused(store(&storage, foreign).await);
     assert_eq!(load(&storage, "list").await.incarnation, Some(HISTORY));
+}
+
+async fn a_history_is_renewed_by_who_knows_it(place: impl Place) {
+    let storage = place.open();
+    store(&storage, commit("list", 0, 1)).await.unwrap();
+    let renewal = |renews| Commit {
+        incarnation: Incarnation(8),
+        renews: Some(renews),
+        clients: Vec::new(),
+        ..commit("list", 1, 1)
+    };
+    assert_refused(store(&storage, renewal(Incarnation(7))).await);
+    store(&storage, renewal(HISTORY)).await.unwrap();
+    let image = load(&storage, "list").await;
+    assert_eq!((image.incarnation, image.version), (Some(Incarnation(8)), 1));
+    assert_refused(store(&storage, commit("list", 1, 2)).await);
+    store(&storage, Commit { incarnation: Incarnation(8), ..commit("list", 1, 2) }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_was_restored_begins_new_histories() {
+    let folder = OnDisk::new();
+    let storage = folder.open();
+    storage.commit(vec![commit("one", 0, 2), commit("two", 0, 1)]).await;
+    let before = load(&storage, "one").await;
+    storage.close().await;
+    let storage = Sqlite::restored(folder.0.path().join("spaces.db")).unwrap();
+    let [one, two] = [load(&storage, "one").await, load(&storage, "two").await];
+    assert_ne!(one.incarnation, Some(HISTORY));
+    assert!(two.incarnation != Some(HISTORY) && two.incarnation != one.incarnation);
+    assert_same(&SpaceImage { incarnation: Some(HISTORY), ..one.clone() }, &before);
+    storage.close().await;
+    assert_eq!(load(&folder.open(), "one").await.incarnation, one.incarnation, "once and for all");
 }
 
 async fn a_refused_commit_takes_no_other_with_it(place: impl Place) {

@@ -104,6 +104,7 @@ impl SimBuilder {
             clients: Vec::new(),
             server: Server::new(engine),
             disk: Disk::default(),
+            backup: None,
             disk_latency: Duration::from_millis(2),
             connections: BTreeMap::new(),
             next_conn: 0,

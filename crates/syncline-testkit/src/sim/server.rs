@@ -105,7 +105,30 @@ impl Sim {
         self.die(false);
         self.trace.note(self.now, Who::Disk, "is wiped");
         self.disk.wipe();
-        // what was acknowledged before says nothing about the disk any more
+        self.doubt_all_writes();
+    }
+
+    /// Makes a copy of the server's database, for [`restore_disk`](Self::restore_disk).
+    pub fn back_up_disk(&mut self) {
+        self.trace.note(self.now, Who::Disk, "is backed up");
+        self.backup = Some(self.disk.copy());
+    }
+
+    /// Kills the server and puts the last copy of its database back. What was acknowledged since is lost.
+    ///
+    /// # Panics
+    /// When there is no copy.
+    #[track_caller]
+    pub fn restore_disk(&mut self) {
+        self.die(false);
+        self.trace.note(self.now, Who::Disk, "is restored");
+        let Some(copy) = &self.backup else { self.fail("there is no copy of the database") };
+        self.disk.restore(copy);
+        self.doubt_all_writes();
+    }
+
+    // what was acknowledged before says nothing about the disk any more
+    fn doubt_all_writes(&mut self) {
         for write in self.clients.iter_mut().flat_map(|client| client.writes.values_mut()) {
             write.uncertain = true;
         }

@@ -18,6 +18,7 @@ mod private_rows;
 mod reconnect_during_snapshot;
 mod refused_write;
 mod reorder;
+mod restored_database;
 mod server_away;
 mod server_crash;
 mod slow_reader;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::id::{ClientId, Cursor, SpaceId};
+use crate::id::{ClientId, Cursor, Incarnation, SpaceId};
 use crate::space::access::Access;
 use crate::space::connection::{Connection, Subscription};
 use crate::space::engine::Engine;
@@ -84,7 +84,31 @@ impl Engine {
         }
     }
 
+    /// A client has seen versions that the space does not have: its storage was restored from an older copy. Nobody can
+    /// tell any more what a version of that history stands for, so it ends: durably, and for everybody.
+    fn renew(&mut self, conn: ConnId, id: &SpaceId) {
+        let fresh = Incarnation(self.rng.next_u64());
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let Some(set) = &mut space.set else { return };
+        let told = set.renew(fresh);
+        space.renewed = true;
+        for one in told {
+            self.fall_behind(one);
+            if one != conn {
+                self.pump(one);
+            }
+        }
+        self.commit_next(id);
+    }
+
     fn answer(&mut self, conn: ConnId, space: &SpaceId, sub: SubId) {
+        let Some((connection, set)) = both(&mut self.connections, &mut self.spaces, conn, space) else {
+            return;
+        };
+        let cursor = connection.subs.get(&sub).and_then(|subscription| subscription.cursor);
+        if cursor.is_some_and(|cursor| set.is_behind(&cursor)) {
+            self.renew(conn, space);
+        }
         let Self { connections, spaces, access, config, outputs, .. } = self;
         let Some((connection, set)) = both(connections, spaces, conn, space) else { return };
         let Some(user) = connection.user().cloned() else { return };

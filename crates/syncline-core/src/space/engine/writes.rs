@@ -52,7 +52,7 @@ impl Engine {
         while let Some(space) = self.spaces.get_mut(id)
             && let Some(set) = &space.set
             && space.in_flight.is_none()
-            && space.queue.len() > 0
+            && (space.queue.len() > 0 || space.renewed)
         {
             let bench = Workbench {
                 schema: &self.schema,
@@ -62,10 +62,12 @@ impl Engine {
                 now: self.now,
             };
             let batch = Batch::take(&mut space.queue, &bench);
-            if batch.changes_nothing() {
+            // when it cannot be stored now, it goes with the next write
+            if batch.changes_nothing() && !std::mem::take(&mut space.renewed) {
                 self.settle(id, batch.answers);
                 continue;
             }
+            space.renewed = false;
             self.commits += 1;
             let commit = batch.commit(self.commits, set, self.config.log_retention);
             space.in_flight = Some((self.commits, batch));
