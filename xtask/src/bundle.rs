@@ -47,10 +47,7 @@ pub(crate) enum Bundled {
 
 /// Fills `app.out`, unless it already holds what the same input gave before.
 pub(crate) fn bundle(repo: &Repo, app: &App<'_>) -> Result<Bundled> {
-    let index = app.source.join("index.html");
-    let page = fs::read_to_string(&index)
-        .with_context(|| format!("no page to bundle at {}", index.display()))
-        .and_then(|html| Page::parse(&html, app.source).with_context(|| format!("in {}", index.display())))?;
+    let page = page(app.source)?;
     let wasm_opt = if app.dev { None } else { shell::find(&["wasm-opt"]) };
     let version = version(app, &page, wasm_opt.is_some())?;
     let stamp = app.out.with_extension("version");
@@ -74,6 +71,14 @@ pub(crate) fn bundle(repo: &Repo, app: &App<'_>) -> Result<Bundled> {
     fs::rename(&fresh, app.out)?;
     fs::write(&stamp, &version)?;
     Ok(Bundled::New)
+}
+
+/// The page in the folder of an app.
+pub(crate) fn page(source: &Path) -> Result<Page> {
+    let index = source.join("index.html");
+    let html =
+        fs::read_to_string(&index).with_context(|| format!("no page to bundle at {}", index.display()))?;
+    Page::parse(&html, source).with_context(|| format!("in {}", index.display()))
 }
 
 /// A hash of everything that goes into a bundle.
@@ -120,7 +125,7 @@ fn optimise(repo: &Repo, program: &Path, wasm: &Path) {
     }
 }
 
-fn remove_dir(dir: &Path) -> Result<()> {
+pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", dir.display()))

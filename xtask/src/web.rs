@@ -77,12 +77,15 @@ pub(crate) fn bundle(repo: &Repo, profile: Profile) -> Result<bool> {
 
 /// Compiles the server and says where it is; false when it was up to date.
 pub(crate) fn server(repo: &Repo, profile: Profile) -> Result<(PathBuf, bool)> {
-    let name = format!("demo-server{}", std::env::consts::EXE_SUFFIX);
-    let program = repo.target(profile.folder()).join(name);
+    let program = server_program(repo, profile);
     let before = modified(&program);
     shell::run(&mut repo.demos_cargo(&["build", "--profile", profile.name(), "-p", "demo-server"]))?;
     let changed = before != modified(&program);
     Ok((program, changed))
+}
+
+pub(crate) fn server_program(repo: &Repo, profile: Profile) -> PathBuf {
+    repo.target(profile.folder()).join(format!("demo-server{}", std::env::consts::EXE_SUFFIX))
 }
 
 fn package(app: &str) -> String {
