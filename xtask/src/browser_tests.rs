@@ -37,9 +37,7 @@ pub(crate) fn run_all(repo: &Repo, browsers: &Browsers) -> Result<()> {
     for name in CRATES {
         cargo.args(["-p", name]);
     }
-    let runner = format!("{} {RUNNER_COMMAND}", env::current_exe()?.display());
-    cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner).env(TALLY, &tally);
-    shell::run(browsers.tell(&mut cargo))?;
+    shell::run(browsers.tell(cargo.env(TALLY, &tally)))?;
 
     let text = fs::read_to_string(&tally)?;
     let ran: u32 = text.lines().filter_map(|line| line.split_once(' ')?.1.parse::<u32>().ok()).sum();

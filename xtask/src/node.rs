@@ -9,19 +9,19 @@ use anyhow::{Result, bail};
 use crate::repo::Repo;
 use crate::shell;
 
-/// What Playwright asks for.
-const OLDEST: u32 = 20;
+/// Major and minor version; as package.json has it, for `import.meta.dirname`.
+const OLDEST: (u32, u32) = (20, 11);
 
 /// Checks that Node is there and installs the packages of the lock file.
 pub(crate) fn ensure(repo: &Repo) -> Result<()> {
+    let (major, minor) = OLDEST;
+    let needed = format!("the browser tests need Node.js {major}.{minor} or newer with npm");
     if shell::find(&["node"]).is_none() || shell::find(&[NPM]).is_none() {
-        bail!(
-            "the browser tests need Node.js {OLDEST} or newer with npm: install it from https://nodejs.org"
-        );
+        bail!("{needed}: install it from https://nodejs.org");
     }
     let version = shell::output(repo.command("node").arg("--version"))?;
-    if major(&version).is_none_or(|major| major < OLDEST) {
-        bail!("the browser tests need Node.js {OLDEST} or newer, this is {version}: see https://nodejs.org");
+    if parse(&version).is_none_or(|version| version < OLDEST) {
+        bail!("{needed}, this is {version}: see https://nodejs.org");
     }
     println!("    Node.js {version}");
     install_packages(repo)
@@ -70,8 +70,10 @@ fn write(file: &Path, text: &str) -> Result<()> {
     Ok(fs::write(file, text)?)
 }
 
-fn major(version: &str) -> Option<u32> {
-    version.strip_prefix('v')?.split('.').next()?.parse().ok()
+/// Major and minor version of what `node --version` says.
+fn parse(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.strip_prefix('v')?.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 #[cfg(test)]
@@ -79,8 +81,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_major_version_is_read() {
-        assert_eq!(major("v20.20.2"), Some(20));
-        assert_eq!(major("20"), None);
+    fn a_node_that_is_too_old_by_its_minor_version_is_too_old() {
+        let is_new_enough = |version| parse(version).is_some_and(|version| version >= OLDEST);
+        for version in ["v20.11.0", "v20.20.2", "v22.0.0"] {
+            assert!(is_new_enough(version), "{version}");
+        }
+        for version in ["v20.0.0", "v20.10.0", "v18.20.4", "20.11", "v20", "vx.y", ""] {
+            assert!(!is_new_enough(version), "{version}");
+        }
+    }
+
+    #[test]
+    fn package_json_asks_for_the_same_node() {
+        let package = fs::read_to_string(Repo::find().unwrap().path("package.json")).unwrap();
+        let (major, minor) = OLDEST;
+        assert!(package.contains(&format!("\"node\": \">={major}.{minor}\"")));
     }
 }
