@@ -14,6 +14,7 @@ use crate::space::clients::{Clients, Standing, standing};
 use crate::space::config::Config;
 use crate::space::image::{ClientRecord, Commit, LogEntry, RowChange};
 use crate::space::io::ConnId;
+use crate::space::log::Touched;
 use crate::space::request::Intent;
 use crate::space::rows::{Row, RowTurn, Rows};
 use crate::space::working_set::WorkingSet;
@@ -87,6 +88,8 @@ pub(super) struct Batch {
     pub(super) answers: Vec<Answer>,
     rows: BTreeMap<(&'static str, Key), Drafted>,
     log: Vec<LogEntry>,
+    /// What each entry of the log touched.
+    touched: Vec<Touched>,
     clients: BTreeMap<ClientId, ClientRecord>,
     /// The history that a new one takes the place of.
     renews: Option<Incarnation>,
@@ -151,6 +154,7 @@ impl Batch {
             kind: write.intent.as_ref().map_or_else(|_| String::new(), |(kind, _)| kind.to_string()),
             touched: effect.iter().map(|(place, _)| name(place)).collect(),
         });
+        self.touched.push(effect.iter().map(|(place, _)| place.clone()).collect());
         self.bytes += effect.iter().flat_map(|(_, row)| row).map(|row| row.json.len()).sum::<usize>();
         self.rows.extend(effect.into_iter().map(|(place, row)| (place, Drafted { row, version })));
         Ok(())
@@ -183,7 +187,7 @@ impl Batch {
     }
 
     /// The order to store it.
-    pub(super) fn commit(&self, id: u64, set: &WorkingSet, keep_log: u64) -> Commit {
+    pub(super) fn commit(&self, id: u64, set: &WorkingSet) -> Commit {
         let change = |((collection, key), drafted): (&(&'static str, Key), &Drafted)| RowChange {
             collection,
             key: key.clone(),
@@ -201,14 +205,14 @@ impl Batch {
             rows: self.rows.iter().map(change).collect(),
             log: self.log.clone(),
             clients: self.clients.values().cloned().collect(),
-            log_floor: to.saturating_sub(keep_log),
+            log_floor: to.saturating_sub(set.log.left_after(&self.touched)),
         }
     }
 
     /// Makes it the state of the space, now that it is stored. Returns the new version and what became of the rows.
     pub(super) fn land(self, set: &mut WorkingSet) -> (Version, Vec<RowTurn>, Vec<Answer>) {
         let version = set.version + self.log.len() as u64;
-        set.log.append(self.log);
+        set.log.append(self.touched);
         if set.renews == self.renews {
             set.renews = None;
         }

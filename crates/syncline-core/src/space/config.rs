@@ -17,6 +17,8 @@ pub struct Config {
     pub hello_within: Duration,
     /// How many versions are kept for clients that come back. 10,000.
     pub log_retention: u64,
+    /// How many changes of rows these versions may have between them; older ones are forgotten sooner. 100,000.
+    pub log_keys: usize,
     /// How long a space stays in memory without a subscription or a write. 60 s.
     pub idle_unload: Duration,
     /// How many such spaces there may be; beyond, the one that was used the longest time ago leaves. 1,000.
@@ -42,6 +44,7 @@ impl Default for Config {
             silence: Duration::from_secs(75),
             hello_within: Duration::from_secs(30),
             log_retention: 10_000,
+            log_keys: 100_000,
             idle_unload: Duration::from_secs(60),
             idle_spaces: 1_000,
             loads: 64,

@@ -11,7 +11,7 @@ use crate::space::connection::Subscription;
 use crate::space::image::{SpaceImage, StoredRow};
 use crate::space::io::ConnId;
 use crate::space::listing::{Listing, ListingKey, Turn};
-use crate::space::log::Log;
+use crate::space::log::{Bounds, Log};
 use crate::space::rows::{Row, RowTurn, Rows};
 use crate::space::shape::{Delta, Shape, ShapeKey};
 use crate::wire::{SubId, User, WriteState};
@@ -64,7 +64,7 @@ impl WorkingSet {
         image: SpaceImage,
         fresh: Incarnation,
         schema: &Schema,
-        keep_log: u64,
+        keep_log: Bounds,
     ) -> (Self, Vec<Unreadable>) {
         let mut rows = Rows::default();
         let mut unreadable = Vec::new();
@@ -87,7 +87,7 @@ impl WorkingSet {
             may_be_restored: image.incarnation.is_some(),
             version: image.version,
             rows,
-            log: Log::new(image.log, image.version, keep_log),
+            log: Log::new(image.log, image.version, schema, keep_log),
             clients: Clients::new(image.clients),
             schema: schema.version,
             listings: BTreeMap::new(),

@@ -82,6 +82,23 @@ fn the_log_is_kept_for_so_many_versions_and_no_more() {
 }
 
 #[test]
+fn large_writes_are_kept_for_fewer_versions() {
+    for (missed, kinds) in [(4, ["resume"]), (5, ["snapshot"])] {
+        let config = Config { log_keys: 40, ..Config::default() };
+        let (mut rig, sub) = away(notes().spec().clone(), config);
+        for n in 0..missed {
+            rig.write(2, "client-bob", (0..10).map(|id| note(&format!("x{id}"), "", n)).collect());
+        }
+        assert_eq!(rig.disk[SPACE].log.len(), 4, "storage was told what it may forget");
+        assert_eq!(back(&mut rig, &sub, sub.cursor), kinds);
+        rig.disconnect(1);
+        rig.crash();
+        rig.join(2, "bob");
+        assert_eq!(back(&mut rig, &sub, sub.cursor), kinds, "after a restart as before");
+    }
+}
+
+#[test]
 fn a_log_with_a_gap_is_good_for_what_follows_the_gap() {
     for (gap, kinds) in [(2, ["resume"]), (3, ["snapshot"])] {
         let (mut rig, sub) = away(notes().spec().clone(), Config::default());

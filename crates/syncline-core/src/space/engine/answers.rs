@@ -1,6 +1,7 @@
 //! Answers to subscriptions: a snapshot, or what was missed; and everything anew for whoever fell behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use crate::id::{ClientId, Cursor, Incarnation, SpaceId};
@@ -188,24 +189,18 @@ fn missed(
     {
         return None;
     }
-    let entries = set.log.since(cursor.version, now.version)?;
-    let touched = entries.flat_map(|entry| &entry.touched).filter(|(of, _)| of == collection);
-    let touched: BTreeSet<&str> = touched.map(|(_, key)| key.as_str()).collect();
-    let (mut put, mut del, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for key in touched {
-        match set.rows.get(collection, key).filter(|row| query.matches(&*row.typed)) {
-            Some(row) => {
-                bytes += row.json.len() + 1;
-                put.push(Arc::clone(row));
-            }
-            None => {
-                bytes += key.len() + 3;
-                del.push(key.into());
-            }
-        }
+    let touched = set.log.since(cursor.version, now.version)?.filter(|(of, _)| of == collection);
+    let (mut missed, mut bytes) = (BTreeMap::<&str, Option<&Arc<Row>>>::new(), 0);
+    for (_, key) in touched {
+        let Entry::Vacant(place) = missed.entry(key.as_str()) else { continue };
+        let row = set.rows.get(collection, key.as_str()).filter(|row| query.matches(&*row.typed));
+        place.insert(row);
+        bytes += row.map_or(key.as_str().len() + 3, |row| row.json.len() + 1);
         if bytes > most {
             return None;
         }
     }
+    let put = missed.values().flatten().map(|row| Arc::clone(row)).collect();
+    let del = missed.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| (*key).into()).collect();
     Some(Missed { put, del })
 }

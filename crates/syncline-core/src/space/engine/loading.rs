@@ -7,6 +7,7 @@ use crate::space::engine::Engine;
 use crate::space::hosted::Hosted;
 use crate::space::image::SpaceImage;
 use crate::space::io::Output;
+use crate::space::log::Bounds;
 use crate::space::working_set::WorkingSet;
 
 impl Engine {
@@ -41,8 +42,8 @@ impl Engine {
             Err(error) => return self.not_loaded(id, &error),
         };
         let fresh = Incarnation(self.rng.next_u64());
-        let (set, unreadable) =
-            WorkingSet::new(id.clone(), image, fresh, &self.schema, self.config.log_retention);
+        let keep_log = Bounds::of(&self.config);
+        let (set, unreadable) = WorkingSet::new(id.clone(), image, fresh, &self.schema, keep_log);
         space.set = Some(set);
         for row in unreadable {
             let (space, collection, key) = (id.clone(), row.collection, row.key);

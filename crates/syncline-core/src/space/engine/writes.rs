@@ -69,7 +69,7 @@ impl Engine {
             }
             space.renewed = false;
             self.commits += 1;
-            let commit = batch.commit(self.commits, set, self.config.log_retention);
+            let commit = batch.commit(self.commits, set);
             space.in_flight = Some((self.commits, batch));
             self.outputs.push_back(Output::Commit(commit));
         }
