@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn nesting_is_counted_outside_texts_only() {
-        assert!(check_depth("[".repeat(32).as_bytes()).is_ok());
-        assert_eq!(check_depth("[".repeat(33).as_bytes()).unwrap_err().code(), code::FRAME_TOO_LARGE);
-        assert!(check_depth(format!("\"{}\\\"[\"", "[".repeat(99)).as_bytes()).is_ok());
+        assert!(check_depth("[".repeat(32).as_bytes(), 0).is_ok());
+        assert_eq!(check_depth("[".repeat(33).as_bytes(), 0).unwrap_err().code(), code::FRAME_TOO_LARGE);
+        assert!(check_depth(format!("\"{}\\\"[\"", "[".repeat(99)).as_bytes(), 0).is_ok());
     }
 
     #[test]
