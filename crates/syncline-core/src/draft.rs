@@ -87,11 +87,18 @@ impl<'a> Draft<'a> {
         key: &str,
         set: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<(), Error> {
-        let row = self
-            .row(collection, key)
-            .ok_or_else(|| Error::new(code::UNKNOWN_ROW, "the row is not there any more").with_field(key))?;
+        let row = self.existing(collection, key)?;
         let patched = self.schema.collection(collection)?.patch(&*row, set)?;
         self.put_row(collection, patched)
+    }
+
+    /// The row that a step needs to be there.
+    ///
+    /// # Errors
+    /// `unknown_row`.
+    pub(crate) fn existing(&self, collection: &'static str, key: &str) -> Result<Arc<dyn AnyRow>, Error> {
+        let gone = || Error::new(code::UNKNOWN_ROW, "the row is not there any more").with_field(key);
+        self.row(collection, key).ok_or_else(gone)
     }
 
     /// The rows touched, in order.

@@ -1,5 +1,8 @@
 //! Writes of kind `rows`: puts, patches and deletes of rows, all or none of them.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -110,27 +113,62 @@ impl RowOps {
     }
 
     /// Takes the steps on a draft, the same on both ends. A refused step ends it; the draft is then to be dropped.
+    /// Patches of one row, as long as nothing else is done to it, are one patch with the fields of them all.
     ///
     /// # Errors
     /// Whatever the first refused step is refused for.
     pub fn apply(&self, draft: &mut Draft<'_>) -> Result<(), Error> {
+        let mut patches = Patches::default();
         for op in &self.ops {
             match op {
                 RowOp::Put(collection, row) => {
                     let def = draft.schema().collection(collection)?;
-                    draft.put_row(def.name, def.decode(row.get().as_bytes())?)?;
+                    let row = def.decode(row.get().as_bytes())?;
+                    patches.take(def.name, row.key(), draft)?;
+                    draft.put_row(def.name, row)?;
                 }
                 RowOp::Patch(collection, key, set) => {
                     let def = draft.schema().collection(collection)?;
-                    draft.patch_row(def.name, key, set)?;
+                    draft.existing(def.name, key)?;
+                    patches.add(def.name, key, set);
                 }
                 RowOp::Delete(collection, key) => {
                     let def = draft.schema().collection(collection)?;
+                    patches.take(def.name, key, draft)?;
                     draft.delete_row(def.name, key)?;
                 }
             }
         }
-        Ok(())
+        patches.take_all(draft)
+    }
+}
+
+/// The patches of a write that have not been taken: each row is decoded once, however often and however large it is.
+#[derive(Default)]
+struct Patches<'a> {
+    sets: BTreeMap<(&'static str, Cow<'a, str>), Cow<'a, Map<String, Value>>>,
+}
+
+impl<'a> Patches<'a> {
+    fn add(&mut self, collection: &'static str, key: &'a str, set: &'a Map<String, Value>) {
+        let fields = || set.iter().map(|(name, value)| (name.clone(), value.clone()));
+        self.sets
+            .entry((collection, key.into()))
+            .and_modify(|earlier| earlier.to_mut().extend(fields()))
+            .or_insert(Cow::Borrowed(set));
+    }
+
+    /// Takes those of one row.
+    fn take(&mut self, collection: &'static str, key: &str, draft: &mut Draft<'_>) -> Result<(), Error> {
+        if self.sets.is_empty() {
+            return Ok(());
+        }
+        let set = self.sets.remove(&(collection, Cow::Owned(key.to_owned())));
+        set.map_or(Ok(()), |set| draft.patch_row(collection, key, &set))
+    }
+
+    fn take_all(self, draft: &mut Draft<'_>) -> Result<(), Error> {
+        self.sets.iter().try_for_each(|((collection, key), set)| draft.patch_row(collection, key, set))
     }
 }
 
@@ -138,11 +176,13 @@ impl RowOps {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
+    use std::cell::Cell;
     use std::sync::Arc;
 
     use super::*;
+    use crate::draft::ReadRows;
     use crate::record::AnyRow;
-    use crate::schema::CollectionDef;
+    use crate::schema::{CollectionDef, Schema};
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, syncline_macros::Record)]
     #[record(collection = "notes", key = id, crate = crate)]
@@ -153,6 +193,72 @@ mod tests {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[record(opaque)]
         labels: Vec<String>,
+    }
+
+    thread_local! {
+        static DECODED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, syncline_macros::Record)]
+    #[record(collection = "counters", key = id, crate = crate)]
+    struct Counter {
+        #[serde(deserialize_with = "counted")]
+        id: String,
+        a: u64,
+        b: u64,
+    }
+
+    fn counted<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+        DECODED.set(DECODED.get() + 1);
+        String::deserialize(deserializer)
+    }
+
+    /// A base with one row of that key.
+    struct One(Counter);
+
+    impl ReadRows for One {
+        fn row(&self, collection: &'static str, key: &str) -> Option<Arc<dyn AnyRow>> {
+            let is_it = collection == "counters" && key == self.0.id;
+            is_it.then(|| Arc::new(self.0.clone()) as Arc<dyn AnyRow>)
+        }
+    }
+
+    fn apply(steps: &str) -> Result<Vec<Option<Counter>>, Error> {
+        let mut schema = Schema::default();
+        schema.add::<Counter>();
+        let base = One(Counter { id: "x".into(), a: 1, b: 1 });
+        let mut draft = Draft::new(&schema, &base);
+        RowOps::parse(&format!("{{\"ops\":[{steps}]}}"))?.apply(&mut draft)?;
+        let rows = draft.into_touched().into_values();
+        Ok(rows.map(|row| row.and_then(|row| row.as_any().downcast_ref::<Counter>().cloned())).collect())
+    }
+
+    #[test]
+    fn a_row_is_decoded_once_however_often_it_is_patched() {
+        let patch =
+            |n: usize| format!("{{\"patch\":[\"counters\",\"x\",{{\"{}\":{n}}}]}}", ["a", "b"][n % 2]);
+        let steps: Vec<_> = (0..1_000).map(patch).collect();
+        DECODED.set(0);
+        let rows = apply(&steps.join(",")).unwrap();
+        assert_eq!(rows, [Some(Counter { id: "x".into(), a: 998, b: 999 })]);
+        assert_eq!(DECODED.get(), 1);
+    }
+
+    #[test]
+    fn patches_stay_between_the_steps_that_they_stand_between() {
+        let put = r#"{"put":["counters",{"id":"x","a":5,"b":5}]}"#;
+        let delete = r#"{"delete":["counters","x"]}"#;
+        let (a, b) = (r#"{"patch":["counters","x",{"a":7}]}"#, r#"{"patch":["counters","x",{"b":8}]}"#);
+        let row = |a, b| vec![Some(Counter { id: "x".into(), a, b })];
+        assert_eq!(apply(&[a, put, b].join(",")).unwrap(), row(5, 8));
+        assert_eq!(apply(&[put, a, b].join(",")).unwrap(), row(7, 8));
+        assert_eq!(apply(&[a, delete].join(",")).unwrap(), [None]);
+        assert_eq!(apply(&[delete, put, a].join(",")).unwrap(), row(7, 5));
+        let refused = |steps: &[&str]| apply(&steps.join(",")).unwrap_err().code().to_owned();
+        assert_eq!(refused(&[delete, a]), code::UNKNOWN_ROW);
+        assert_eq!(refused(&[r#"{"patch":["counters","y",{"a":7}]}"#]), code::UNKNOWN_ROW);
+        let wrong = r#"{"patch":["counters","x",{"a":"seven"}]}"#;
+        assert_eq!(refused(&[wrong, delete]), code::BAD_ROW, "though it would be gone");
     }
 
     fn patched(before: &Note, after: &Note) -> Arc<dyn AnyRow> {
