@@ -20,6 +20,7 @@ struct Options {
     port: u16,
     host: IpAddr,
     dev: bool,
+    allow_origin: Vec<OsString>,
 }
 
 struct Demo<'a> {
@@ -75,6 +76,7 @@ fn options(repo: &Repo, mut args: lexopt::Parser) -> Result<Options> {
         port: 3000,
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         dev: false,
+        allow_origin: Vec::new(),
     };
     while let Some(arg) = args.next()? {
         match arg {
@@ -82,6 +84,7 @@ fn options(repo: &Repo, mut args: lexopt::Parser) -> Result<Options> {
             Long("port") => options.port = args.value()?.parse()?,
             Long("host") => options.host = args.value()?.parse()?,
             Long("dev") => options.dev = true,
+            Long("allow-origin") => options.allow_origin.push(args.value()?),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -129,6 +132,9 @@ fn serve(demo: &Demo<'_>, options: &Options) -> Result<ExitCode> {
     for (name, value) in arguments {
         server.arg(name).arg(value);
     }
+    for origin in &options.allow_origin {
+        server.arg("--allow-origin").arg(origin);
+    }
     if demo.dev {
         server.arg("--dev");
     }
@@ -171,6 +177,13 @@ mod tests {
         let options = parse(&["--data", "x.db", "--port=0", "--dev"]).unwrap();
         assert_eq!(options.data, env::current_dir().unwrap().join("x.db"));
         assert_eq!((options.port, options.dev), (0, true));
+    }
+
+    #[test]
+    fn origins_are_passed_on_to_the_server() {
+        let options =
+            parse(&["--allow-origin", "http://a.example", "--allow-origin=http://b.example"]).unwrap();
+        assert_eq!(options.allow_origin, ["http://a.example", "http://b.example"]);
     }
 
     #[test]

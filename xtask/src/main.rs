@@ -25,12 +25,14 @@ use repo::Repo;
 const HELP: &str = "\
 The project's commands. Run as `cargo xtask <command>`.
 
-  demo [--data FILE] [--port N] [--host ADDR] [--dev]
+  demo [--data FILE] [--port N] [--host ADDR] [--allow-origin ORIGIN]... [--dev]
       Builds both apps and the server, then serves them on http://127.0.0.1:3000.
         --data FILE   where the server keeps its data      (default demo-data/demo.db)
         --port N      the port to listen on, 0 picks one   (default 3000)
         --host ADDR   the address to listen on             (default 127.0.0.1)
-        --dev         unoptimised: larger pages, built sooner
+        --allow-origin ORIGIN   lets pages of this origin connect too
+        --dev         unoptimised: larger pages, built sooner; lets the pages of `trunk serve` and
+                      `dx serve` on port 8080 of this machine connect too
 
   test [--no-e2e] [--keep-going]
       Every check there is; CI runs this.
