@@ -92,9 +92,10 @@ mod tests {
     }
 
     #[test]
-    fn package_json_asks_for_the_same_node() {
-        let package = fs::read_to_string(Repo::find().unwrap().path("package.json")).unwrap();
+    fn package_json_and_the_readme_ask_for_the_same_node() {
+        let read = |file: &str| fs::read_to_string(Repo::find().unwrap().path(file)).unwrap();
         let (major, minor) = OLDEST;
-        assert!(package.contains(&format!("\"node\": \">={major}.{minor}\"")));
+        assert!(read("package.json").contains(&format!("\"node\": \">={major}.{minor}\"")));
+        assert!(read("README.md").contains(&format!("Node.js {major}.{minor} or newer")));
     }
 }
