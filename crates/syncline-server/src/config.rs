@@ -29,7 +29,7 @@ pub struct Config {
     pub body_within: Duration,
     /// How long a connection that ends may take for what waits on it, and then again for its goodbye. 2 s.
     pub close_within: Duration,
-    /// How long a shutdown may take altogether. 10 s.
+    /// How long a shutdown may take altogether, storage included. 10 s.
     pub shutdown_within: Duration,
 }
 

@@ -15,7 +15,7 @@ use syncline_core::space::{Commit, ConnId, Engine, Gauges, Identity, Input, Outp
 use syncline_core::{Error, SpaceId, code};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::Instrument as _;
 
 use crate::config::Config;
@@ -90,7 +90,10 @@ impl Drop for Peer {
 }
 
 struct Closing {
+    /// Until when connections and what they wrote are waited for.
     overdue: Instant,
+    /// Until when all must have ended, storage too.
+    deadline: Instant,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
@@ -304,8 +307,10 @@ impl<S: Storage> Hub<S> {
             return;
         }
         tracing::info!(connections = self.peers.len(), "shutting down");
-        let overdue = Instant::now() + self.config.shutdown_within;
-        self.closing = Some(Closing { overdue, waiting: vec![done] });
+        let (now, within) = (Instant::now(), self.config.shutdown_within);
+        // whoever does not go leaves storage the time to end well
+        let (overdue, deadline) = (now + within * 3 / 4, now + within);
+        self.closing = Some(Closing { overdue, deadline, waiting: vec![done] });
         self.feed(Input::Shutdown);
     }
 
@@ -323,11 +328,16 @@ impl<S: Storage> Hub<S> {
             tracing::warn!(connections = peers.len(), "ended before all connections had");
         }
         drop((peers, tasks, commits));
-        // what was handed to storage is finished there
-        if timeout(config.shutdown_within, committer).await.is_err() {
+        let deadline = closing.as_ref().map(|closing| closing.deadline);
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + config.shutdown_within);
+        let ending = async {
+            // what was handed to storage is finished there
+            let _ = committer.await;
+            storage.close().await;
+        };
+        if timeout_at(deadline, ending).await.is_err() {
             tracing::error!("storage did not finish in time");
         }
-        storage.close().await;
         gauges.send_replace(Gauges::default());
         for done in closing.into_iter().flat_map(|closing| closing.waiting) {
             // nobody need be waiting any more

@@ -90,9 +90,8 @@ impl Storage for Sqlite {
     }
 
     async fn close(&self) {
-        self.reader.close().await;
         // the last connection to close brings the write-ahead log home into the file
-        self.writer.close().await;
+        futures::join!(self.reader.close(), self.writer.close());
     }
 }
 

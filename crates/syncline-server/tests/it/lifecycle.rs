@@ -1,13 +1,14 @@
 //! Nothing is left behind, and everything ends in peace.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use reqwest::StatusCode;
 use serde_json::json;
-use syncline_server::{Commit, Error, Memory, SpaceId, SpaceImage, Storage};
+use syncline_server::{Commit, Config, Error, Memory, SpaceId, SpaceImage, Storage};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -133,6 +134,40 @@ async fn a_shutdown_waits_for_what_is_being_stored() {
     };
     tokio::join!(server.syncline.shutdown(), hearing);
     assert_eq!(storage.storage.load(&"list".into()).await.unwrap().version, 1);
+}
+
+/// Takes a commit and is not heard of again.
+#[derive(Clone)]
+struct Stuck {
+    asked: Arc<Semaphore>,
+}
+
+impl Storage for Stuck {
+    async fn load(&self, _: &SpaceId) -> Result<SpaceImage, Error> {
+        Ok(SpaceImage::default())
+    }
+
+    async fn commit(&self, _: Vec<Commit>) -> Vec<Result<(), Error>> {
+        self.asked.add_permits(1);
+        std::future::pending().await
+    }
+
+    async fn close(&self) {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_has_one_deadline_even_for_storage() {
+    let storage = Stuck { asked: Arc::new(Semaphore::new(0)) };
+    let config = Config { shutdown_within: Duration::from_secs(2), ..Config::default() };
+    let server = Server::of(notes(storage.clone()).config(config).build().await.unwrap()).await;
+    let mut ws = Ws::open(&server, "client-a").await;
+    ws.say(&put("client-a", 1, "list", &note("n1", "never stored"))).await;
+    soon(storage.asked.acquire()).await.unwrap().forget();
+    let began = Instant::now();
+    soon(server.syncline.shutdown()).await;
+    assert!(began.elapsed() < Duration::from_millis(3_500), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
