@@ -56,6 +56,8 @@ pub mod code {
     pub const BAD_WRITE: &str = "bad_write";
     /// The row that a write changes is not there.
     pub const UNKNOWN_ROW: &str = "unknown_row";
+    /// The row that a write puts or deletes is stored in a form that the server cannot read; it stays as it is.
+    pub const UNREADABLE_ROW: &str = "unreadable_row";
     /// A key over 256 bytes, or an empty one.
     pub const BAD_KEY: &str = "bad_key";
     /// A row over 1 MB.

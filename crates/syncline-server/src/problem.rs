@@ -60,7 +60,7 @@ fn status(error: &Error) -> StatusCode {
         code::FRAME_TOO_LARGE | code::VALUE_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
         code::TOO_MANY => StatusCode::TOO_MANY_REQUESTS,
         code::STORAGE | code::CONNECTION => StatusCode::SERVICE_UNAVAILABLE,
-        INTERNAL => StatusCode::INTERNAL_SERVER_ERROR,
+        code::UNREADABLE_ROW | INTERNAL => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::FORBIDDEN,
     }
 }

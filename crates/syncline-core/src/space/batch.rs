@@ -173,6 +173,11 @@ impl Batch {
         }
         let mut effect = Effect::new();
         for ((collection, key), after) in draft.into_touched() {
+            if bench.set.is_unreadable(collection, key.as_str()) {
+                let error =
+                    Error::new(code::UNREADABLE_ROW, "what is stored there cannot be read, and stays");
+                return Err(error.with_field(key.as_str()));
+            }
             let before = base.row(collection, key.as_str());
             if before.is_none() && after.is_none() {
                 continue;

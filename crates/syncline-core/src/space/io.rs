@@ -129,7 +129,8 @@ pub enum Output {
     },
     /// Store this, then feed [`Input::Committed`]. There is never a second one for a space before the answer.
     Commit(Commit),
-    /// A stored row cannot be read: for the server's log. It stays in storage as it is and is shown to nobody.
+    /// A stored row cannot be read: for the server's log. It stays in storage as it is, is shown to nobody, and puts and
+    /// deletes of it are refused with `unreadable_row`, as long as the space is in memory.
     Unreadable {
         /// The space.
         space: SpaceId,

@@ -1,6 +1,6 @@
 //! A space in memory, as committed: what is shown to anyone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::{ClientId, Cursor, Incarnation, SpaceId, UserId, Version};
@@ -36,6 +36,8 @@ pub(super) struct WorkingSet {
     may_be_restored: bool,
     pub(super) version: Version,
     pub(super) rows: Rows,
+    /// By collection and key: rows that stay in storage as they are.
+    unreadable: BTreeSet<(String, String)>,
     pub(super) log: Log,
     pub(super) clients: Clients,
     schema: u32,
@@ -87,6 +89,7 @@ impl WorkingSet {
             may_be_restored: image.incarnation.is_some(),
             version: image.version,
             rows,
+            unreadable: unreadable.iter().map(|row| (row.collection.clone(), row.key.clone())).collect(),
             log: Log::new(image.log, image.version, schema, keep_log),
             clients: Clients::new(image.clients),
             schema: schema.version,
@@ -94,6 +97,11 @@ impl WorkingSet {
             members: BTreeMap::new(),
         };
         (set, unreadable)
+    }
+
+    /// Whether storage has something there that cannot be read.
+    pub(super) fn is_unreadable(&self, collection: &str, key: &str) -> bool {
+        !self.unreadable.is_empty() && self.unreadable.contains(&(collection.to_owned(), key.to_owned()))
     }
 
     /// Where a client stands that knows all there is.

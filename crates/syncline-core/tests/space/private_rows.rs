@@ -112,6 +112,23 @@ fn a_stored_row_that_cannot_be_read_is_shown_to_nobody() {
 }
 
 #[test]
+fn a_stored_row_that_cannot_be_read_is_not_written_over() {
+    let mut rig = Rig::new();
+    let place = ("secrets".to_owned(), "s".to_owned());
+    rig.disk.entry(SPACE.into()).or_default().rows.insert(place.clone(), b"{\"id\":\"s\"}".to_vec());
+    rig.join(1, "ada");
+    rig.subscribe(1, 1, secrets());
+    rig.write(1, "client-ada", vec![secret("s", "ada", "new", 1)]);
+    rig.write(1, "client-ada", vec![secret("x", "ada", "", 1), RowOp::delete::<Secret>("s")]);
+    for id in 1..=2 {
+        assert_eq!(rig.verdict(1, "client-ada", id), Some(Err(code::UNREADABLE_ROW.into())));
+    }
+    assert_eq!(rig.disk[SPACE].rows[&place], b"{\"id\":\"s\"}");
+    rig.write(1, "client-ada", vec![secret("x", "ada", "", 1)]);
+    assert_eq!(rig.page(1).keys(1), ["x"]);
+}
+
+#[test]
 fn a_change_of_name_changes_what_is_seen_at_once() {
     let mut rig = rig();
     rig.join(3, "cem:Cem");
