@@ -30,7 +30,7 @@ test('a page from another origin works with a server that lets it in', async ({ 
   await expect(foreign.message('Hello')).toHaveAttribute('data-state', 'confirmed');
 });
 
-test('a page from another origin gets nothing of a server that was not told of it', async ({ open, pages, framework, transport, server, newServer }) => {
+test('a page from another origin gets nothing of a server that was not told of it', { tag: '@once' }, async ({ open, pages, framework, transport, server, newServer }) => {
   const elsewhere = await newServer();
   const own = await open();
   await own.addTodo('ours');

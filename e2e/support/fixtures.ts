@@ -116,8 +116,8 @@ export const test = base.extend<Choices & Fixtures>({
   },
 });
 
-// Firefox reports a WebSocket that was not closed by the page among the errors of the page.
-const LOST_SOCKET = /connection to .*ws:\/\//;
+// Firefox reports among the errors of the page a WebSocket that was not closed by it, and an answer it may not read.
+const REFUSED_BY_THE_NETWORK = /connection to .*ws:\/\/|Same Origin Policy disallows/;
 
 /** The pages of one test, each in a context of its own unless it shares one, and what went wrong in them. */
 class Pages {
@@ -140,7 +140,7 @@ class Pages {
     });
     page.on('pageerror', (error) => {
       this.log.push(`${name}: uncaught: ${error.message}`);
-      if (!LOST_SOCKET.test(error.message)) this.crashes.push(`${name}: ${error.message}`);
+      if (!REFUSED_BY_THE_NETWORK.test(error.message)) this.crashes.push(`${name}: ${error.message}`);
     });
     return page;
   }
