@@ -41,6 +41,12 @@ pub(crate) async fn method_not_allowed() -> Problem {
     Problem::with_status(StatusCode::METHOD_NOT_ALLOWED, error)
 }
 
+/// Answers a path that is no route.
+pub(crate) async fn unknown_route() -> Problem {
+    let error = Error::new("unknown_route", "there is no such route");
+    Problem::with_status(StatusCode::NOT_FOUND, error)
+}
+
 /// The status for an error. What an application's own code means is not known here; it refuses a person, so 403.
 fn status(error: &Error) -> StatusCode {
     match error.code() {

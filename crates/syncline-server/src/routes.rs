@@ -13,15 +13,16 @@ use axum::routing::{any, post};
 
 use crate::connection::Shared;
 use crate::origin::{self, Origins};
-use crate::problem::method_not_allowed;
+use crate::problem::{method_not_allowed, unknown_route};
 
 pub(crate) fn router<T: Clone + Send + Sync + 'static>(shared: Arc<Shared>, origins: Origins) -> Router<T> {
     let cors = origins.cors();
     Router::new()
-        // any: over HTTP/2 a WebSocket begins with CONNECT
+        // any: whoever does not ask for an upgrade is told so, whatever the method
         .route("/ws", any(ws::connect))
         .route("/stream", post(stream::open).fallback(method_not_allowed))
         .route("/send", post(send::frames).fallback(method_not_allowed))
+        .fallback(unknown_route)
         .layer(from_fn_with_state(origins, origin::check))
         // outermost: a preflight is answered before anything else is asked
         .layer(cors)

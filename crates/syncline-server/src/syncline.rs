@@ -41,7 +41,8 @@ impl Syncline {
     }
 
     /// The routes `GET /ws`, `POST /stream` and `POST /send`, for [`Router::nest`] under any path, in a router with any
-    /// state.
+    /// state. Other paths below are answered with `unknown_route`; where that is in the way, as it is when it is merged
+    /// into a router that has a fallback, there is [`Router::reset_fallback`].
     pub fn router<T: Clone + Send + Sync + 'static>(&self) -> Router<T> {
         routes::router(Arc::clone(&self.shared), self.origins.clone())
     }

@@ -111,6 +111,16 @@ async fn a_method_or_upgrade_that_is_missing_is_refused_by_name() {
     let get = |route| reqwest::Client::new().get(server.url("http", route));
     assert_eq!(refusal(get("send")).await, (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed".into()));
     assert_eq!(refusal(get("stream")).await, (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed".into()));
-    assert_eq!(refusal(get("ws")).await.1, "upgrade_required");
+    assert_eq!(refusal(get("ws")).await, (StatusCode::UPGRADE_REQUIRED, "upgrade_required".into()));
     assert_eq!(refusal(post(&server, "ws").body(hello("client-a").to_string())).await.1, "upgrade_required");
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_route_is_refused_by_name() {
+    let server = Server::start().await;
+    let unknown = (StatusCode::NOT_FOUND, "unknown_route".to_owned());
+    for path in ["nowhere", "ws/further"] {
+        assert_eq!(refusal(reqwest::Client::new().get(server.url("http", path))).await, unknown, "{path:?}");
+        assert_eq!(refusal(post(&server, path).body("{}")).await, unknown, "{path:?}");
+    }
 }

@@ -255,4 +255,6 @@ async fn it_mounts_in_a_router_with_a_state() {
     // twice, and beside other routers
     let _: Router =
         Router::new().nest("/a", syncline.router()).nest("/b", syncline.router()).merge(syncline.router());
+    // and where the application answers unknown paths itself
+    let _: Router = Router::new().fallback(async || "lost?").merge(syncline.router().reset_fallback());
 }
