@@ -7,6 +7,8 @@ type Project = NonNullable<PlaywrightTestConfig<Choices>['projects']>[number];
 
 // Every scenario runs over both transports; its variations that do not depend on how bytes travel run over a WebSocket.
 const NOT_AGAIN_OVER_SSE = /@once/;
+// Firefox cannot be told to be a touch screen.
+const CHROMIUM_ONLY = /@touch/;
 // These open pages of both frameworks themselves.
 const BOTH_FRAMEWORKS = /(mixed|side)\.spec\.ts/;
 
@@ -17,7 +19,10 @@ const apps: Project[] = (['leptos', 'dioxus'] as const).flatMap((framework) =>
       testDir: 'e2e',
       testMatch: /\.spec\.ts$/,
       testIgnore: framework === 'leptos' ? [] : [BOTH_FRAMEWORKS],
-      grepInvert: transport === 'ws' ? [] : [NOT_AGAIN_OVER_SSE],
+      grepInvert: [
+        ...(transport === 'ws' ? [] : [NOT_AGAIN_OVER_SSE]),
+        ...(browser.name === 'chromium' ? [] : [CHROMIUM_ONLY]),
+      ],
       use: { ...browser.use, framework, transport },
     })),
   ),
