@@ -70,6 +70,9 @@ pub mod code {
     pub const TOO_MANY: &str = "too_many";
     /// The server could not store it; nothing was changed. HTTP 503.
     pub const STORAGE: &str = "storage";
+    /// Storage has another version of a space than a commit was made for: somebody else has written to it. Said by
+    /// storage; a client is told `storage`.
+    pub const CONFLICT: &str = "conflict";
     /// No answer in time.
     pub const TIMEOUT: &str = "timeout";
     /// The connection could not be made or was lost.

@@ -65,7 +65,7 @@ fn status(error: &Error) -> StatusCode {
         code::WRITE_GAP => StatusCode::CONFLICT,
         code::FRAME_TOO_LARGE | code::VALUE_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
         code::TOO_MANY => StatusCode::TOO_MANY_REQUESTS,
-        code::STORAGE | code::CONNECTION => StatusCode::SERVICE_UNAVAILABLE,
+        code::STORAGE | code::CONFLICT | code::CONNECTION => StatusCode::SERVICE_UNAVAILABLE,
         code::UNREADABLE_ROW | INTERNAL => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::FORBIDDEN,
     }

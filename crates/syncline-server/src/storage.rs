@@ -20,7 +20,7 @@ pub use sqlite::Sqlite;
 ///   and forgets everything instead);
 /// - a commit whose `from` and `incarnation` (or `renews`, where it has that) are not what is stored is refused. So two processes on one database cannot
 ///   overwrite each other's writes;
-/// - errors carry the code `storage` and a message that people may see: no paths, no rows.
+/// - errors carry the code `storage`, or `conflict` where a commit is refused for that reason, and a message that people may see: no paths, no rows.
 pub trait Storage: Send + Sync + 'static {
     /// Everything that is kept of a space, as of one version. Of a space that was never written that is
     /// [`SpaceImage::default`].
@@ -47,5 +47,5 @@ pub(crate) fn failed() -> Error {
 
 /// The commit was made for another version than the one stored.
 fn conflict() -> Error {
-    Error::new(code::STORAGE, "the space was changed by another process; nothing was changed")
+    Error::new(code::CONFLICT, "the space was changed by another process; nothing was changed")
 }

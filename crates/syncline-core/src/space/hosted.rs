@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::id::Cursor;
 use crate::space::batch::{Batch, Queue};
 use crate::space::io::ConnId;
 use crate::space::working_set::WorkingSet;
@@ -19,6 +20,8 @@ pub(super) struct Hosted {
     pub(super) in_flight: Option<(u64, Batch)>,
     /// Its new history is to be stored even if nobody writes.
     pub(super) renewed: bool,
+    /// Where it stood before it is loaded anew.
+    pub(super) lost: Option<Cursor>,
     /// All subscriptions to it, answered or not.
     pub(super) subs: BTreeSet<(ConnId, SubId)>,
     /// Connections that are owed nothing but an account of their writes.
@@ -36,6 +39,7 @@ impl Hosted {
             queue: Queue::default(),
             in_flight: None,
             renewed: false,
+            lost: None,
             subs: BTreeSet::new(),
             asking: BTreeSet::new(),
             idle: None,

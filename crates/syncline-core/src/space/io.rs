@@ -67,7 +67,8 @@ pub enum Input {
         space: SpaceId,
         /// The number of the commit.
         commit: u64,
-        /// An error says for certain that nothing was stored.
+        /// An error says for certain that nothing was stored. With code `conflict` storage has another version than the
+        /// commit was made for, and the space is loaded anew.
         result: Result<(), Error>,
     },
     /// The time that [`Engine::deadline`](crate::space::Engine::deadline) asked for has come.

@@ -9,6 +9,7 @@ mod rules;
 
 mod bad_input;
 mod broadcast;
+mod conflicts;
 mod handshake;
 mod model;
 mod private_rows;

@@ -245,6 +245,26 @@ async fn what_storage_refuses_can_be_asked_for_again() {
 }
 
 #[tokio::test]
+async fn what_another_process_wrote_is_found_out_at_the_next_write() {
+    let storage = Memory::new();
+    let one = Server::of(notes(storage.clone()).build().await.unwrap()).await;
+    let other = Server::of(notes(storage).build().await.unwrap()).await;
+    let (mut ada, _) = Ws::watch(&one, "client-a", "list").await;
+    let (mut bob, _) = Ws::watch(&other, "client-b", "list").await;
+    ada.say(&put("client-a", 1, "list", &note("n1", "Milk"))).await;
+    ada.hear_one("changes").await;
+
+    let write = put("client-b", 1, "list", &note("n2", "Bread"));
+    bob.say(&write).await;
+    let ack = &bob.hear_one("changes").await.body["acks"][0];
+    assert_eq!((&ack["error"]["code"], &ack["expected"]), (&json!("storage"), &json!(1)));
+    bob.hear_one("reset").await;
+    assert_eq!(bob.hear_one("snapshot").await.texts(), ["Milk"]);
+    bob.say(&write).await;
+    assert_eq!(bob.hear_one("changes").await.texts(), ["Bread"]);
+}
+
+#[tokio::test]
 async fn it_mounts_in_a_router_with_a_state() {
     let syncline = notes(Memory::new()).build().await.unwrap();
     let app: Router = Router::new()

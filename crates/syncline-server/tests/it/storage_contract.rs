@@ -141,7 +141,7 @@ fn keys(image: &SpaceImage) -> Vec<&str> {
 
 #[track_caller]
 fn assert_refused(result: Result<(), Error>) {
-    assert_eq!(result.unwrap_err().code(), code::STORAGE);
+    assert_eq!(result.unwrap_err().code(), code::CONFLICT);
 }
 
 #[track_caller]

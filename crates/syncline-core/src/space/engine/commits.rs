@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::Error;
+use crate::error::{Error, code};
 use crate::id::SpaceId;
 use crate::space::batch::Answer;
 use crate::space::broadcast::Broadcast;
@@ -22,6 +22,12 @@ impl Engine {
                 let (version, turns, answers) = batch.land(set);
                 let (deltas, told) = set.advance(version, turns, &*self.access);
                 self.tell(id, &deltas, &told, answers);
+            }
+            Err(error) if error.code() == code::CONFLICT => {
+                let error = Error::new(code::STORAGE, error.message().to_owned());
+                let answers = batch.fail(&set.clients, &error);
+                self.settle(id, answers);
+                return self.reload(id);
             }
             Err(error) => {
                 let answers = batch.fail(&set.clients, &error);

@@ -43,7 +43,14 @@ impl Engine {
         };
         let fresh = Incarnation(self.rng.next_u64());
         let keep_log = Bounds::of(&self.config);
-        let (set, unreadable) = WorkingSet::new(id.clone(), image, fresh, &self.schema, keep_log);
+        let (mut set, unreadable) = WorkingSet::new(id.clone(), image, fresh, &self.schema, keep_log);
+        // what was in memory was told to clients; a storage that has less was restored
+        if let Some(lost) = space.lost.take()
+            && set.is_behind(&lost)
+        {
+            set.renew(Incarnation(self.rng.next_u64()));
+            space.renewed = true;
+        }
         space.set = Some(set);
         for row in unreadable {
             let (space, collection, key) = (id.clone(), row.collection, row.key);
@@ -54,6 +61,26 @@ impl Engine {
             self.pump(conn);
         }
         self.look_after_space(id);
+    }
+
+    /// Somebody else has written to the space: what is in memory is not what storage has. It is loaded anew, and
+    /// whoever watches it gets fresh answers.
+    pub(super) fn reload(&mut self, id: &SpaceId) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.lost = space.set.take().map(|set| set.cursor());
+        space.renewed = false;
+        if space.is_unused() {
+            self.spaces.remove(id);
+            return;
+        }
+        space.ticket = self.loads.begin(id);
+        if space.ticket.is_none() {
+            self.outputs.push_back(Output::Load { space: id.clone() });
+        }
+        for conn in space.connections() {
+            self.fall_behind(conn);
+            self.pump(conn);
+        }
     }
 
     /// A load has ended; the next one in line begins.
