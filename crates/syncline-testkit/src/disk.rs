@@ -219,6 +219,9 @@ impl Stored {
         }
         self.log.extend(commit.log.iter().cloned());
         self.log.retain(|entry| entry.version > commit.log_floor);
+        for client in &commit.forgotten {
+            self.clients.remove(client);
+        }
         for record in &commit.clients {
             self.clients.insert(record.client.clone(), record.clone());
         }

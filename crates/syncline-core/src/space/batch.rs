@@ -91,6 +91,8 @@ pub(super) struct Batch {
     /// What each entry of the log touched.
     touched: Vec<Touched>,
     clients: BTreeMap<ClientId, ClientRecord>,
+    /// Clients of which nothing is kept any more.
+    forgotten: Vec<ClientId>,
     /// The history that a new one takes the place of.
     renews: Option<Incarnation>,
     bytes: usize,
@@ -120,6 +122,19 @@ impl Batch {
     /// Whether the writes come to nothing that is to be stored.
     pub(super) fn changes_nothing(&self) -> bool {
         self.clients.is_empty()
+    }
+
+    /// Also forgets these clients, but for those that have just written.
+    pub(super) fn forget(&mut self, mut clients: Vec<ClientId>) {
+        clients.retain(|client| !self.clients.contains_key(client));
+        self.forgotten = clients;
+    }
+
+    /// Keeps those that are to be forgotten in memory after all, but for the ones that `still` gives.
+    pub(super) fn remember(&mut self, still: impl FnOnce(Vec<ClientId>) -> Vec<ClientId>) {
+        if !self.forgotten.is_empty() {
+            self.forgotten = still(std::mem::take(&mut self.forgotten));
+        }
     }
 
     fn handle(&mut self, write: QueuedWrite, bench: &Workbench<'_>) {
@@ -210,6 +225,7 @@ impl Batch {
             rows: self.rows.iter().map(change).collect(),
             log: self.log.clone(),
             clients: self.clients.values().cloned().collect(),
+            forgotten: self.forgotten.clone(),
             log_floor: to.saturating_sub(set.log.left_after(&self.touched)),
         }
     }
@@ -221,6 +237,7 @@ impl Batch {
         if set.renews == self.renews {
             set.renews = None;
         }
+        self.forgotten.iter().for_each(|client| set.clients.forget(client));
         self.clients.into_values().for_each(|record| set.clients.set(record));
         let turns = self.rows.into_iter();
         let turns =

@@ -19,15 +19,24 @@ pub(super) enum Standing {
     Gap { expected: WriteId },
 }
 
-/// All clients that ever wrote to a space.
+/// How often it is looked for clients to be forgotten, in the time that they are remembered for.
+const SWEEPS: u64 = 30;
+
+/// The most clients that one commit forgets.
+const SWEEP: usize = 1_000;
+
+/// All clients that have written to a space and are not forgotten.
 #[derive(Default)]
 pub(super) struct Clients {
     records: BTreeMap<ClientId, ClientRecord>,
+    /// When to look next for some to be forgotten. Unix ms.
+    sweep: u64,
 }
 
 impl Clients {
     pub(super) fn new(records: Vec<ClientRecord>) -> Self {
-        Self { records: records.into_iter().map(|record| (record.client.clone(), record)).collect() }
+        let records = records.into_iter().map(|record| (record.client.clone(), record)).collect();
+        Self { records, sweep: 0 }
     }
 
     pub(super) fn get(&self, client: &ClientId) -> Option<&ClientRecord> {
@@ -36,6 +45,24 @@ impl Clients {
 
     pub(super) fn set(&mut self, record: ClientRecord) {
         self.records.insert(record.client.clone(), record);
+    }
+
+    pub(super) fn forget(&mut self, client: &ClientId) {
+        self.records.remove(client);
+    }
+
+    /// Now and then, some clients that have not written for so long (ms); otherwise none.
+    pub(super) fn long_unseen(&mut self, now: u64, retention: u64) -> Vec<ClientId> {
+        let before = now.saturating_sub(retention);
+        if now < self.sweep {
+            return Vec::new();
+        }
+        let unseen = self.records.values().filter(|record| record.seen < before);
+        let unseen: Vec<_> = unseen.take(SWEEP).map(|record| record.client.clone()).collect();
+        if unseen.len() < SWEEP {
+            self.sweep = now + (now - before) / SWEEPS;
+        }
+        unseen
     }
 
     /// What to tell `user` of this client's writes: of somebody else's client, nothing.

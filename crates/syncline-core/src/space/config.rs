@@ -19,6 +19,9 @@ pub struct Config {
     pub log_retention: u64,
     /// How many changes of rows these versions may have between them; older ones are forgotten sooner. 100,000.
     pub log_keys: usize,
+    /// How long it is remembered how far the writes of a client that writes no more and is not connected had come. One
+    /// that comes back later begins anew, and a write of which it never heard could then happen twice. 30 days.
+    pub client_retention: Duration,
     /// How long a space stays in memory without a subscription or a write. 60 s.
     pub idle_unload: Duration,
     /// How many such spaces there may be; beyond, the one that was used the longest time ago leaves. 1,000.
@@ -45,6 +48,7 @@ impl Default for Config {
             hello_within: Duration::from_secs(30),
             log_retention: 10_000,
             log_keys: 100_000,
+            client_retention: Duration::from_secs(30 * 24 * 60 * 60),
             idle_unload: Duration::from_secs(60),
             idle_spaces: 1_000,
             loads: 64,

@@ -93,6 +93,8 @@ pub struct Commit {
     pub log: Vec<LogEntry>,
     /// The clients whose counters moved, whole.
     pub clients: Vec<ClientRecord>,
+    /// Clients that have not written for so long that nothing is kept of them any more; none of those above.
+    pub forgotten: Vec<ClientId>,
     /// Log entries of this version and below are of no use any more.
     pub log_floor: Version,
 }

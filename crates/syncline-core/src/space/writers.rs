@@ -31,6 +31,11 @@ impl Writers {
         self.latest.keys().filter(move |(of, _)| of == space).map(|(_, client)| client)
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &ClientId> {
+        self.latest.keys().map(|(_, client)| client)
+    }
+
     /// The spaces, each once.
     pub(super) fn spaces(&self) -> Vec<SpaceId> {
         let mut spaces: Vec<_> = self.latest.keys().map(|(space, _)| space.clone()).collect();

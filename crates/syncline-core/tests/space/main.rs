@@ -10,6 +10,7 @@ mod rules;
 mod bad_input;
 mod broadcast;
 mod conflicts;
+mod forgotten;
 mod handshake;
 mod model;
 mod private_rows;

@@ -204,6 +204,9 @@ impl Rig {
                 None => drop(stored.rows.remove(&place)),
             }
         }
+        for client in commit.forgotten {
+            stored.clients.remove(client.as_str());
+        }
         for client in commit.clients {
             stored.clients.insert(client.client.to_string(), client);
         }

@@ -78,6 +78,9 @@ impl Kept {
         }
         self.log.extend(commit.log);
         self.log.retain(|entry| entry.version > commit.log_floor);
+        for client in &commit.forgotten {
+            self.clients.remove(client);
+        }
         self.clients.extend(commit.clients.into_iter().map(|record| (record.client.clone(), record)));
         Ok(())
     }

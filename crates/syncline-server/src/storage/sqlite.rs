@@ -254,6 +254,10 @@ fn store_log(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> Result<(
 }
 
 fn store_clients(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> Result<(), Problem> {
+    let mut forget = savepoint.prepare_cached("DELETE FROM space_client WHERE space = ?1 AND client = ?2")?;
+    for client in &commit.forgotten {
+        forget.execute(params![space, client.as_str()])?;
+    }
     let mut put = savepoint.prepare_cached(
         "INSERT INTO space_client (space, client, user, last, refused, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT DO UPDATE

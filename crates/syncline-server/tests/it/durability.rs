@@ -116,6 +116,7 @@ fn commit(space: &str, incarnation: Incarnation, from: u64) -> Commit {
         rows: vec![row],
         log: Vec::new(),
         clients: vec![client],
+        forgotten: Vec::new(),
         log_floor: 0,
     }
 }

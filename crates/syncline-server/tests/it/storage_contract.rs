@@ -68,6 +68,7 @@ contract! {
     a_refused_commit_takes_no_other_with_it
     two_commits_of_a_group_may_follow_each_other
     the_log_is_trimmed
+    clients_are_forgotten
     spaces_are_apart
     everything_survives_being_opened_again
     a_second_process_cannot_overwrite
@@ -92,6 +93,7 @@ fn commit(space: &str, from: Version, to: Version) -> Commit {
             .collect(),
         log: versions.map(entry).collect(),
         clients: vec![client("client-a", to, &[])],
+        forgotten: Vec::new(),
         log_floor: 0,
     }
 }
@@ -289,6 +291,18 @@ async fn the_log_is_trimmed(place: impl Place) {
     let image = load(&storage, "list").await;
     assert_eq!(image.log, [entry(4), entry(5)]);
     assert_eq!(image.rows.len(), 5);
+}
+
+async fn clients_are_forgotten(place: impl Place) {
+    let storage = place.open();
+    let clients = ["client-a", "client-b", "client-c"].map(|id| client(id, 1, &[])).to_vec();
+    store(&storage, Commit { clients: clients.clone(), ..commit("list", 0, 1) }).await.unwrap();
+    store(&storage, Commit { clients, ..commit("other", 0, 1) }).await.unwrap();
+    let forgotten = vec!["client-b".into(), "client-x".into()];
+    store(&storage, Commit { forgotten, ..commit("list", 1, 2) }).await.unwrap();
+    let image = load(&storage, "list").await;
+    assert_eq!(image.clients, [client("client-a", 2, &[]), client("client-c", 1, &[])]);
+    assert_eq!(load(&storage, "other").await.clients.len(), 3);
 }
 
 async fn spaces_are_apart(place: impl Place) {

@@ -7,6 +7,7 @@ mod deletion_while_away;
 mod disk_failure;
 mod drop;
 mod duplicate;
+mod forgotten_client;
 mod half_open;
 mod late_join;
 mod leaving;

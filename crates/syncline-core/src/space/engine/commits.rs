@@ -7,6 +7,7 @@ use crate::id::SpaceId;
 use crate::space::batch::Answer;
 use crate::space::broadcast::Broadcast;
 use crate::space::engine::Engine;
+use crate::space::engine::writes::away;
 use crate::space::io::ConnId;
 use crate::space::shape::Delta;
 use crate::space::working_set::Told;
@@ -15,10 +16,12 @@ use crate::wire::Ack;
 impl Engine {
     pub(super) fn committed(&mut self, id: &SpaceId, commit: u64, result: Result<(), Error>) {
         let Some(space) = self.spaces.get_mut(id) else { return };
-        let Some((_, batch)) = space.in_flight.take_if(|(number, _)| *number == commit) else { return };
+        let Some((_, mut batch)) = space.in_flight.take_if(|(number, _)| *number == commit) else { return };
         let Some(set) = space.set.as_mut() else { return };
         match result {
             Ok(()) => {
+                // whoever has come meanwhile was told how far their writes had come
+                batch.remember(|forgotten| away(forgotten, &self.connections));
                 let (version, turns, answers) = batch.land(set);
                 let (deltas, told) = set.advance(version, turns, &*self.access);
                 self.tell(id, &deltas, &told, answers);

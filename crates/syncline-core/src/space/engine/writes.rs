@@ -1,11 +1,14 @@
 //! Writes come in.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId};
 use crate::space::batch::{Batch, QueuedWrite, Workbench, not_handled, verdict};
+use crate::space::connection::Connection;
 use crate::space::engine::Engine;
+use crate::space::engine::clock::ms;
 use crate::space::hosted::Hosted;
 use crate::space::io::{ConnId, Output};
 use crate::space::request::Envelope;
@@ -50,7 +53,7 @@ impl Engine {
     /// Makes a batch of the writes that wait for a space, unless storage is still at work on the one before.
     pub(super) fn commit_next(&mut self, id: &SpaceId) {
         while let Some(space) = self.spaces.get_mut(id)
-            && let Some(set) = &space.set
+            && let Some(set) = &mut space.set
             && space.in_flight.is_none()
             && (space.queue.len() > 0 || space.renewed)
         {
@@ -61,13 +64,17 @@ impl Engine {
                 keep_refusals: self.config.limits.writes_in_flight,
                 now: self.now,
             };
-            let batch = Batch::take(&mut space.queue, &bench);
+            let mut batch = Batch::take(&mut space.queue, &bench);
             // when it cannot be stored now, it goes with the next write
             if batch.changes_nothing() && !std::mem::take(&mut space.renewed) {
                 self.settle(id, batch.answers);
                 continue;
             }
             space.renewed = false;
+            let unseen = set.clients.long_unseen(self.now, ms(self.config.client_retention));
+            if !unseen.is_empty() {
+                batch.forget(away(unseen, &self.connections));
+            }
             self.commits += 1;
             let commit = batch.commit(self.commits, set);
             space.in_flight = Some((self.commits, batch));
@@ -92,6 +99,16 @@ impl Engine {
             self.pump(conn);
         }
     }
+}
+
+/// Those of the clients that nobody is connected as. To the others it was promised that nothing they have been told is
+/// forgotten as long as their connection lasts.
+pub(super) fn away(mut clients: Vec<ClientId>, connections: &BTreeMap<ConnId, Connection>) -> Vec<ClientId> {
+    let sessions = connections.values().filter_map(|connection| connection.session.as_ref());
+    let writers = connections.values().flat_map(|connection| connection.writers.all());
+    let present: BTreeSet<&ClientId> = sessions.map(|session| &session.client).chain(writers).collect();
+    clients.retain(|client| !present.contains(client));
+    clients
 }
 
 fn check_envelope(space: &SpaceId, client: &ClientId, id: WriteId) -> Result<(), Error> {
