@@ -18,6 +18,9 @@ const HEADROOM: usize = 256 * 1024;
 pub struct Config {
     /// What concerns spaces: limits of a connection, heartbeat, sizes of snapshots, history.
     pub engine: space::Config,
+    /// Connections at a time, of either kind; further ones are refused with `too_many`. The system has a bound of its own
+    /// for open files, which is often lower. 50,000.
+    pub connections: usize,
     /// Bytes that may wait to leave on one connection. Beyond, what waits is thrown away, and the client gets fresh
     /// snapshots once it reads again. 2 MiB.
     pub outbox_bytes: usize,
@@ -37,6 +40,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             engine: space::Config::default(),
+            connections: 50_000,
             outbox_bytes: 2 * 1024 * 1024,
             keepalive: Duration::from_secs(15),
             authenticate_within: Duration::from_secs(10),

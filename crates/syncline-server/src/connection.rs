@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) gauges: watch::Receiver<Gauges>,
     pub(crate) closing: AtomicBool,
     next_conn: AtomicU64,
+    /// One for each connection that there may still be.
+    places: Arc<Semaphore>,
     links: Mutex<HashMap<String, Inbound>>,
 }
 
@@ -34,7 +36,8 @@ impl Shared {
         gauges: watch::Receiver<Gauges>,
     ) -> Self {
         let (closing, next_conn, links) = (AtomicBool::new(false), AtomicU64::new(1), Mutex::default());
-        Self { config, events, gauges, closing, next_conn, links }
+        let places = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
+        Self { config, events, gauges, closing, next_conn, places, links }
     }
 
     /// The way in for a connection that is named by its link.
@@ -49,13 +52,15 @@ pub(crate) struct Connection {
     pub(crate) inbound: Inbound,
     pub(crate) outbox: Arc<Outbox>,
     link: Option<String>,
+    #[expect(dead_code, reason = "held for its drop")]
+    place: OwnedSemaphorePermit,
 }
 
 impl Connection {
     /// Opens one. With a link, frames come in by `POST /send`.
     ///
     /// # Errors
-    /// `connection` when the server is stopping.
+    /// `connection` when the server is stopping; `too_many` when it has as many as it may.
     pub(crate) fn open(
         shared: &Arc<Shared>,
         headers: &HeaderMap,
@@ -64,6 +69,7 @@ impl Connection {
         if shared.closing.load(Ordering::Acquire) {
             return Err(stopping());
         }
+        let place = Arc::clone(&shared.places).try_acquire_owned().map_err(|_| full())?;
         let config = &shared.config;
         let inbound = Inbound {
             conn: shared.next_conn.fetch_add(1, Ordering::Relaxed),
@@ -82,7 +88,7 @@ impl Connection {
             let mut links = shared.links.lock().unwrap_or_else(PoisonError::into_inner);
             links.insert(link.clone(), inbound.clone());
         }
-        Ok(Self { shared: Arc::clone(shared), inbound, outbox, link })
+        Ok(Self { shared: Arc::clone(shared), inbound, outbox, link, place })
     }
 
     /// What to send next; `Err` when nothing follows. Asking says that the frame before has left.
@@ -150,6 +156,10 @@ pub(crate) struct Budgeted(#[expect(dead_code, reason = "held for its drop")] Ow
 
 fn budget(config: &Config) -> usize {
     config.engine.limits.frame_bytes.clamp(MIN_FRAME_COST, u32::MAX as usize)
+}
+
+fn full() -> Error {
+    Error::new(code::TOO_MANY, "the server has as many connections as it takes")
 }
 
 /// The server ends; the client does right to try again in a while.

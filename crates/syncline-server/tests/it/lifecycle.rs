@@ -265,6 +265,22 @@ async fn what_another_process_wrote_is_found_out_at_the_next_write() {
 }
 
 #[tokio::test]
+async fn there_are_only_so_many_connections_at_a_time() {
+    let config = Config { connections: 2, ..Config::default() };
+    let server = Server::of(notes(Memory::new()).config(config).build().await.unwrap()).await;
+    let socket = Ws::open(&server, "client-a").await;
+    let stream = Sse::open(&server, "client-b").await;
+    let refused = || async { refusal(post(&server, "stream").body(hello("client-c").to_string())).await };
+    assert_eq!(refused().await, (StatusCode::TOO_MANY_REQUESTS, "too_many".into()));
+    assert!(Ws::connect_with(&server, &[]).await.is_err());
+    drop(stream);
+    soon(server.syncline.gauges_when(|gauges| gauges.connections == 1)).await;
+    let _third = Sse::open(&server, "client-c").await;
+    assert_eq!(refused().await.1, "too_many");
+    drop(socket);
+}
+
+#[tokio::test]
 async fn it_mounts_in_a_router_with_a_state() {
     let syncline = notes(Memory::new()).build().await.unwrap();
     let app: Router = Router::new()
