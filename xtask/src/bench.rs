@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: one of benches/, its medians as a table and as JSON.
 
+mod browser;
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -48,8 +50,13 @@ pub(crate) fn run(repo: &Repo, mut args: lexopt::Parser) -> Result<ExitCode> {
     let Some(name) = name else {
         println!("cargo xtask bench NAME, where NAME is one of:");
         names.iter().for_each(|name| println!("  {name}"));
+        println!("  {}", browser::NAME);
         return Ok(ExitCode::SUCCESS);
     };
+    if name == browser::NAME {
+        browser::run(repo, &criterion_args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if !names.contains(&name) {
         bail!("no benchmark `{name}`; there are: {}", names.join(", "));
     }
@@ -147,11 +154,14 @@ fn read<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<T> {
 }
 
 fn write(file: &Path, bench: &str, figures: &[Figure]) -> Result<()> {
+    write_json(file, &Figures { bench, command: format!("cargo xtask bench {bench}"), figures })
+}
+
+fn write_json(file: &Path, figures: &impl Serialize) -> Result<()> {
     if let Some(dir) = file.parent() {
         fs::create_dir_all(dir)?;
     }
-    let figures = Figures { bench, command: format!("cargo xtask bench {bench}"), figures };
-    let json = serde_json::to_string_pretty(&figures)?;
+    let json = serde_json::to_string_pretty(figures)?;
     fs::write(file, json + "\n").with_context(|| format!("cannot write {}", file.display()))
 }
 

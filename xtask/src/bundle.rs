@@ -59,7 +59,7 @@ pub(crate) fn bundle(repo: &Repo, app: &App<'_>) -> Result<Bundled> {
     let fresh = app.out.with_extension("new");
     remove_dir(&fresh)?;
     fs::create_dir_all(&fresh)?;
-    let module = generate_bindings(app, &fresh)?;
+    let module = generate_bindings(app.wasm, &fresh, app.dev)?;
     if let Some(program) = wasm_opt {
         optimise(repo, &program, &fresh.join(format!("{module}_bg.wasm")));
     }
@@ -95,17 +95,17 @@ fn version(app: &App<'_>, page: &Page, optimised: bool) -> Result<String> {
 }
 
 /// What the `wasm-bindgen` program does, by the library it is made of. Gives the name of the JavaScript module.
-fn generate_bindings(app: &App<'_>, out: &Path) -> Result<String> {
-    let module = app.wasm.file_stem().context("the wasm file has no name")?.to_string_lossy().into_owned();
+pub(crate) fn generate_bindings(wasm: &Path, out: &Path, dev: bool) -> Result<String> {
+    let module = wasm.file_stem().context("the wasm file has no name")?.to_string_lossy().into_owned();
     Bindgen::new()
-        .input_path(app.wasm)
+        .input_path(wasm)
         .web(true)?
         .omit_default_module_path(false)
         .typescript(false)
-        .debug(app.dev)
-        .keep_debug(app.dev)
-        .remove_name_section(!app.dev)
-        .remove_producers_section(!app.dev)
+        .debug(dev)
+        .keep_debug(dev)
+        .remove_name_section(!dev)
+        .remove_producers_section(!dev)
         .generate(out)
         .with_context(|| format!("generating the bindings of {module}"))?;
     Ok(module)

@@ -24,7 +24,7 @@ pub(crate) fn ensure(repo: &Repo) -> Result<()> {
         bail!("{needed}, this is {version}: see https://nodejs.org");
     }
     println!("    Node.js {version}");
-    install_packages(repo)
+    install_packages(repo, "")
 }
 
 /// A script of the repository.
@@ -50,16 +50,19 @@ pub(crate) fn playwright(repo: &Repo, args: &[&str]) -> Command {
 const NPM: &str = if cfg!(windows) { "npm.cmd" } else { "npm" };
 const NPX: &str = if cfg!(windows) { "npx.cmd" } else { "npx" };
 
-fn install_packages(repo: &Repo) -> Result<()> {
-    let lock = fs::read_to_string(repo.path("package-lock.json"))?;
+/// Installs the packages of the lock file in a folder of the repository.
+pub(crate) fn install_packages(repo: &Repo, folder: &str) -> Result<()> {
+    let folder = repo.path(folder);
+    let lock = fs::read_to_string(folder.join("package-lock.json"))?;
     // a copy of the lock file that was installed, since `npm ci` starts over each time
-    let installed = repo.path("node_modules/.syncline-lock.json");
+    let installed = folder.join("node_modules/.syncline-lock.json");
     if fs::read_to_string(&installed).is_ok_and(|installed| installed == lock) {
         println!("    npm packages are as package-lock.json has them");
         return Ok(());
     }
     // Playwright's own browsers are fetched later, and only when no installed one will do
-    shell::run(npm(repo, &["ci", "--no-audit", "--no-fund"]).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1"))?;
+    let mut ci = npm(repo, &["ci", "--no-audit", "--no-fund"]);
+    shell::run(ci.current_dir(&folder).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1"))?;
     write(&installed, &lock)
 }
 

@@ -177,14 +177,15 @@ impl Driver {
                 self.tell(Input::Tick);
                 return true;
             }
-            if self.timer.as_ref().is_none_or(|(set_for, _)| *set_for != deadline) {
+            // one that fires too early looks again: every frame moves the heartbeat, and timers are not cheap
+            if self.timer.as_ref().is_none_or(|(set_for, _)| *set_for > deadline) {
                 self.timer = Some((deadline, sleep(deadline - now)));
             }
             let Some((_, timer)) = &mut self.timer else { return false };
             if timer.as_mut().poll(cx).is_pending() {
                 return false;
             }
-            // timers may fire early, and long ones in parts
+            // for an earlier deadline, or early, or a part of a long wait
             self.timer = None;
         }
     }

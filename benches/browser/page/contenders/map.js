@@ -1,0 +1,56 @@
+// What a person would write by hand: JSON.parse, a Map, and a sorted array kept in order.
+import { newestFirst } from '../rows.js';
+
+export const name = 'Map';
+
+export async function make() {
+  const rows = new Map();
+  let order = [];
+  let told = 0;
+  const tell = (_change) => { told++; };
+  const at = (row) => {
+    let [low, high] = [0, order.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (newestFirst(order[middle], row) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  const put = (row) => {
+    const before = rows.get(row.id);
+    rows.set(row.id, row);
+    if (before && before.created_at === row.created_at) {
+      order[at(before)] = row;
+      tell({ type: 'update', row });
+      return;
+    }
+    if (before) order.splice(at(before), 1);
+    order.splice(at(row), 0, row);
+    tell({ type: 'insert', row });
+  };
+  return {
+    async snapshot(chunks) {
+      for (const chunk of chunks) for (const row of JSON.parse(chunk)) rows.set(row.id, row);
+      order = [...rows.values()].sort(newestFirst);
+      tell({ type: 'reset', order });
+    },
+    async put(text) {
+      put(JSON.parse(text));
+    },
+    async remove(text) {
+      const { id } = JSON.parse(text);
+      const row = rows.get(id);
+      rows.delete(id);
+      order.splice(at(row), 1);
+      tell({ type: 'delete', id });
+    },
+    async optimistic(row, confirmation) {
+      put({ ...row, pending: true });
+      put(JSON.parse(confirmation));
+    },
+    told: () => told,
+    rows: () => order,
+    async close() {},
+  };
+}

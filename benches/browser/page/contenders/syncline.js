@@ -1,0 +1,41 @@
+// Syncline's store behind a connection in memory: the client, its driver task, and what a hook stands on.
+import init, { Store } from '/wasm/syncline_bench_browser.js';
+import { changesFrame, snapshotFrames } from '../rows.js';
+
+let ready;
+
+// `encode` makes of a frame's text what the connection would give.
+const contender = (name, encode) => ({
+  name,
+  async prepare() {
+    ready ??= init();
+    const exports = await ready;
+    return { memory: exports.memory };
+  },
+  snapshotMessages: (chunks, count) => snapshotFrames(chunks, count).map(encode),
+  putMessage: (version, row) => encode(changesFrame(version, { put: [0] }, [row])),
+  removeMessage: (version, id) => encode(changesFrame(version, { del: [id] })),
+  confirmMessage: (version, row, write) =>
+    encode(changesFrame(version, { put: [0] }, [row], [{ client: 'bench-client', id: write }])),
+  async make() {
+    const store = await Store.open();
+    return {
+      snapshot: (frames) => store.snapshot(frames),
+      put: (frame) => store.feed(frame),
+      remove: (frame) => store.feed(frame),
+      async optimistic(row, confirmation) {
+        await store.write(JSON.stringify(row));
+        await store.feed(confirmation);
+      },
+      told: () => store.told(),
+      rows: () => JSON.parse(store.rows()),
+      async close() {
+        store.close();
+      },
+    };
+  },
+});
+
+const utf8 = new TextEncoder();
+export const text = contender('Syncline, JSON text', (frame) => frame);
+export const bytes = contender('Syncline, JSON bytes', (frame) => utf8.encode(frame));

@@ -1,0 +1,185 @@
+// Runs every scenario with every contender, in turns, and checks each result row by row against a model.
+import * as map from './contenders/map.js';
+import * as replicache from './contenders/replicache.js';
+import * as syncline from './contenders/syncline.js';
+import * as tanstack from './contenders/tanstack.js';
+import * as tinybase from './contenders/tinybase.js';
+import { chunks, item, newestFirst } from './rows.js';
+
+const peer = (contender) => ({
+  snapshotMessages: (chunks) => chunks.map((rows) => `[${rows.join(',')}]`),
+  putMessage: (_version, row) => row,
+  removeMessage: (_version, id) => JSON.stringify({ id }),
+  confirmMessage: (_version, row) => row,
+  async prepare() {},
+  ...contender,
+});
+
+const contenders = [
+  peer(map),
+  syncline.text,
+  syncline.bytes,
+  peer(replicache),
+  peer(tanstack.toArray),
+  peer(tanstack.changes),
+  peer(tinybase),
+];
+
+const CHANGES = 1000;
+// a prime step visits rows all over the list
+const STEP = 7919;
+
+function check(what, store, expected) {
+  const rows = store.rows();
+  if (rows.length !== expected.length) throw new Error(`${what}: ${rows.length} rows for ${expected.length}`);
+  expected.forEach((want, index) => {
+    for (const [field, value] of Object.entries(want)) {
+      if (rows[index][field] !== value) {
+        throw new Error(`${what}: row ${index}, ${field}: ${rows[index][field]} for ${value}`);
+      }
+    }
+  });
+}
+
+async function filled(contender, count) {
+  const store = await contender.make();
+  await store.snapshot(contender.snapshotMessages(chunks(count), count));
+  const model = new Map(Array.from({ length: count }, (_, number) => [item(number).id, item(number)]));
+  return { store, model };
+}
+
+const ordered = (model) => [...model.values()].sort(newestFirst);
+
+// Each scenario prepares, is timed once, and is checked.
+const scenarios = {
+  snapshot: (count) => async (contender, timed) => {
+    const messages = contender.snapshotMessages(chunks(count), count);
+    const store = await contender.make();
+    await timed(() => store.snapshot(messages));
+    check('snapshot', store, Array.from({ length: count }, (_, index) => item(count - 1 - index)));
+    await store.close();
+  },
+  update: (count) => async (contender, timed) => {
+    const { store, model } = await filled(contender, count);
+    const messages = [];
+    for (let change = 1; change <= CHANGES; change++) {
+      const row = item((change * STEP) % count, change);
+      model.set(row.id, row);
+      messages.push(contender.putMessage(change, JSON.stringify(row)));
+    }
+    const before = store.told();
+    await timed(async () => {
+      for (const message of messages) await store.put(message);
+    });
+    if (store.told() - before < CHANGES) throw new Error(`update: told ${store.told() - before} times`);
+    check('update', store, ordered(model));
+    await store.close();
+  },
+  'insert and delete': (count) => async (contender, timed) => {
+    const { store, model } = await filled(contender, count);
+    const row = (change) => {
+      const next = item((change * STEP) % count, change);
+      return { ...next, id: `extra-${change}`, created_at: next.created_at + 1 };
+    };
+    const [inserts, deletes] = [[], []];
+    for (let change = 1; change <= CHANGES; change++) {
+      inserts.push(contender.putMessage(change, JSON.stringify(row(change))));
+      deletes.push(contender.removeMessage(CHANGES + change, row(change).id));
+    }
+    await timed(async () => {
+      for (const message of inserts) await store.put(message);
+    }, 'insert');
+    const more = Array.from({ length: CHANGES }, (_, index) => row(index + 1));
+    check('insert', store, [...model.values(), ...more].sort(newestFirst));
+    await timed(async () => {
+      for (const message of deletes) await store.remove(message);
+    }, 'delete');
+    check('delete', store, ordered(model));
+    await store.close();
+  },
+  'optimistic cycle': (count) => async (contender, timed) => {
+    const { store, model } = await filled(contender, count);
+    const cycles = [];
+    for (let change = 1; change <= CHANGES; change++) {
+      const row = item((change * STEP) % count, change);
+      model.set(row.id, row);
+      cycles.push([row, contender.confirmMessage(change, JSON.stringify(row), change)]);
+    }
+    await timed(async () => {
+      for (const [row, confirmation] of cycles) await store.optimistic(row, confirmation);
+    });
+    check('optimistic cycle', store, ordered(model));
+    await store.close();
+  },
+};
+
+const plan = [
+  ['snapshot', 1_000, 15],
+  ['snapshot', 10_000, 11],
+  ['snapshot', 100_000, 5],
+  ['update', 1_000, 9],
+  ['update', 10_000, 7],
+  ['update', 100_000, 3],
+  ['insert and delete', 10_000, 7],
+  ['optimistic cycle', 10_000, 7],
+];
+
+// A turn of the event loop, in which the browser tidies up what the one before left.
+const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
+
+async function run(only, quick) {
+  const figures = [];
+  for (const [name, count, rounds] of plan) {
+    if (only && !`${name} ${count}`.includes(only)) continue;
+    const scenario = scenarios[name](count);
+    const samples = new Map();
+    for (let round = 0; round < (quick ? 1 : rounds); round++) {
+      for (const contender of contenders) {
+        await contender.prepare();
+        const timed = async (work, part = name) => {
+          await window.tidy();
+          await turn();
+          const cpu = await window.cpu();
+          const start = performance.now();
+          await work();
+          const wall = performance.now() - start;
+          await turn();
+          const key = `${part} ${count}\0${contender.name}`;
+          if (!samples.has(key)) samples.set(key, []);
+          samples.get(key).push({ cpu: (await window.cpu()) - cpu, wall });
+        };
+        try {
+          await scenario(contender, timed);
+        } catch (error) {
+          throw new Error(`${contender.name}, ${name} ${count}: ${error.stack}`);
+        }
+      }
+    }
+    for (const [key, values] of samples) {
+      const [what, who] = key.split('\0');
+      figures.push({ what, who, per: what.startsWith('snapshot') ? 1 : CHANGES, values });
+    }
+    window.progress(`${name} ${count}`);
+  }
+  return figures;
+}
+
+// What `count` rows cost one contender. To be asked of a fresh page: wasm memory never shrinks.
+async function heap(who, count) {
+  const contender = contenders.find(({ name }) => name === who);
+  const memory = (await contender.prepare())?.memory;
+  const bytes = async () => {
+    await window.tidy();
+    await turn();
+    await window.tidy();
+    return (await window.heapUsed()) + (memory?.buffer.byteLength ?? 0);
+  };
+  const before = await bytes();
+  const store = await contender.make();
+  await store.snapshot(contender.snapshotMessages(chunks(count), count));
+  const after = await bytes();
+  if (store.rows().length !== count) throw new Error(`${who}: not all rows are there`);
+  return { who, bytes: after - before };
+}
+
+Object.assign(window, { run, heap, names: contenders.map(({ name }) => name) });

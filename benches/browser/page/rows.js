@@ -1,0 +1,46 @@
+// The rows of every measurement, of the type that benches/src/lib.rs has, and the frames of Syncline's protocol.
+
+export function item(number, revision = 0) {
+  return {
+    id: `01J${String(number).padStart(23, '0')}`,
+    text: `item ${number}, revision ${revision}`.padEnd(40),
+    done: number % 3 === 0,
+    created_at: 1_700_000_000_000 + 2 * number,
+    updated_at: 1_700_000_000_000 + 2 * number + revision,
+  };
+}
+
+export const newestFirst = (a, b) => b.created_at - a.created_at || (a.id < b.id ? -1 : 1);
+
+const CHUNK_BYTES = 128 * 1024;
+
+// Chunks of rows as JSON text, newest first.
+export function chunks(count) {
+  const chunks = [];
+  let rows = [];
+  let bytes = 0;
+  for (let number = count - 1; number >= 0; number--) {
+    const row = JSON.stringify(item(number));
+    rows.push(row);
+    bytes += row.length + 1;
+    if (bytes > CHUNK_BYTES || number === 0) {
+      chunks.push(rows);
+      [rows, bytes] = [[], 0];
+    }
+  }
+  return chunks;
+}
+
+export function snapshotFrames(chunks, count) {
+  return chunks.map((rows, chunk) => {
+    const cursor = { incarnation: '00000000000000aa', schema: 0, epoch: 0, version: 0 };
+    const last = chunk === chunks.length - 1;
+    return [JSON.stringify({ snapshot: { sub: 1, cursor, chunk, total: count, last } }), ...rows].join('\n');
+  });
+}
+
+export function changesFrame(version, part, rows = [], acks = []) {
+  const parts = [{ sub: 1, ...part }];
+  const head = { changes: { space: 'bench', from: version - 1, to: version, parts, acks } };
+  return [JSON.stringify(head), ...rows].join('\n');
+}

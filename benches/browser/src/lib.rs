@@ -1,0 +1,120 @@
+//! Syncline's store in a browser, fed by hand: what `use_watch` stands on, without a framework's signals.
+#![cfg(target_arch = "wasm32")]
+
+mod signals;
+
+use futures::StreamExt;
+use syncline::hook::{RowHandle, Setter, Wanted, follow, latest};
+use syncline::transport::{Link, memory};
+use syncline::{Client, Error, Record};
+use syncline_benches::Item;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+use signals::Signals;
+
+const SPACE: &str = "bench";
+const CLIENT: &str = "bench-client";
+const WELCOME: &str = r#"{"welcome":{"protocol":1,"user":{"id":"u"},"encoding":"json-bytes","heartbeat_ms":30000,"limits":{"frame_bytes":2097152,"writes_in_flight":256,"subscriptions":256}}}"#;
+
+/// A client that watches all items of one space, newest first, and the server's end of its connection.
+#[wasm_bindgen]
+pub struct Store {
+    client: Client,
+    server: Link,
+    signals: Signals,
+    _wanted: Setter<Wanted<Item>>,
+}
+
+#[wasm_bindgen]
+impl Store {
+    /// Connected and subscribed, empty. The subscription has the number 1.
+    ///
+    /// # Errors
+    /// The connection could not be made.
+    pub async fn open() -> Result<Store, JsError> {
+        let (connector, mut listener) = memory::pair();
+        let client = Client::builder("memory").connector(connector).client_id(CLIENT.into()).build();
+        let (wanted, wants) = latest();
+        let query = Item::in_space(SPACE).order_by(Item::created_at.desc());
+        wanted.set(Wanted { query: Some(query), running: true });
+        let signals = Signals::default();
+        spawn_local(follow(client.clone(), wants, signals.clone()));
+        let incoming = listener.accept().await.ok_or_else(|| JsError::new("nobody connects"))?;
+        let mut server = incoming.accept();
+        hear(&mut server).await?;
+        server.send(WELCOME).await?;
+        hear(&mut server).await?;
+        Ok(Self { client, server, signals, _wanted: wanted })
+    }
+
+    /// Takes in a snapshot, frame by frame, until all of it is shown.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub async fn snapshot(&mut self, frames: Vec<JsValue>) -> Result<(), JsError> {
+        for frame in frames {
+            self.server.send(bytes(frame)).await?;
+        }
+        self.signals.live().await;
+        Ok(())
+    }
+
+    /// Takes in one frame, until what it says is shown.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub async fn feed(&mut self, frame: JsValue) -> Result<(), JsError> {
+        let before = self.signals.batches();
+        self.server.send(bytes(frame)).await?;
+        self.signals.more_than(before).await;
+        Ok(())
+    }
+
+    /// Writes a row, until it is shown and on its way.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub async fn write(&mut self, item: &str) -> Result<(), JsError> {
+        let before = self.signals.batches();
+        drop(self.client.put(SPACE, serde_json::from_str::<Item>(item)?));
+        self.signals.more_than(before).await;
+        hear(&mut self.server).await
+    }
+
+    /// How many changes of rows or of their order the subscriber has been told of.
+    pub fn told(&self) -> f64 {
+        self.signals.told() as f64
+    }
+
+    /// All rows as they are shown, in order, as JSON.
+    ///
+    /// # Errors
+    /// A row cannot be written as JSON.
+    pub fn rows(&self) -> Result<String, JsError> {
+        let rows: Vec<_> = self.signals.rows().iter().map(|row| row.entry().record).collect();
+        Ok(serde_json::to_string(&rows)?)
+    }
+
+    /// Ends it.
+    pub fn close(self) {
+        self.client.close();
+    }
+}
+
+/// The next frame from the client.
+async fn hear(server: &mut Link) -> Result<(), JsError> {
+    match server.receiver.next().await {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => Err(error.into()),
+        None => Err(Error::new("closed", "the client is gone").into()),
+    }
+}
+
+/// A frame as it came: text is transcoded, bytes are copied.
+fn bytes(frame: JsValue) -> Vec<u8> {
+    match frame.as_string() {
+        Some(text) => text.into_bytes(),
+        None => js_sys::Uint8Array::new(&frame).to_vec(),
+    }
+}

@@ -1,0 +1,128 @@
+//! The subscriber: a row is a cell, and whoever is told of a change counts it.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use syncline::hook::{RowHandle, WatchSignals};
+use syncline::{Entry, Error, Key, Query, RowState, Status};
+use syncline_benches::Item;
+
+/// One row on the screen.
+#[derive(Clone)]
+pub(crate) struct Row(Rc<Inner>);
+
+pub(crate) struct Inner {
+    key: Key,
+    record: RefCell<Arc<Item>>,
+    state: RefCell<RowState>,
+    told: Cell<u64>,
+}
+
+impl RowHandle<Item> for Row {
+    type Weak = Weak<Inner>;
+
+    fn new(key: Key, entry: Entry<Item>) -> Self {
+        let Entry { record, state } = entry;
+        Self(Rc::new(Inner {
+            key,
+            record: RefCell::new(record),
+            state: RefCell::new(state),
+            told: Cell::new(0),
+        }))
+    }
+
+    fn key(&self) -> &Key {
+        &self.0.key
+    }
+
+    fn entry(&self) -> Entry<Item> {
+        Entry { record: Arc::clone(&self.0.record.borrow()), state: self.0.state.borrow().clone() }
+    }
+
+    fn set_record(&self, record: Arc<Item>) {
+        *self.0.record.borrow_mut() = record;
+        self.0.told.set(self.0.told.get() + 1);
+    }
+
+    fn set_state(&self, state: RowState) {
+        *self.0.state.borrow_mut() = state;
+        self.0.told.set(self.0.told.get() + 1);
+    }
+
+    fn downgrade(&self) -> Self::Weak {
+        Rc::downgrade(&self.0)
+    }
+
+    fn upgrade(weak: &Self::Weak) -> Option<Self> {
+        weak.upgrade().map(Self)
+    }
+}
+
+/// What the hook's signals are here.
+#[derive(Clone, Default)]
+pub(crate) struct Signals(Rc<State>);
+
+#[derive(Default)]
+struct State {
+    rows: RefCell<Vec<Row>>,
+    orders: Cell<u64>,
+    batches: Cell<u64>,
+    status: Cell<Status>,
+    waiting: Cell<Option<Waker>>,
+}
+
+impl WatchSignals<Item> for Signals {
+    type Row = Row;
+
+    fn set_query(&self, _: Option<Query<Item>>) {}
+
+    fn set_rows(&self, rows: Vec<Row>) {
+        self.0.rows.replace(rows);
+        self.0.orders.set(self.0.orders.get() + 1);
+    }
+
+    fn set_state(&self, status: Status, _: Option<Error>, _: bool) {
+        self.0.status.set(status);
+        self.0.batches.set(self.0.batches.get() + 1);
+        if let Some(waker) = self.0.waiting.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Signals {
+    /// How many batches have been shown.
+    pub(crate) fn batches(&self) -> u64 {
+        self.0.batches.get()
+    }
+
+    pub(crate) async fn more_than(&self, batches: u64) {
+        self.until(|state| state.batches.get() > batches).await;
+    }
+
+    pub(crate) async fn live(&self) {
+        self.until(|state| state.status.get() == Status::Live).await;
+    }
+
+    async fn until(&self, is: impl Fn(&State) -> bool) {
+        poll_fn(|cx| {
+            if is(&self.0) {
+                return Poll::Ready(());
+            }
+            self.0.waiting.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        self.0.rows.borrow().clone()
+    }
+
+    pub(crate) fn told(&self) -> u64 {
+        self.0.orders.get() + self.0.rows.borrow().iter().map(|row| row.0.told.get()).sum::<u64>()
+    }
+}
