@@ -204,7 +204,8 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "is_false")]
     pub last: bool,
     /// What became of the writes in the space, as of the cursor: of the client that said `hello`, and of every other
-    /// one that has written there over this connection. In the last chunk.
+    /// one that has written there over this connection. In the last chunk; what would make that too large follows in
+    /// `changes` of the same version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<WriteState>,
 }
@@ -232,7 +233,8 @@ pub struct Resume {
 pub struct WriteState {
     /// Whose writes.
     pub client: ClientId,
-    /// All up to this one have been handled; none after it has.
+    /// All up to this one have been handled. Where there is much to be told, an earlier account says less than a later
+    /// one.
     pub last: WriteId,
     /// Which of them were refused, among those the client had not yet settled; the others were applied. The server
     /// remembers at least as many as may be in flight.
@@ -269,7 +271,8 @@ pub struct Changes {
     /// Verdicts on writes sent over this connection, in the order of their ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acks: Vec<Ack>,
-    /// After a `reset`, for spaces without a subscription: what became of the writes sent over this connection.
+    /// After a `reset`, for spaces without a subscription: what became of the writes sent over this connection. Also
+    /// what did not fit into the snapshot or resume before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<WriteState>,
 }

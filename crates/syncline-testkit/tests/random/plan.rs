@@ -53,7 +53,10 @@ fn world(seed: u64) -> Sim {
         chunk_bytes,
         backlog_bytes,
         log_retention: *rng.pick(&[3, 20, 10_000]),
+        log_keys: *rng.pick(&[5, 100_000]),
         idle_unload: Duration::from_secs(*rng.pick(&[1, 60])),
+        idle_spaces: *rng.pick(&[0, 1, 1_000]),
+        loads: *rng.pick(&[1, 64]),
         ..Config::default()
     };
     // whatever may be sent at once must fit
