@@ -79,6 +79,10 @@
 //! ([`Config`]). Who sends faster than the server works waits alone; who reads too slowly loses what waits and gets
 //! fresh snapshots, and slows nobody.
 //!
+//! The number of connections has a bound, and so have the spaces that are read from storage at a time, those that stay
+//! in memory without anyone who uses them, the history of a space, and the time for which it is remembered how far the
+//! writes of a client had come.
+//!
 //! # Logs
 //!
 //! By [`tracing`], without rows, cookies or tokens.
