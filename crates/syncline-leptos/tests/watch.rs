@@ -336,7 +336,8 @@ fn stopped_it_keeps_its_rows_and_starts_again() {
         until("it has caught up", || texts(todos) == ["Milk", "Bread"]).await;
         assert_eq!((todos.status(), gauges().subscriptions), (Status::Live, 1));
         settle().await;
-        assert_eq!(shown.get_value(), [0, 1, 2], "it was not empty in between");
+        let since_loaded: Vec<_> = shown.get_value().into_iter().skip_while(|rows| *rows == 0).collect();
+        assert_eq!(since_loaded, [1, 2], "it was not empty in between");
     });
 }
 
