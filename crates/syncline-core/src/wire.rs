@@ -10,12 +10,14 @@
 //! ```
 
 mod frame;
+mod held;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub(crate) use frame::check_depth;
 pub use frame::{Frame, MAX_DEPTH, encode, parse_client};
+pub use held::{Held, MAX_HELD};
 
 use crate::error::Error;
 use crate::id::{ClientId, Cursor, SpaceId, UserId, Version, WriteId};
@@ -85,9 +87,12 @@ pub struct Subscribe {
     pub sub: SubId,
     /// What to watch.
     pub query: QuerySpec,
-    /// Where the client stands, when it already holds the query's rows as of then.
+    /// Where the client stands, when it already holds rows of the query's result as of then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
+    /// Which rows it holds: to be said with a cursor where a [`Snapshot`] was `selective`, and for queries with a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
 }
 
 /// See [`ClientMessage::Unsubscribe`].
@@ -203,6 +208,9 @@ pub struct Snapshot {
     /// No chunk follows.
     #[serde(default, skip_serializing_if = "is_false")]
     pub last: bool,
+    /// What the result holds depends on who asks. To resume, the client has to say which rows it holds.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub selective: bool,
     /// What became of the writes in the space, as of the cursor: of the client that said `hello`, and of every other
     /// one that has written there over this connection. In the last chunk; what would make that too large follows in
     /// `changes` of the same version.
@@ -222,6 +230,10 @@ pub struct Resume {
     /// Keys that are not in the result, though the client may still hold them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub del: Vec<Box<str>>,
+    /// The same, by their places in what the client said it [holds](Held): a server does not name a row to somebody who
+    /// may not see it any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<u32>,
     /// As in a [`Snapshot`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<WriteState>,

@@ -63,6 +63,8 @@ pub(crate) trait AnyCollection: Send {
 
     /// Decodes a row and makes it the confirmed one; gives its slot.
     fn upsert(&mut self, json: &[u8]) -> Result<u32, Undecodable>;
+    /// The slots of the rows that the server has said are in a view's result.
+    fn members(&self, session: SessionId) -> Vec<u32>;
     /// The key of the row in a slot.
     fn key(&self, slot: u32) -> &str;
     /// The row in this slot is now in the view's result.
@@ -368,6 +370,11 @@ impl<R: Record> AnyCollection for Collection<R> {
 
     fn holds(&self, key: &str) -> bool {
         self.find(key).is_some_and(|slot| self.slots[slot as usize].held > 0)
+    }
+
+    fn members(&self, session: SessionId) -> Vec<u32> {
+        let members = self.views.get(&session).map(|view| view.members.ones().map(|slot| slot as u32));
+        members.into_iter().flatten().collect()
     }
 
     fn key(&self, slot: u32) -> &str {

@@ -245,7 +245,11 @@ impl ClientCore {
                     self.changed.extend(&session.watches);
                 }
                 self.by_sub.insert(sub, id);
-                let subscribe = Subscribe { sub, query: session.query.clone(), cursor: session.cursor };
+                let held = match self.spaces.get(&session.query.space) {
+                    Some(space) => session.say_what_is_held(id, space, self.rng.next_u64()),
+                    None => None,
+                };
+                let subscribe = Subscribe { sub, query: session.query.clone(), cursor: session.cursor, held };
                 self.link.ask(now, &ClientMessage::Subscribe(subscribe), &mut out);
             }
         }

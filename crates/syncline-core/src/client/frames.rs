@@ -8,7 +8,7 @@ use crate::client::link::Event;
 use crate::client::session::{Phase, Session, SessionId, Unreadable};
 use crate::client::{Output, collection::AnyCollection};
 use crate::error::{Error, code};
-use crate::id::SpaceId;
+use crate::id::{Key, SpaceId};
 use crate::schema::Undecodable;
 use crate::wire::{
     Changes, ClientMessage, Failed, Frame, Reset, Resume, ServerMessage, Snapshot, Welcome, encode,
@@ -146,6 +146,7 @@ impl ClientCore {
             session.phase = Phase::Live { sub: snapshot.sub };
             session.answered = false;
             session.cursor = Some(snapshot.cursor);
+            session.selective = snapshot.selective;
             let (space_id, collection) = (session.query.space.clone(), session.collection);
             space.told = Some(snapshot.cursor.version);
             self.settle_up_to(&space_id, &snapshot.writes, snapshot.cursor.version);
@@ -175,6 +176,11 @@ impl ClientCore {
                 put(base, id, session, slot);
             }
             resume.del.iter().for_each(|key| delete(base, id, session, key));
+            for &place in &resume.gone {
+                if let Some(key) = session.held.get(place as usize).map(|&slot| Key::from(base.key(slot))) {
+                    delete(base, id, session, key.as_str());
+                }
+            }
         }
         space.told = Some(resume.cursor.version);
         self.settle_up_to(&space_id, &resume.writes, resume.cursor.version);

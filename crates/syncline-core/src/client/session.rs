@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::client::WatchId;
+use crate::client::space::Space;
 use crate::error::Error;
 use crate::id::{Cursor, Key};
 use crate::query::QuerySpec;
 use crate::schema::Undecodable;
-use crate::wire::SubId;
+use crate::wire::{Held, MAX_HELD, SubId};
 
 /// Names a session of one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +26,10 @@ pub(crate) struct Session {
     pub(crate) stopped: BTreeSet<WatchId>,
     /// Where the rows stand; there is none before the first snapshot is complete.
     pub(crate) cursor: Option<Cursor>,
+    /// What the result holds depends on who asks.
+    pub(crate) selective: bool,
+    /// The slots of the rows that the server was told are held, in that order.
+    pub(crate) held: Vec<u32>,
     /// The answer is there, and held until others are too: see [`returning`](crate::client::returning).
     pub(crate) answered: bool,
     /// Why it failed.
@@ -116,10 +121,28 @@ impl Session {
             watches: BTreeSet::new(),
             stopped: BTreeSet::new(),
             cursor: None,
+            selective: false,
+            held: Vec::new(),
             answered: false,
             error: None,
             unreadable: Unreadable::default(),
         }
+    }
+
+    /// Which rows there are, where the server needs to know it to tell what has changed. What is too much for that comes
+    /// back as a whole.
+    pub(crate) fn say_what_is_held(&mut self, id: SessionId, space: &Space, seed: u64) -> Option<Held> {
+        self.held.clear();
+        if self.cursor.is_none() || !(self.selective || self.query.limit.is_some()) {
+            return None;
+        }
+        let rows = space.base.get(self.collection)?;
+        let members = rows.members(id);
+        if members.len() > MAX_HELD {
+            return None;
+        }
+        self.held = members;
+        Some(Held::new(seed, self.held.iter().map(|&slot| rows.key(slot))))
     }
 
     /// Its rows are not to be shown any more.

@@ -35,8 +35,8 @@ pub trait Access: Send + Sync {
     ) -> Result<(), Error>;
 
     /// Whether everybody who may open a space sees every row of this collection. Then subscribers are told apart by
-    /// their query only, whoever they are; and only then can a client resume instead of loading all rows again, since
-    /// a list of deleted keys would otherwise tell of rows it was never to know of.
+    /// their query only, whoever they are; and the log alone says what a client has missed. Otherwise a list of deleted
+    /// keys would tell of rows it was never to know of, and the client has to say which rows it holds.
     fn reads_everything(&self, collection: &'static str) -> bool {
         let _ = collection;
         false

@@ -10,7 +10,7 @@ use crate::space::request::Request;
 use crate::space::shape::ShapeKey;
 use crate::space::timers::Alarm;
 use crate::space::writers::Writers;
-use crate::wire::{SubId, User};
+use crate::wire::{Held, SubId, User};
 
 /// One connection.
 pub(super) struct Connection {
@@ -62,6 +62,8 @@ pub(super) struct Subscription {
     pub(super) query: Arc<CompiledQuery>,
     /// Where the client stood when it subscribed; taken by the first answer.
     pub(super) cursor: Option<Cursor>,
+    /// The rows it held then, as far as it said; taken by the first answer.
+    pub(super) held: Option<Held>,
     /// The shape whose changes it is told; `None` as long as an answer is owed.
     pub(super) shape: Option<ShapeKey>,
 }

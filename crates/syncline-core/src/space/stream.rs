@@ -7,6 +7,17 @@ use crate::id::{Cursor, SpaceId};
 use crate::space::rows::Row;
 use crate::wire::{self, Changes, Resume, ServerMessage, Snapshot, SubId, WriteState};
 
+/// What a client missed.
+#[derive(Default)]
+pub(super) struct Missed {
+    /// Rows that it lacks, or holds as they were.
+    pub(super) put: Vec<Arc<Row>>,
+    /// Keys of rows that it may hold and is to let go.
+    pub(super) del: Vec<Box<str>>,
+    /// The same, by their places in what it said it holds.
+    pub(super) gone: Vec<u32>,
+}
+
 /// An answer that is being sent.
 pub(super) struct Stream {
     /// The subscription it is for; without one, it tells of writes only.
@@ -16,11 +27,13 @@ pub(super) struct Stream {
     body: Body,
     /// Told with the last rows; what does not fit there, in frames of its own behind them.
     writes: VecDeque<WriteState>,
+    /// What the result holds depends on who asks.
+    selective: bool,
 }
 
 enum Body {
     Rows { rows: Vec<Arc<Row>>, sent: usize, chunk: u32 },
-    Missed { put: Vec<Arc<Row>>, del: Vec<Box<str>> },
+    Missed(Missed),
     Sent,
 }
 
@@ -31,10 +44,11 @@ impl Stream {
         space: SpaceId,
         cursor: Cursor,
         rows: Vec<Arc<Row>>,
+        selective: bool,
         writes: Vec<WriteState>,
     ) -> Self {
         let body = Body::Rows { rows, sent: 0, chunk: 0 };
-        Self { sub: Some(sub), space, cursor, body, writes: writes.into() }
+        Self { sub: Some(sub), space, cursor, body, writes: writes.into(), selective }
     }
 
     /// What was missed, no more of it than fits into one frame.
@@ -42,26 +56,26 @@ impl Stream {
         sub: SubId,
         space: SpaceId,
         cursor: Cursor,
-        put: Vec<Arc<Row>>,
-        del: Vec<Box<str>>,
+        missed: Missed,
         writes: Vec<WriteState>,
     ) -> Self {
-        Self { sub: Some(sub), space, cursor, body: Body::Missed { put, del }, writes: writes.into() }
+        let (body, writes) = (Body::Missed(missed), writes.into());
+        Self { sub: Some(sub), space, cursor, body, writes, selective: false }
     }
 
     /// What became of writes, and nothing else.
     pub(super) fn writes(space: SpaceId, cursor: Cursor, writes: Vec<WriteState>) -> Self {
-        Self { sub: None, space, cursor, body: Body::Sent, writes: writes.into() }
+        Self { sub: None, space, cursor, body: Body::Sent, writes: writes.into(), selective: false }
     }
 
     /// The next frame, and whether it is the last one.
     pub(super) fn next_frame(&mut self, most: usize) -> (Vec<u8>, bool) {
         let (message, rows) = match std::mem::replace(&mut self.body, Body::Sent) {
             Body::Rows { rows, sent, chunk } => self.next_chunk(rows, sent, chunk, most),
-            Body::Missed { put, del } => {
+            Body::Missed(Missed { put, del, gone }) => {
                 let (sub, cursor) = (self.sub.unwrap_or_default(), self.cursor);
                 let writes = next_writes(&mut self.writes, most);
-                (ServerMessage::Resume(Resume { sub, cursor, del, writes }), put)
+                (ServerMessage::Resume(Resume { sub, cursor, del, gone, writes }), put)
             }
             Body::Sent => {
                 let (writes, version) = (next_writes(&mut self.writes, most), self.cursor.version);
@@ -94,6 +108,7 @@ impl Stream {
             chunk,
             total: rows.len() as u64,
             last,
+            selective: self.selective,
             writes: if last { next_writes(&mut self.writes, most) } else { Vec::new() },
         });
         let taken = rest.iter().take(count).cloned().collect();

@@ -309,3 +309,40 @@ fn another_identity_sees_and_sends_nothing_of_the_one_before() {
     rig.connect();
     assert!(rig.sent().iter().all(|frame| frame.get("write").is_none()));
 }
+
+#[test]
+fn of_a_window_the_client_says_what_it_holds_and_lets_go_of_what_is_named_by_its_place() {
+    let mut rig = Rig::new();
+    let window = rig.watch(&all().limit(3));
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1), Todo::new("b", 2), Todo::new("c", 3)]);
+    rig.lose();
+    rig.wait_for_deadline();
+    rig.connect();
+    let subscribe = rig.sent().into_iter().find_map(|frame| frame.get("subscribe").cloned()).unwrap();
+    let held: syncline_core::wire::Held = serde_json::from_value(subscribe["held"].clone()).unwrap();
+    assert_eq!(held.len(), 3);
+    rig.version = 5;
+    let head = json!({"resume": {"sub": 2, "cursor": rig.cursor(), "gone": [0, 9]}});
+    rig.server_rows(head, &[serde_json::to_value(Todo::new("d", 4)).unwrap()]);
+    assert_eq!((rig.status(window), rig.shown(window).len()), ("live", 3));
+    assert!(!rig.shown(window).contains(&"a".to_owned()), "{:?}", rig.shown(window));
+}
+
+#[test]
+fn a_list_of_which_everybody_sees_the_same_comes_back_by_the_log_alone() {
+    for selective in [false, true] {
+        let mut rig = Rig::new();
+        rig.watch(&all());
+        rig.connect();
+        let head = json!({"snapshot": {
+            "sub": 1, "cursor": rig.cursor(), "chunk": 0, "total": 1, "last": true, "selective": selective,
+        }});
+        rig.server_rows(head, &[serde_json::to_value(Todo::new("a", 1)).unwrap()]);
+        rig.lose();
+        rig.wait_for_deadline();
+        rig.connect();
+        let subscribe = rig.sent().into_iter().find_map(|frame| frame.get("subscribe").cloned()).unwrap();
+        assert_eq!(subscribe.get("held").is_some(), selective);
+    }
+}

@@ -12,6 +12,7 @@ mod broadcast;
 mod conflicts;
 mod forgotten;
 mod handshake;
+mod held;
 mod model;
 mod private_rows;
 mod restored;

@@ -30,6 +30,10 @@ pub(crate) struct Sub {
     pub(crate) order: Vec<String>,
     pub(crate) cursor: Option<Cursor>,
     pub(crate) live: bool,
+    /// The keys it said it holds.
+    pub(crate) held: Vec<String>,
+    /// It was told that its result depends on who asks.
+    pub(crate) selective: bool,
     incoming: Vec<Value>,
     chunks: u32,
 }
@@ -63,6 +67,7 @@ impl Page {
                     return;
                 }
                 assert_eq!(sub.incoming.len() as u64, snapshot.total);
+                sub.selective = snapshot.selective;
                 sub.order = sub.incoming.iter().map(key).collect();
                 sub.rows =
                     std::mem::take(&mut sub.incoming).into_iter().map(|row| (key(&row), row)).collect();
@@ -73,6 +78,10 @@ impl Page {
                 let Some(sub) = self.subs.get_mut(&resume.sub) else { return };
                 for gone in &resume.del {
                     sub.rows.remove(&**gone);
+                }
+                for &place in &resume.gone {
+                    let gone = &sub.held[place as usize];
+                    assert!(sub.rows.remove(gone).is_some(), "{gone} was named twice");
                 }
                 sub.rows.extend(rows.into_iter().map(|row| (key(&row), row)));
                 let space = self.settle(resume.sub, resume.cursor);

@@ -352,7 +352,7 @@ impl Rig {
         cursor: Option<syncline_core::Cursor>,
     ) {
         self.line(conn).page.subscribe(sub, spec.clone());
-        let subscribe = syncline_core::wire::Subscribe { sub, query: spec, cursor };
+        let subscribe = syncline_core::wire::Subscribe { sub, query: spec, cursor, held: None };
         self.say_message(conn, &ClientMessage::Subscribe(subscribe));
     }
 
@@ -366,7 +366,23 @@ impl Rig {
     ) {
         let query = kept.query.clone().expect("a query");
         self.line(conn).page.subs.insert(sub, kept);
-        let subscribe = syncline_core::wire::Subscribe { sub, query, cursor };
+        let subscribe = syncline_core::wire::Subscribe { sub, query, cursor, held: None };
+        self.say_message(conn, &ClientMessage::Subscribe(subscribe));
+    }
+
+    /// As [`subscribe_again`](Self::subscribe_again), saying which rows were kept.
+    pub(crate) fn subscribe_holding(
+        &mut self,
+        conn: ConnId,
+        sub: SubId,
+        mut kept: Sub,
+        cursor: Option<syncline_core::Cursor>,
+    ) {
+        let query = kept.query.clone().expect("a query");
+        kept.held = kept.rows.keys().cloned().collect();
+        let held = syncline_core::wire::Held::new(42, kept.held.iter().map(String::as_str));
+        self.line(conn).page.subs.insert(sub, kept);
+        let subscribe = syncline_core::wire::Subscribe { sub, query, cursor, held: Some(held) };
         self.say_message(conn, &ClientMessage::Subscribe(subscribe));
     }
 

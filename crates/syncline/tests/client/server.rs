@@ -118,7 +118,15 @@ impl Peer {
         let total = rows.len() as u64;
         let writes = Vec::new();
         self.say(
-            &ServerMessage::Snapshot(Snapshot { sub, cursor, chunk: 0, total, last: true, writes }),
+            &ServerMessage::Snapshot(Snapshot {
+                sub,
+                cursor,
+                chunk: 0,
+                total,
+                last: true,
+                selective: false,
+                writes,
+            }),
             rows,
         )
         .await;

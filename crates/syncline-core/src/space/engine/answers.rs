@@ -12,9 +12,10 @@ use crate::space::feed::{Outputs, Owed, Step};
 use crate::space::hosted::Hosted;
 use crate::space::io::ConnId;
 use crate::space::rows::Row;
-use crate::space::stream::Stream;
+use crate::space::shape::ShapeKey;
+use crate::space::stream::{Missed, Stream};
 use crate::space::working_set::WorkingSet;
-use crate::wire::{self, Changes, Reset, ServerMessage, SubId, WriteState};
+use crate::wire::{self, Changes, Held, Reset, ServerMessage, SubId, WriteState};
 
 impl Engine {
     /// Gives a connection what it is owed, as far as it can take it now.
@@ -117,13 +118,19 @@ impl Engine {
         let writes = write_states(connection, set);
         let Some(subscription) = connection.subs.get_mut(&sub) else { return };
         let shape = set.attach(conn, sub, subscription, &user, &**access);
-        let cursor = subscription.cursor.take();
-        let missed =
-            cursor.and_then(|cursor| missed(set, cursor, subscription, &**access, config.chunk_bytes));
+        let (cursor, held) = (subscription.cursor.take(), subscription.held.take());
+        let most = config.chunk_bytes;
+        let missed = cursor.and_then(|cursor| match held {
+            Some(held) => compared(set, cursor, subscription.collection, &held, &shape, &**access, most),
+            None => missed(set, cursor, subscription, &**access, most),
+        });
         let (space, cursor) = (space.clone(), set.cursor());
         connection.feed.stream(match missed {
-            Some(Missed { put, del }) => Stream::resume(sub, space, cursor, put, del, writes),
-            None => Stream::snapshot(sub, space, cursor, set.result(&shape, &**access), writes),
+            Some(missed) => Stream::resume(sub, space, cursor, missed, writes),
+            None => {
+                let selective = !access.reads_everything(subscription.collection);
+                Stream::snapshot(sub, space, cursor, set.result(&shape, &**access), selective, writes)
+            }
         });
         subscription.shape = Some(shape);
     }
@@ -165,10 +172,36 @@ fn bring_up_to_date(conn: ConnId, connection: &mut Connection, set: &mut Working
     }
 }
 
-/// What a client missed.
-struct Missed {
-    put: Vec<Arc<Row>>,
-    del: Vec<Box<str>>,
+/// What a result has become compared with the rows that a client says it holds as of `cursor`: the log tells which of
+/// those have changed since, whoever may see them now and whatever a limit makes of them. `None` when the log does not
+/// reach back, or when it does not fit into one frame of `most` bytes.
+fn compared(
+    set: &WorkingSet,
+    cursor: Cursor,
+    collection: &str,
+    held: &Held,
+    shape: &ShapeKey,
+    access: &dyn Access,
+    most: usize,
+) -> Option<Missed> {
+    let now = set.cursor();
+    if (cursor.incarnation, cursor.schema) != (now.incarnation, now.schema) {
+        return None;
+    }
+    let touched = set.log.since(cursor.version, now.version)?.filter(|(of, _)| *of == collection);
+    let touched: BTreeSet<&str> = touched.map(|(_, key)| key.as_str()).collect();
+    let (mut list, mut put, mut bytes) = (held.checklist(), Vec::new(), 0);
+    for row in set.result(shape, access) {
+        if list.take(row.key()) && !touched.contains(row.key()) {
+            continue;
+        }
+        bytes += row.json.len() + 1;
+        if bytes > most {
+            return None;
+        }
+        put.push(row);
+    }
+    Some(Missed { put, gone: list.left(), ..Missed::default() })
 }
 
 /// What became, since `cursor`, of the rows of a subscription's collection. `None` when that cannot be told: the log
@@ -202,5 +235,5 @@ fn missed(
     }
     let put = missed.values().flatten().map(|row| Arc::clone(row)).collect();
     let del = missed.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| (*key).into()).collect();
-    Some(Missed { put, del })
+    Some(Missed { put, del, ..Missed::default() })
 }

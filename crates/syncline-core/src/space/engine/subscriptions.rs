@@ -9,16 +9,18 @@ use crate::space::connection::Subscription;
 use crate::space::engine::Engine;
 use crate::space::feed::Owed;
 use crate::space::io::ConnId;
-use crate::wire::{Failed, ServerMessage, SubId, Subscribe, User};
+use crate::wire::{Failed, Held, MAX_HELD, ServerMessage, SubId, Subscribe, User};
 
 /// The largest `subscribe`, in bytes: queries stay in memory as long as they are watched.
 const MAX_QUERY_BYTES: usize = 64 * 1024;
+/// The most keys that a connection's subscriptions may have said they hold and wait for an answer to; 8 bytes each.
+const MAX_HELD_OF_CONNECTION: usize = 3 * MAX_HELD;
 
 impl Engine {
     pub(super) fn subscribe(&mut self, conn: ConnId, subscribe: Subscribe, bytes: usize) {
         let Some(connection) = self.connections.get(&conn) else { return };
         let Some(user) = connection.user().cloned() else { return };
-        let Subscribe { sub, query: spec, cursor } = subscribe;
+        let Subscribe { sub, query: spec, cursor, held } = subscribe;
         if let Some(open) = connection.subs.get(&sub) {
             if open.spec != spec {
                 let error =
@@ -34,17 +36,22 @@ impl Engine {
                 Error::new(code::TOO_MANY, "no more subscriptions fit on one connection"),
             );
         }
-        if bytes > MAX_QUERY_BYTES {
+        let held_bytes = held.as_ref().map_or(0, Held::frame_bytes);
+        if bytes.saturating_sub(held_bytes) > MAX_QUERY_BYTES {
             return self.fail(conn, sub, Error::new(code::BAD_QUERY, "a query is at most 64 KiB"));
         }
         let (collection, query) = match self.check_query(&user, &spec) {
             Ok(checked) => checked,
             Err(error) => return self.fail(conn, sub, error.shortened()),
         };
+        // what is too much to remember is answered with all rows
+        let owed = connection.subs.values().filter_map(|subscription| subscription.held.as_ref());
+        let room = MAX_HELD_OF_CONNECTION.saturating_sub(owed.map(Held::len).sum());
+        let held = held.filter(|held| held.len() <= room);
         let space = spec.space.clone();
         self.host(&space).subs.insert((conn, sub));
         if let Some(connection) = self.connections.get_mut(&conn) {
-            connection.subs.insert(sub, Subscription { spec, collection, query, cursor, shape: None });
+            connection.subs.insert(sub, Subscription { spec, collection, query, cursor, held, shape: None });
             connection.feed.owe(Owed { space, sub: Some(sub) });
         }
         self.pump(conn);
