@@ -66,6 +66,27 @@ pub struct QuerySpec {
     pub limit: Option<u32>,
 }
 
+impl QuerySpec {
+    /// Whether all rows of this result, in the same space and collection, are in the other one's too.
+    pub(crate) fn is_part_of(&self, other: &Self) -> bool {
+        let filter = other.filter.is_none() || other.filter == self.filter;
+        let limit = match (self.limit, other.limit) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(limit), Some(of)) => {
+                limit <= of && self.order == other.order && self.filter == other.filter
+            }
+        };
+        filter && limit
+    }
+
+    /// Whether the two ask for the same list and differ, if at all, in how many rows of it.
+    pub fn is_same_list(&self, other: &Self) -> bool {
+        (&self.space, &self.collection, &self.filter, &self.order)
+            == (&other.space, &other.collection, &other.filter, &other.order)
+    }
+}
+
 /// A query for rows of type `R`: a plain value, equal to another one that asks the same.
 ///
 /// ```

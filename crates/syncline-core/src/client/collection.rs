@@ -44,6 +44,9 @@ pub(crate) trait AnyCollection: Send {
 
     /// Opens a view for a session.
     fn open_view(&mut self, session: SessionId, query: &QuerySpec) -> Result<(), Error>;
+    /// Makes those confirmed rows of other views members that the query wants, as many as it wants. Unless they are
+    /// `shown`, they are not before the view is complete.
+    fn begin_from(&mut self, session: SessionId, others: &[SessionId], shown: bool);
     /// Closes it; rows that no other view holds go with it at the next commit.
     fn close_view(&mut self, session: SessionId);
     fn observe(&mut self, session: SessionId, watch: WatchId);
@@ -55,6 +58,8 @@ pub(crate) trait AnyCollection: Send {
     fn snapshot_row(&mut self, session: SessionId, json: &[u8]) -> Result<(), Undecodable>;
     /// The snapshot is complete: its rows, and no others, are the view's members.
     fn finish_snapshot(&mut self, session: SessionId);
+    /// What the server has said of a view is complete, without a snapshot.
+    fn complete_view(&mut self, session: SessionId);
     /// None of its rows are members any more.
     fn clear_view(&mut self, session: SessionId) {
         self.begin_snapshot(session);
@@ -98,6 +103,11 @@ pub(crate) struct Slot<R> {
 }
 
 impl<R: Record> Slot<R> {
+    /// What the server says the row is.
+    pub(crate) fn confirmed(&self) -> Option<&R> {
+        self.confirmed.as_deref()
+    }
+
     fn key(&self) -> &str {
         match (&self.confirmed, &self.shown) {
             (Some(record), _) => record.key(),
@@ -291,6 +301,19 @@ impl<R: Record> AnyCollection for Collection<R> {
         Ok(())
     }
 
+    fn begin_from(&mut self, session: SessionId, others: &[SessionId], shown: bool) {
+        let mut known = FixedBitSet::with_capacity(self.slots.len());
+        for other in others.iter().filter_map(|other| self.views.get(other)) {
+            known.union_with(&other.members);
+        }
+        let Some(view) = self.views.get_mut(&session) else { return };
+        view.hidden = !shown;
+        for slot in view.choose(known.ones().map(|slot| slot as u32), &self.slots) {
+            self.add_member(session, slot);
+            self.touched.push(slot);
+        }
+    }
+
     fn close_view(&mut self, session: SessionId) {
         let Some(view) = self.views.remove(&session) else { return };
         for slot in view.members.ones() {
@@ -343,6 +366,11 @@ impl<R: Record> AnyCollection for Collection<R> {
             self.slots[slot].held -= 1;
             self.hear(slot as u32);
         }
+    }
+
+    fn complete_view(&mut self, session: SessionId) {
+        let unsure = self.views.get_mut(&session).map(View::complete);
+        self.touched.extend(unsure.unwrap_or_default());
     }
 
     fn upsert(&mut self, json: &[u8]) -> Result<u32, Undecodable> {

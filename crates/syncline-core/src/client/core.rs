@@ -249,7 +249,9 @@ impl ClientCore {
                     Some(space) => session.say_what_is_held(id, space, self.rng.next_u64()),
                     None => None,
                 };
-                let subscribe = Subscribe { sub, query: session.query.clone(), cursor: session.cursor, held };
+                // of a list that was never complete, a cursor alone would promise too much
+                let cursor = session.cursor.filter(|_| session.loaded || held.is_some());
+                let subscribe = Subscribe { sub, query: session.query.clone(), cursor, held };
                 self.link.ask(now, &ClientMessage::Subscribe(subscribe), &mut out);
             }
         }

@@ -145,7 +145,7 @@ impl ClientCore {
             base.finish_snapshot(id);
             session.phase = Phase::Live { sub: snapshot.sub };
             session.answered = false;
-            session.cursor = Some(snapshot.cursor);
+            session.stands_at(snapshot.cursor);
             session.selective = snapshot.selective;
             let (space_id, collection) = (session.query.space.clone(), session.collection);
             space.told = Some(snapshot.cursor.version);
@@ -169,8 +169,9 @@ impl ClientCore {
         }
         session.phase = Phase::Live { sub: resume.sub };
         session.answered = false;
-        session.cursor = Some(resume.cursor);
+        session.stands_at(resume.cursor);
         if let Some(base) = space.base.get_mut(collection) {
+            base.complete_view(id);
             for row in rows {
                 let slot = base.upsert(row);
                 put(base, id, session, slot);

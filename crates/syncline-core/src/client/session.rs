@@ -24,8 +24,12 @@ pub(crate) struct Session {
     pub(crate) watches: BTreeSet<WatchId>,
     /// Who looked at it, and may again.
     pub(crate) stopped: BTreeSet<WatchId>,
-    /// Where the rows stand; there is none before the first snapshot is complete.
+    /// Where the rows stand, when there are any to stand anywhere.
     pub(crate) cursor: Option<Cursor>,
+    /// The rows have been complete once. Before that they may be some that other lists had.
+    pub(crate) loaded: bool,
+    /// The server has answered once.
+    pub(crate) was_live: bool,
     /// What the result holds depends on who asks.
     pub(crate) selective: bool,
     /// The slots of the rows that the server was told are held, in that order.
@@ -121,6 +125,8 @@ impl Session {
             watches: BTreeSet::new(),
             stopped: BTreeSet::new(),
             cursor: None,
+            loaded: false,
+            was_live: false,
             selective: false,
             held: Vec::new(),
             answered: false,
@@ -133,7 +139,8 @@ impl Session {
     /// back as a whole.
     pub(crate) fn say_what_is_held(&mut self, id: SessionId, space: &Space, seed: u64) -> Option<Held> {
         self.held.clear();
-        if self.cursor.is_none() || !(self.selective || self.query.limit.is_some()) {
+        let is_needed = self.selective || self.query.limit.is_some() || !self.loaded;
+        if self.cursor.is_none() || !is_needed {
             return None;
         }
         let rows = space.base.get(self.collection)?;
@@ -145,9 +152,14 @@ impl Session {
         Some(Held::new(seed, self.held.iter().map(|&slot| rows.key(slot))))
     }
 
+    /// The server's answer is there: its rows are the result as of this cursor.
+    pub(crate) fn stands_at(&mut self, cursor: Cursor) {
+        (self.cursor, self.loaded, self.was_live) = (Some(cursor), true, true);
+    }
+
     /// Its rows are not to be shown any more.
     pub(crate) fn forget(&mut self) {
-        (self.cursor, self.unreadable) = (None, Unreadable::default());
+        (self.cursor, self.loaded, self.unreadable) = (None, false, Unreadable::default());
     }
 
     /// The connection is gone; rows stay.
@@ -165,7 +177,7 @@ impl Session {
 
     /// It shows rows of an earlier connection, and what has become of them is still to come.
     pub(crate) fn is_returning(&self) -> bool {
-        self.cursor.is_some() && self.phase.is_open() && !self.answered
+        self.loaded && self.phase.is_open() && !self.answered
     }
 
     /// Rows may come that it does not show yet.

@@ -26,6 +26,8 @@ pub(crate) struct View<R> {
     order: Vec<u32>,
     /// It has been complete once.
     loaded: bool,
+    /// Its members are part of a result that is still to come, and not shown: they could be half of a write.
+    pub(crate) hidden: bool,
     /// The rows of a snapshot that is still coming in.
     pub(crate) incoming: Option<Vec<Arc<R>>>,
     observers: BTreeMap<WatchId, Observer<R>>,
@@ -44,9 +46,25 @@ impl<R: Record> View<R> {
             present: FixedBitSet::new(),
             order: Vec::new(),
             loaded: false,
+            hidden: false,
             incoming: None,
             observers: BTreeMap::new(),
         }
+    }
+
+    /// Those rows among these that the query wants of what is confirmed of them: the first ones, when it has a limit.
+    pub(crate) fn choose(&self, slots: impl Iterator<Item = u32>, rows: &[Slot<R>]) -> Vec<u32> {
+        let row = |slot: u32| rows.get(slot as usize).and_then(Slot::confirmed);
+        let mut chosen: Vec<u32> =
+            slots.filter(|&slot| row(slot).is_some_and(|row| self.query.matches(row))).collect();
+        if let Some(limit) = self.query.limit.filter(|&limit| limit < chosen.len()) {
+            chosen.sort_by(|&a, &b| match (row(a), row(b)) {
+                (Some(a), Some(b)) => self.query.compare(a, b),
+                (a, b) => b.is_some().cmp(&a.is_some()),
+            });
+            chosen.truncate(limit);
+        }
+        chosen
     }
 
     /// A new observer starts with a `Reset`.
@@ -161,12 +179,19 @@ impl<R: Record> View<R> {
     /// yet.
     fn wants(&self, index: usize, entry: &Entry<R>, overlaid: bool) -> bool {
         let unsure = overlaid || (!self.loaded && self.present.contains(index));
-        if unsure { self.query.matches(&*entry.record) } else { self.members.contains(index) }
+        if unsure { self.query.matches(&*entry.record) } else { !self.hidden && self.members.contains(index) }
     }
 
-    /// It is complete; gives the slots that were in only until it would be.
+    /// It is complete; gives the slots that were in, or were hidden, only until it would be.
     pub(crate) fn complete(&mut self) -> Vec<u32> {
-        if std::mem::replace(&mut self.loaded, true) { Vec::new() } else { self.order.clone() }
+        if std::mem::replace(&mut self.loaded, true) {
+            return Vec::new();
+        }
+        let mut unsure = self.order.clone();
+        if std::mem::take(&mut self.hidden) {
+            unsure.extend(self.members.ones().map(|slot| slot as u32));
+        }
+        unsure
     }
 
     fn position(&self, record: &R, slots: &[Slot<R>]) -> Result<usize, usize> {

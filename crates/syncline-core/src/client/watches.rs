@@ -97,11 +97,37 @@ impl ClientCore {
         open(space, id, query)?;
         // rows with local effects belong into it at once
         space.queue.touch(collection);
-        let session = Session::new(query.clone(), collection);
+        let mut session = Session::new(query.clone(), collection);
+        self.start_from_others(id, &mut session);
         self.sessions.insert(id, session);
         self.by_query.insert(query.clone(), id);
         self.commit(&query.space);
         Ok(id)
+    }
+
+    /// Rows that other lists of the collection have already need not be sent again: those of the lists that are furthest
+    /// ahead. When they are all there are, or another window of the same list, they are shown at once.
+    fn start_from_others(&mut self, id: SessionId, session: &mut Session) {
+        let Session { query, collection, .. } = session;
+        let others = || {
+            let here = |other: &&Session| other.query.space == query.space && other.collection == *collection;
+            self.sessions.iter().filter(move |(_, other)| here(other) && other.loaded)
+        };
+        let newest = others().filter_map(|(_, other)| other.cursor).max_by_key(|cursor| cursor.version);
+        let Some(cursor) = newest else { return };
+        let ahead = others().filter(|(_, other)| other.cursor == Some(cursor));
+        let (mut have_all, mut same_list, mut selective) = (false, false, false);
+        let note = |(&id, other): (&SessionId, &Session)| {
+            have_all |= query.is_part_of(&other.query);
+            same_list |= query.is_same_list(&other.query);
+            selective |= other.selective;
+            id
+        };
+        let ahead: Vec<_> = ahead.map(note).collect();
+        let rows = self.spaces.get_mut(&query.space).and_then(|space| space.base.get_mut(collection));
+        let Some(rows) = rows else { return };
+        rows.begin_from(id, &ahead, have_all || same_list);
+        (session.cursor, session.loaded, session.selective) = (Some(cursor), have_all, selective);
     }
 
     fn attach(&mut self, watch: WatchId, id: SessionId) {
@@ -197,7 +223,7 @@ impl ClientCore {
             let status = if failed { Status::Failed } else { Status::Closed };
             return WatchState { status, error: watch.error.clone(), loaded: false };
         };
-        let loaded = session.cursor.is_some();
+        let loaded = session.loaded;
         let status = match (session.phase, self.link.status()) {
             (Phase::Failed, _) => Status::Failed,
             (_, Status::Closed) => Status::Closed,
@@ -206,7 +232,11 @@ impl ClientCore {
             (_, Status::NeedsAuth) => Status::NeedsAuth,
             (_, Status::Failed) => Status::Failed,
             (Phase::Idle | Phase::Parked | Phase::Waiting { .. } | Phase::Asked { .. }, link) => {
-                if loaded || link == Status::Reconnecting { Status::Reconnecting } else { Status::Connecting }
+                if session.was_live || link == Status::Reconnecting {
+                    Status::Reconnecting
+                } else {
+                    Status::Connecting
+                }
             }
         };
         let link_error =
@@ -217,6 +247,7 @@ impl ClientCore {
 
     /// Where the rows of a watch stand; there is no place before they have been complete once.
     pub fn cursor(&self, watch: WatchId) -> Option<Cursor> {
-        self.sessions.get(&self.watches.get(&watch)?.session?)?.cursor
+        let session = self.sessions.get(&self.watches.get(&watch)?.session?)?;
+        session.cursor.filter(|_| session.loaded)
     }
 }

@@ -4,6 +4,7 @@
 
 mod link;
 mod model;
+mod overlapping;
 mod rig;
 mod sessions;
 mod writes;

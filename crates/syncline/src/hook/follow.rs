@@ -65,10 +65,15 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
         let (moves, turns) = (wanted.query != self.query, wanted.running != self.running);
         self.running = wanted.running;
         if moves {
+            let is_same_list = match (&self.query, &wanted.query) {
+                (Some(before), Some(after)) => before.spec().is_same_list(after.spec()),
+                _ => false,
+            };
             self.query = wanted.query;
             // the new watch is made before the old one is dropped: what both look at stays in memory
             self.watch = self.begin();
-            if !self.rows.handles().is_empty() {
+            // more or fewer rows of one list are not another list: those that stay keep their places on the screen
+            if !is_same_list && !self.rows.handles().is_empty() {
                 self.rows.clear();
                 self.signals.set_rows(Vec::new());
             }
