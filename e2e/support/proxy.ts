@@ -16,6 +16,8 @@ export class Proxy {
   readonly requests: Request[] = [];
   /** Connections asked for so far, the refused ones too. */
   attempts = 0;
+  /** Bytes that the server has sent so far. */
+  received = 0;
 
   private state: State = 'passing';
   private readonly held = new Set<Direction>();
@@ -118,6 +120,9 @@ export class Proxy {
       latency: () => this.latency,
       refusal: () => this.refusal,
       seen: (request) => this.requests.push(request),
+      received: (bytes) => {
+        this.received += bytes;
+      },
       closed: () => this.connections.delete(connection),
     });
     this.connections.add(connection);
@@ -137,6 +142,7 @@ interface Line {
   latency(): number;
   refusal(): 403 | 426 | null;
   seen(request: Request): void;
+  received(bytes: number): void;
   closed(): void;
 }
 
@@ -178,7 +184,10 @@ class Connection {
       this.up.push('reset');
       this.settle();
     });
-    server?.on('data', (bytes) => this.down.push(bytes));
+    server?.on('data', (bytes) => {
+      this.line.received(bytes.length);
+      this.down.push(bytes);
+    });
     server?.on('end', () => this.down.push('end'));
     server?.on('error', () => this.down.push('reset'));
     server?.on('close', () => this.settle());

@@ -35,6 +35,7 @@ export class RawClient {
   private readonly inbox: { message: ServerFrame; rows: string[] }[] = [];
   private readonly writes = new Map<string, number>();
   private subscriptions = 0;
+  private user = '';
   private wake = () => {};
   private closed = false;
 
@@ -63,7 +64,7 @@ export class RawClient {
       socket.once('error', reject);
     });
     raw.send({ hello: { protocol: 1, schema: 1, client: raw.client, encodings: ['json'], token } });
-    await raw.answer(({ message }) => message.welcome);
+    raw.user = (await raw.answer(({ message }) => message.welcome)).user.id;
     return raw;
   }
 
@@ -89,6 +90,19 @@ export class RawClient {
       created_at: Date.now(),
     }));
     await this.put(`list-${list}`, 'todos', todos);
+  }
+
+  /** Messages with these texts, said one after the other. */
+  async putMessages(room: string, texts: string[]): Promise<void> {
+    const since = Date.now() - texts.length;
+    const messages = texts.map((text, index) => ({
+      id: randomUUID(),
+      author: this.user,
+      author_name: 'Guest',
+      text,
+      sent_at: since + index,
+    }));
+    await this.put(`room-${room}`, 'messages', messages);
   }
 
   async read<Row>(space: string, collection: string): Promise<Holding<Row>> {

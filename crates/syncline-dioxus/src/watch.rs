@@ -6,7 +6,7 @@ use std::rc::Rc;
 use dioxus::core::SuspendedFuture;
 use dioxus::prelude::*;
 use futures::{Stream, StreamExt as _, stream};
-use syncline::hook::{IntoQuery, Place, Wanted, follow};
+use syncline::hook::{IntoQuery, Place, Wanted, follow, is_same_list};
 use syncline::{Client, Error, IntoError, Record, Status, WriteHandle};
 
 use crate::query::QuerySignal;
@@ -236,11 +236,11 @@ impl<R: Record> UseWatch<R> {
         set(self.running, false);
     }
 
-    /// Whether what is shown belongs to the query there is now. Between a change of a signal and the move of the
+    /// Whether what is shown belongs to the list that is asked for now. Between a change of a signal and the move of the
     /// subscription it does not.
     fn is_current(&self) -> bool {
         let query = self.query.get();
-        self.shown.query.try_read().is_ok_and(|shown| *shown == query)
+        self.shown.query.try_read().is_ok_and(|shown| is_same_list(&shown, &query))
     }
 
     /// What the signals ask for, now and whenever that may have changed.

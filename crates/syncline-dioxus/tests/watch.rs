@@ -389,6 +389,36 @@ fn stopped_it_keeps_its_rows_and_starts_again() {
 }
 
 #[test]
+fn a_longer_window_keeps_what_the_shorter_one_showed() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        server.store("home", [Todo::at(1, "Milk"), Todo::at(2, "Bread"), Todo::at(3, "Eggs")]);
+        let client = connect(server, connector);
+        let (probe, seen) = (Probe::new(None), Probe::new(Vec::new()));
+        let mut page = Page::mount(&client, {
+            let (probe, seen) = (probe.clone(), seen.clone());
+            move || {
+                let limit = use_signal(|| 1);
+                let todos = use_watch(move || Some(Todo::all_in("home").limit(limit())));
+                probe.change(|probe| *probe = Some((limit, todos)));
+                seen.change(|seen| seen.push((todos.rows().len(), todos.is_loading())));
+                rsx! {}
+            }
+        });
+        let (mut limit, todos) = probe.look(|probe| probe.unwrap());
+        page.until("it has loaded", || !todos.is_loading()).await;
+        limit.set(3);
+        page.until("the longer list is there", || texts(todos).len() == 3).await;
+        limit.set(2);
+        page.until("the shorter list is there", || texts(todos).len() == 2).await;
+        page.settle().await;
+        let seen = seen.look(|seen| seen.clone());
+        let seen: Vec<_> = seen.into_iter().skip_while(|(rows, _)| *rows == 0).collect();
+        assert!(seen.len() >= 3 && seen.iter().all(|(rows, loading)| *rows > 0 && !loading), "{seen:?}");
+    });
+}
+
+#[test]
 fn optimistic_rows_are_the_applications_own() {
     run(async {
         let (server, connector) = Server::new::<Todo>();

@@ -5,7 +5,7 @@ use std::fmt;
 use futures::Stream;
 use leptos::prelude::*;
 use leptos::reactive::computed::suspense::LocalResourceNotifier;
-use syncline::hook::{IntoQuery, Place, Wanted, follow, latest};
+use syncline::hook::{IntoQuery, Place, Wanted, follow, is_same_list, latest};
 use syncline::{Client, Error, IntoError, Record, Status, WriteHandle};
 
 use crate::query::QuerySignal;
@@ -221,12 +221,12 @@ impl<R: Record> UseWatch<R> {
         set(self.running, false);
     }
 
-    /// Whether what is shown belongs to the query there is now. Between a change of a signal and the move of the
+    /// Whether what is shown belongs to the list that is asked for now. Between a change of a signal and the move of the
     /// subscription it does not.
     #[track_caller]
     fn is_current(&self) -> bool {
         let query = self.query.get();
-        self.shown.query.try_with(|shown| *shown == query).unwrap_or_default()
+        self.shown.query.try_with(|shown| is_same_list(shown, &query)).unwrap_or_default()
     }
 
     /// What the signals ask for, now and whenever that changes.

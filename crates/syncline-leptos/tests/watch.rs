@@ -342,6 +342,31 @@ fn stopped_it_keeps_its_rows_and_starts_again() {
 }
 
 #[test]
+fn a_longer_window_keeps_what_the_shorter_one_showed() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        server.store("home", [Todo::at(1, "Milk"), Todo::at(2, "Bread"), Todo::at(3, "Eggs")]);
+        let client = connect(server, connector);
+        let (_page, (limit, todos, seen)) = mount(&client, || {
+            let (limit, seen) = (RwSignal::new(1), StoredValue::new(Vec::new()));
+            let todos = use_watch(move || Some(Todo::all_in("home").limit(limit.get())));
+            Effect::new(move || {
+                seen.update_value(|seen| seen.push((todos.rows().len(), todos.is_loading())));
+            });
+            (limit, todos, seen)
+        });
+        todos.loaded().await;
+        limit.set(3);
+        until("the longer list is there", || texts(todos).len() == 3).await;
+        limit.set(2);
+        until("the shorter list is there", || texts(todos).len() == 2).await;
+        settle().await;
+        let seen = seen.get_value().into_iter().skip_while(|(rows, _)| *rows == 0).collect::<Vec<_>>();
+        assert!(seen.iter().all(|(rows, loading)| *rows > 0 && !loading), "{seen:?}");
+    });
+}
+
+#[test]
 fn optimistic_rows_are_the_applications_own() {
     run(async {
         let (server, connector) = Server::new::<Todo>();

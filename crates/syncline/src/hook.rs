@@ -11,7 +11,7 @@ mod place;
 mod rows;
 mod waiters;
 
-pub use follow::{Wanted, WatchSignals, follow};
+pub use follow::{Wanted, WatchSignals, follow, is_same_list};
 pub use latest::{Latest, Setter, latest};
 pub use place::Place;
 pub use rows::{RowHandle, RowList};

@@ -1,7 +1,7 @@
 //! The chat: rooms as tabs, and what was said in the one that is open.
 
 use demo_model::browser::{clock_time, new_id, now_ms, status_words};
-use demo_model::{Message, room_space, rooms_with, shown_name};
+use demo_model::{MESSAGES_A_PAGE, Message, room_space, rooms_with, shown_name};
 use dioxus::prelude::*;
 use syncline_dioxus::{Row, UseConnection, UseWatch, use_connection, use_watch};
 
@@ -9,9 +9,12 @@ use syncline_dioxus::{Row, UseConnection, UseWatch, use_connection, use_watch};
 pub fn ChatPanel(room: String) -> Element {
     let rooms = use_hook(|| rooms_with(&room));
     let room = use_signal(|| room);
+    let mut limit = use_signal(|| MESSAGES_A_PAGE);
     // another room is another query: the subscription moves, and no row of the old room is left on the screen
-    let messages = use_watch(move || Some(Message::all_in(&room_space(&room.read()))));
+    let messages = use_watch(move || Some(Message::latest_in(&room_space(&room.read()), limit())));
     let connection = use_connection();
+    let oldest_first = messages.rows().into_iter().rev();
+    let may_have_older = use_memo(move || messages.rows().len() >= limit() as usize);
 
     rsx! {
         section { class: "panel", "data-testid": "chat-panel", aria_labelledby: "room-title",
@@ -22,7 +25,7 @@ pub fn ChatPanel(room: String) -> Element {
                 }
                 div { class: "tabs", role: "tablist", aria_label: "Rooms",
                     for name in rooms {
-                        RoomTab { key: "{name}", room, name }
+                        RoomTab { key: "{name}", room, limit, name }
                     }
                 }
             }
@@ -33,9 +36,19 @@ pub fn ChatPanel(room: String) -> Element {
                 if messages.is_loading() {
                     p { class: "quiet", "data-testid": "chat-loading", "Loading…" }
                 }
-                ul { class: "rows messages", "data-testid": "chat-list", "data-room": "{room}", aria_live: "polite",
-                    for row in messages.rows() {
-                        ChatMessage { key: "{row.key()}", messages, row, connection }
+                div { class: "chat-history",
+                    if may_have_older() {
+                        button {
+                            class: "button-link chat-older",
+                            "data-testid": "chat-older",
+                            onclick: move |_| limit += MESSAGES_A_PAGE,
+                            "Load older messages"
+                        }
+                    }
+                    ul { class: "rows messages", "data-testid": "chat-list", "data-room": "{room}", aria_live: "polite",
+                        for row in oldest_first {
+                            ChatMessage { key: "{row.key()}", messages, row, connection }
+                        }
                     }
                 }
             }
@@ -45,7 +58,7 @@ pub fn ChatPanel(room: String) -> Element {
 }
 
 #[component]
-fn RoomTab(room: Signal<String>, name: String) -> Element {
+fn RoomTab(room: Signal<String>, limit: Signal<u32>, name: String) -> Element {
     let is_open = *room.read() == name;
     let label = name.clone();
 
@@ -57,7 +70,10 @@ fn RoomTab(room: Signal<String>, name: String) -> Element {
             "data-room": "{name}",
             aria_controls: "room",
             aria_selected: is_open,
-            onclick: move |_| room.set(name.clone()),
+            onclick: move |_| {
+                limit.set(MESSAGES_A_PAGE);
+                room.set(name.clone());
+            },
             "{label}"
         }
     }

@@ -1,7 +1,7 @@
 //! The chat: rooms as tabs, and what was said in the one that is open.
 
 use demo_model::browser::{clock_time, new_id, now_ms, status_words};
-use demo_model::{Message, room_space, rooms_with, shown_name};
+use demo_model::{MESSAGES_A_PAGE, Message, room_space, rooms_with, shown_name};
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 use syncline_leptos::{Row, UseConnection, UseWatch, use_connection, use_watch};
@@ -10,9 +10,12 @@ use syncline_leptos::{Row, UseConnection, UseWatch, use_connection, use_watch};
 pub fn ChatPanel(room: String) -> impl IntoView {
     let rooms = rooms_with(&room);
     let room = RwSignal::new(room);
+    let limit = RwSignal::new(MESSAGES_A_PAGE);
     // another room is another query: the subscription moves, and no row of the old room is left on the screen
-    let messages = use_watch(move || Some(Message::all_in(&room_space(&room.get()))));
+    let messages = use_watch(move || Some(Message::latest_in(&room_space(&room.get()), limit.get())));
     let connection = use_connection();
+    let oldest_first = move || messages.rows().into_iter().rev().collect::<Vec<_>>();
+    let may_have_older = Memo::new(move |_| messages.rows().len() >= limit.get() as usize);
 
     view! {
         <section class="panel" data-testid="chat-panel" aria-labelledby="room-title">
@@ -22,7 +25,7 @@ pub fn ChatPanel(room: String) -> impl IntoView {
                     {move || status_words(messages.status())}
                 </span>
                 <div class="tabs" role="tablist" aria-label="Rooms">
-                    {rooms.into_iter().map(|name| view! { <RoomTab room name /> }).collect_view()}
+                    {rooms.into_iter().map(|name| view! { <RoomTab room limit name /> }).collect_view()}
                 </div>
             </div>
             {move || messages.error().map(|error| view! {
@@ -32,11 +35,22 @@ pub fn ChatPanel(room: String) -> impl IntoView {
                 <Show when=move || messages.is_loading()>
                     <p class="quiet" data-testid="chat-loading">"Loading…"</p>
                 </Show>
-                <ul class="rows messages" data-testid="chat-list" data-room=room aria-live="polite">
-                    <For each=move || messages.rows() key=|row| row.key() let:row>
-                        <ChatMessage messages row connection />
-                    </For>
-                </ul>
+                <div class="chat-history">
+                    <Show when=move || may_have_older.get()>
+                        <button
+                            class="button-link chat-older"
+                            data-testid="chat-older"
+                            on:click=move |_| limit.update(|limit| *limit += MESSAGES_A_PAGE)
+                        >
+                            "Load older messages"
+                        </button>
+                    </Show>
+                    <ul class="rows messages" data-testid="chat-list" data-room=room aria-live="polite">
+                        <For each=oldest_first key=|row| row.key() let:row>
+                            <ChatMessage messages row connection />
+                        </For>
+                    </ul>
+                </div>
             </div>
             <NewMessage messages room connection />
         </section>
@@ -44,7 +58,7 @@ pub fn ChatPanel(room: String) -> impl IntoView {
 }
 
 #[component]
-fn RoomTab(room: RwSignal<String>, name: String) -> impl IntoView {
+fn RoomTab(room: RwSignal<String>, limit: RwSignal<u32>, name: String) -> impl IntoView {
     let is_open = Memo::new({
         let name = name.clone();
         move |_| room.with(|room| *room == name)
@@ -59,7 +73,10 @@ fn RoomTab(room: RwSignal<String>, name: String) -> impl IntoView {
             data-room=name.clone()
             aria-controls="room"
             aria-selected=move || is_open.get().to_string()
-            on:click=move |_| room.set(name.clone())
+            on:click=move |_| {
+                limit.set(MESSAGES_A_PAGE);
+                room.set(name.clone());
+            }
         >
             {label}
         </button>

@@ -14,7 +14,7 @@ mod text;
 mod todo;
 
 pub use guest::{Guest, GuestSession, MAX_NAME_CHARS, check_name, guest_label, shown_name};
-pub use message::Message;
+pub use message::{MESSAGES_A_PAGE, Message};
 pub use space::{Place, ROOMS, is_members_only, list_space, room_space, rooms_with};
 pub use text::{Invalid, MAX_TEXT_CHARS, check_text};
 pub use todo::{Todo, TodoFilter};

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use syncline_core::{Query, Record, SpaceId};
 
+/// How many messages a room shows at first, and how many more at a time.
+pub const MESSAGES_A_PAGE: u32 = 50;
+
 /// One row of a chat room.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
 #[record(collection = "messages", key = id)]
@@ -20,8 +23,9 @@ pub struct Message {
 }
 
 impl Message {
-    /// The query for everything said in a room, oldest first.
-    pub fn all_in(room: &SpaceId) -> Query<Self> {
-        Self::in_space(room).order_by(Self::sent_at)
+    /// The query for what was said last in a room, newest first. A larger `limit` loads older ones: those that are there
+    /// already are not sent again.
+    pub fn latest_in(room: &SpaceId, limit: u32) -> Query<Self> {
+        Self::in_space(room).order_by(Self::sent_at.desc()).limit(limit)
     }
 }

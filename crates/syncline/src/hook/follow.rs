@@ -38,8 +38,15 @@ where
     S: WatchSignals<R>,
 {
     let mut wanted = pin!(wanted.fuse());
-    let mut follower =
-        Follower { client, signals, query: None, running: true, watch: None, rows: RowList::new() };
+    let mut follower = Follower {
+        client,
+        signals,
+        query: None,
+        running: true,
+        watch: None,
+        rows: RowList::new(),
+        loaded: false,
+    };
     loop {
         select_biased! {
             next = wanted.next() => match next {
@@ -51,6 +58,15 @@ where
     }
 }
 
+/// Whether two queries ask for one list, or both for none. How many of its rows they want makes no difference: more or
+/// fewer of them are not another list.
+pub fn is_same_list<R>(a: &Option<Query<R>>, b: &Option<Query<R>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.spec().is_same_list(b.spec()),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
 struct Follower<R: Record, S: WatchSignals<R>> {
     client: Client,
     signals: S,
@@ -58,6 +74,8 @@ struct Follower<R: Record, S: WatchSignals<R>> {
     running: bool,
     watch: Option<(Watch<R>, Updates<R>)>,
     rows: RowList<R, S::Row>,
+    /// The list has been complete, if not as long as it is asked for now.
+    loaded: bool,
 }
 
 impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
@@ -65,17 +83,17 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
         let (moves, turns) = (wanted.query != self.query, wanted.running != self.running);
         self.running = wanted.running;
         if moves {
-            let is_same_list = match (&self.query, &wanted.query) {
-                (Some(before), Some(after)) => before.spec().is_same_list(after.spec()),
-                _ => false,
-            };
+            let is_same_list = is_same_list(&self.query, &wanted.query);
             self.query = wanted.query;
             // the new watch is made before the old one is dropped: what both look at stays in memory
             self.watch = self.begin();
-            // more or fewer rows of one list are not another list: those that stay keep their places on the screen
-            if !is_same_list && !self.rows.handles().is_empty() {
-                self.rows.clear();
-                self.signals.set_rows(Vec::new());
+            // else those that stay keep their places on the screen
+            if !is_same_list {
+                self.loaded = false;
+                if !self.rows.handles().is_empty() {
+                    self.rows.clear();
+                    self.signals.set_rows(Vec::new());
+                }
             }
         } else if turns {
             match &self.watch {
@@ -107,13 +125,14 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
         self.show_state();
     }
 
-    fn show_state(&self) {
+    fn show_state(&mut self) {
         match (&self.watch, &self.query) {
             (Some((watch, _)), _) => {
                 let WatchState { status, error, loaded } = watch.state();
                 let coming =
                     matches!(status, Status::Connecting | Status::Snapshot { .. } | Status::Reconnecting);
-                self.signals.set_state(status, error, coming && !loaded);
+                self.loaded |= loaded;
+                self.signals.set_state(status, error, coming && !self.loaded);
             }
             (None, Some(_)) => self.signals.set_state(Status::Closed, None, false),
             (None, None) => self.signals.set_state(Status::Idle, None, false),

@@ -1,0 +1,46 @@
+import { expect, test } from './support/fixtures.ts';
+
+const texts = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `message ${from + index}`);
+
+test('older messages are loaded while new ones come in, and no node is replaced', async ({ open, raw }) => {
+  const writer = await raw();
+  await writer.putMessages('lobby', texts(0, 120));
+  const ada = await open({ view: 'chat' });
+  await expect.poll(() => ada.messageTexts()).toEqual(texts(70, 120));
+
+  // each node is marked, and so is every time at which the list was shorter than it has been
+  await ada.messages.evaluateAll((nodes) => nodes.forEach((node) => node.setAttribute('data-seen', 'yes')));
+  await ada.chatList.evaluate((list) => {
+    let longest = list.children.length;
+    new MutationObserver(() => {
+      if (list.children.length < longest) list.setAttribute('data-shrank', `${longest} to ${list.children.length}`);
+      longest = list.children.length;
+    }).observe(list, { childList: true });
+  });
+  await ada.get('chat-older').click();
+  await writer.putMessages('lobby', ['new']);
+  await expect.poll(() => ada.messageTexts()).toEqual([...texts(21, 120), 'new']);
+  await expect(ada.chatList.locator('[data-seen]')).toHaveCount(50);
+
+  await ada.get('chat-older').click();
+  await expect.poll(() => ada.messageTexts()).toEqual([...texts(0, 120), 'new']);
+  await expect(ada.get('chat-older')).toHaveCount(0);
+  await expect(ada.chatList.locator('[data-seen]')).toHaveCount(50);
+  await ada.settled();
+});
+
+test('of a window that was away only what is new is sent', { tag: '@once' }, async ({ open, raw, line }) => {
+  const writer = await raw();
+  await writer.putMessages('lobby', texts(0, 60));
+  const ada = await open({ view: 'chat' });
+  await expect.poll(() => ada.messageTexts()).toEqual(texts(10, 60));
+  line.cut();
+  await ada.expectStatus('reconnecting');
+  await writer.putMessages('lobby', ['meanwhile']);
+  const before = line.received;
+  line.pass();
+  await expect.poll(() => ada.messageTexts()).toEqual([...texts(11, 60), 'meanwhile']);
+  await ada.settled();
+  // a whole window is 8 KB
+  expect(line.received - before).toBeLessThan(4_000);
+});
