@@ -100,6 +100,7 @@ mod routes;
 mod rules;
 mod storage;
 mod syncline;
+pub mod ticket;
 
 pub use builder::{Builder, NoStorage};
 pub use config::Config;
