@@ -150,3 +150,32 @@ fn more_than_a_chunk_of_news_is_a_snapshot() {
     rig.write(2, "client-bob", vec![note("big", &long, 5)]);
     assert_eq!(back(&mut rig, &sub, sub.cursor)[0], "snapshot");
 }
+
+#[test]
+fn coming_back_to_10_000_rows_after_one_change_costs_less_than_a_kilobyte() {
+    for limit in [None, Some(100)] {
+        let mut rig = Rig::with(Config::default());
+        rig.join(2, "bob");
+        for thousand in 0..10 {
+            let notes =
+                (0..1_000).map(|n| note(&format!("01J{:023}", thousand * 1_000 + n), "", n)).collect();
+            rig.write(2, "client-bob", notes);
+        }
+        rig.join(1, "ada");
+        let query = limit.map_or_else(notes, |limit| notes().limit(limit));
+        rig.subscribe(1, 1, query);
+        let sub = rig.line(1).page.subs.remove(&1).unwrap();
+        rig.disconnect(1);
+        let text = "a text as long as forty characters go on";
+        rig.write(2, "client-bob", vec![note("01J00000000000000000000000", text, 0)]);
+        rig.join(1, "ada");
+        match limit {
+            None => rig.subscribe_again(1, 7, sub.kept(), sub.cursor),
+            Some(_) => rig.subscribe_holding(1, 7, sub.kept(), sub.cursor),
+        }
+        let heard = std::mem::take(&mut rig.line(1).heard);
+        let bytes: usize = heard.iter().map(|frame| frame.len()).sum();
+        assert_eq!(rig.page(1).subs[&7].rows["01J00000000000000000000000"]["text"], text);
+        assert!(bytes < 1_000, "{bytes} bytes, welcome included");
+    }
+}
