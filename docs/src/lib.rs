@@ -20,3 +20,7 @@ pub struct Todo {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../watch.md")]
+struct Watch;

@@ -60,26 +60,30 @@ impl Store {
         Ok(())
     }
 
-    /// Takes in one frame, until what it says is shown.
+    /// Takes in frames, one at a time: each is shown before the next one comes.
     ///
     /// # Errors
     /// The connection is closed.
-    pub async fn feed(&mut self, frame: JsValue) -> Result<(), JsError> {
-        let before = self.signals.batches();
-        self.server.send(bytes(frame)).await?;
-        self.signals.more_than(before).await;
+    pub async fn feed(&mut self, frames: Vec<JsValue>) -> Result<(), JsError> {
+        for frame in frames {
+            self.show(bytes(frame)).await?;
+        }
         Ok(())
     }
 
-    /// Writes a row, until it is shown and on its way.
+    /// Writes rows, one at a time: each is shown, is on its way, and is confirmed before the next one.
     ///
     /// # Errors
     /// The connection is closed.
-    pub async fn write(&mut self, item: &str) -> Result<(), JsError> {
-        let before = self.signals.batches();
-        drop(self.client.put(SPACE, serde_json::from_str::<Item>(item)?));
-        self.signals.more_than(before).await;
-        hear(&mut self.server).await
+    pub async fn write(&mut self, items: Vec<String>, confirmations: Vec<JsValue>) -> Result<(), JsError> {
+        for (item, confirmation) in items.iter().zip(confirmations) {
+            let before = self.signals.batches();
+            drop(self.client.put(SPACE, serde_json::from_str::<Item>(item)?));
+            self.signals.more_than(before).await;
+            hear(&mut self.server).await?;
+            self.show(bytes(confirmation)).await?;
+        }
+        Ok(())
     }
 
     /// How many changes of rows or of their order the subscriber has been told of.
@@ -99,6 +103,15 @@ impl Store {
     /// Ends it.
     pub fn close(self) {
         self.client.close();
+    }
+}
+
+impl Store {
+    async fn show(&mut self, frame: Vec<u8>) -> Result<(), JsError> {
+        let before = self.signals.batches();
+        self.server.send(frame).await?;
+        self.signals.more_than(before).await;
+        Ok(())
     }
 }
 

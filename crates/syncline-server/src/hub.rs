@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use futures::FutureExt as _;
 use syncline_core::space::{Commit, ConnId, Engine, Gauges, Identity, Input, Output, SpaceImage};
-use syncline_core::{Error, SpaceId, code};
+use syncline_core::{Error, SpaceId, UserId, code};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -38,6 +38,7 @@ pub(crate) enum Event {
     Authenticated { conn: ConnId, result: Result<Identity, Error> },
     Loaded { space: SpaceId, result: Result<SpaceImage, Error> },
     Committed { space: SpaceId, commit: u64, result: Result<(), Error> },
+    RightsChanged { user: UserId },
     Shutdown { done: oneshot::Sender<()> },
 }
 
@@ -208,6 +209,7 @@ impl<S: Storage> Hub<S> {
                 self.committing -= 1;
                 self.feed(Input::Committed { space, commit, result });
             }
+            Event::RightsChanged { user } => self.feed(Input::RightsChanged { user }),
             Event::Shutdown { done } => self.shut_down(done),
         }
     }

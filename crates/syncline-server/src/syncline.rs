@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Router;
+use syncline_core::UserId;
 use syncline_core::space::Gauges;
 use tokio::sync::oneshot;
 
@@ -45,6 +46,17 @@ impl Syncline {
     /// into a router that has a fallback, there is [`Router::reset_fallback`].
     pub fn router<T: Clone + Send + Sync + 'static>(&self) -> Router<T> {
         routes::router(Arc::clone(&self.shared), self.origins.clone())
+    }
+
+    /// Tells the server that somebody may enter or see other things than before: a membership began or ended, a role
+    /// changed. What they watch is looked at anew at once: a subscription to a space that is closed to them now fails
+    /// with the error of the collection's rules, rows they may not see any more go, others come. Writes are judged one
+    /// by one and need no word.
+    ///
+    /// Rules are otherwise asked about a person when they connect and authenticate, and about a row when it changes.
+    pub fn rights_changed(&self, user: impl Into<UserId>) {
+        // without a hub nobody is shown anything
+        let _ = self.shared.events.send(Event::RightsChanged { user: user.into() });
     }
 
     /// What is open, as of the last 50 ms.

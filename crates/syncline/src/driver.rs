@@ -65,7 +65,7 @@ impl Driver {
     }
 
     fn tell(&self, input: Input<'_>) {
-        self.shared.act(|state, now| state.core.handle(now, input));
+        self.shared.act_in_driver(|state, now| state.core.handle(now, input));
     }
 
     fn perform(&mut self, effect: Output, cx: &mut Context<'_>) {

@@ -96,6 +96,13 @@ impl Shared {
     /// Changes the core, then tells everybody whom that concerns: local effects reach their watches before this
     /// returns, whatever the network does.
     pub(crate) fn act<T>(&self, act: impl FnOnce(&mut State, Duration) -> T) -> T {
+        let value = self.act_in_driver(act);
+        self.driver.wake();
+        value
+    }
+
+    /// [`act`](Self::act) for the driver, which looks by itself what it is to do next.
+    pub(crate) fn act_in_driver<T>(&self, act: impl FnOnce(&mut State, Duration) -> T) -> T {
         let now = self.now();
         let mut wakes = Wakes::default();
         let value = {
@@ -114,7 +121,6 @@ impl Shared {
         if wakes.connection {
             self.connection.notify();
         }
-        self.driver.wake();
         value
     }
 

@@ -21,12 +21,9 @@ const contender = (name, encode) => ({
     const store = await Store.open();
     return {
       snapshot: (frames) => store.snapshot(frames),
-      put: (frame) => store.feed(frame),
-      remove: (frame) => store.feed(frame),
-      async optimistic(row, confirmation) {
-        await store.write(JSON.stringify(row));
-        await store.feed(confirmation);
-      },
+      putEach: (frames) => store.feed(frames),
+      removeEach: (frames) => store.feed(frames),
+      optimisticEach: (rows, confirmations) => store.write(rows.map((row) => JSON.stringify(row)), confirmations),
       told: () => store.told(),
       rows: () => JSON.parse(store.rows()),
       async close() {

@@ -126,9 +126,8 @@ impl ClientCore {
         if let Some(watch) = self.changed.pop_first() {
             return Some(Output::Changed(watch));
         }
-        let connection = self.connection();
-        if connection != self.connection_seen {
-            self.connection_seen = connection;
+        if self.connection_has_changed() {
+            self.connection_seen = self.connection();
             return Some(Output::ConnectionChanged);
         }
         None
@@ -162,6 +161,14 @@ impl ClientCore {
             last_error: self.link.last_error().cloned(),
             user: self.link.user().cloned(),
         }
+    }
+
+    /// Asked after every frame, so it copies nothing.
+    fn connection_has_changed(&self) -> bool {
+        let ConnectionState { status, transport, pending, last_error, user } = &self.connection_seen;
+        (*status, *transport, *pending) != (self.link.status(), self.link.transport(), self.pending_writes())
+            || last_error.as_ref() != self.link.last_error()
+            || user.as_ref() != self.link.user()
     }
 
     /// Does not wait for the next attempt.
@@ -260,8 +267,7 @@ impl ClientCore {
 
     /// Watches whose status depends on the link are told when it changes.
     fn note_status_changes(&mut self) {
-        let connection = self.connection();
-        if connection.status != self.connection_seen.status {
+        if self.link.status() != self.connection_seen.status {
             self.changed.extend(self.watches.keys());
         }
     }

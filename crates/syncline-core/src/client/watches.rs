@@ -113,8 +113,10 @@ impl ClientCore {
             let here = |other: &&Session| other.query.space == query.space && other.collection == *collection;
             self.sessions.iter().filter(move |(_, other)| here(other) && other.loaded)
         };
-        let newest = others().filter_map(|(_, other)| other.cursor).max_by_key(|cursor| cursor.version);
-        let Some(cursor) = newest else { return };
+        // versions of another history say nothing, so those that are live go before those that are not
+        let standing = |(_, other): (_, &Session)| Some((other.phase.is_live(), other.cursor?));
+        let newest = others().filter_map(standing).max_by_key(|(live, cursor)| (*live, cursor.version));
+        let Some((_, cursor)) = newest else { return };
         let ahead = others().filter(|(_, other)| other.cursor == Some(cursor));
         let (mut have_all, mut same_list, mut selective) = (false, false, false);
         let note = |(&id, other): (&SessionId, &Session)| {

@@ -8,7 +8,8 @@ use crate::wire::User;
 /// Who may open, read and write what. The engine asks it for every subscription, every row and every write.
 ///
 /// The answers may depend on the arguments only: the engine does not ask again about a row until the row changes, nor
-/// about a person until they authenticate again.
+/// about a person until they authenticate again, or until it is told that [their rights have
+/// changed](crate::space::Input::RightsChanged).
 pub trait Access: Send + Sync {
     /// Whether this person may open the space.
     ///

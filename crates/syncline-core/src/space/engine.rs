@@ -84,6 +84,7 @@ impl Engine {
             Input::Disconnected { conn } => self.forget(conn),
             Input::Loaded { space, result } => self.loaded(&space, result),
             Input::Committed { space, commit, result } => self.committed(&space, commit, result),
+            Input::RightsChanged { user } => self.rights_changed(&user),
             Input::Tick => self.tick(),
             Input::Shutdown => self.stopping = true,
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::id::SpaceId;
+use crate::id::{SpaceId, UserId};
 use crate::space::image::{Commit, SpaceImage};
 use crate::wire::User;
 
@@ -70,6 +70,12 @@ pub enum Input {
         /// An error says for certain that nothing was stored. With code `conflict` storage has another version than the
         /// commit was made for, and the space is loaded anew.
         result: Result<(), Error>,
+    },
+    /// Somebody may enter or see other things than before, by what the application knows: everything that they are
+    /// shown is looked at anew.
+    RightsChanged {
+        /// Who.
+        user: UserId,
     },
     /// The time that [`Engine::deadline`](crate::space::Engine::deadline) asked for has come.
     Tick,

@@ -1,12 +1,12 @@
 //! Rows that are not for everybody: their bytes reach nobody else.
 
 use serde_json::json;
-use syncline_core::code;
 use syncline_core::ops::RowOp;
 use syncline_core::space::Config;
+use syncline_core::{Record as _, code};
 
 use crate::rig::{Rig, SPACE, note, notes, secret, secrets};
-use crate::rules::Secret;
+use crate::rules::{Note, Rules, Secret};
 
 const WORD: &str = "xyzzy";
 
@@ -169,4 +169,36 @@ fn a_snapshot_on_its_way_ends_when_the_right_to_see_it_does() {
     assert!(before.contains(WORD));
     assert!(!after.contains(WORD));
     assert_eq!(rig.page(2).keys(1), [""; 0]);
+}
+
+#[test]
+fn what_the_application_knows_of_rights_counts_at_once_on_every_connection() {
+    let mut rig = Rig::new();
+    for conn in [1, 2] {
+        rig.join(conn, "ada:Ada");
+        rig.subscribe(conn, 1, secrets());
+        rig.subscribe(conn, 2, Note::in_space("guests"));
+    }
+    rig.join(3, "bob:Bob");
+    rig.subscribe(3, 1, secrets());
+    rig.write(3, "client-bob", vec![secret("club", "members", WORD, 1)]);
+    rig.write(1, "client-ada", vec![secret("own", "ada", "", 2)]);
+    rig.heard(3);
+
+    Rules::ban("ada", true);
+    rig.rights_changed("ada");
+    for conn in [1, 2] {
+        assert_eq!(rig.page(conn).keys(1), ["own"]);
+        assert_eq!(rig.page(conn).failed[&2].code(), code::FORBIDDEN);
+        // what came before the change is not looked at again
+        rig.heard(conn);
+    }
+    assert!(rig.heard(3).is_empty(), "nobody else notices");
+    rig.write(3, "client-bob", vec![secret("club", "members", "more xyzzy", 1)]);
+    assert!(!rig.heard_text(1).contains(WORD));
+
+    Rules::ban("ada", false);
+    rig.rights_changed("ada");
+    assert_eq!(rig.page(1).keys(1), ["club", "own"]);
+    assert_eq!(rig.page(2).keys(1), ["club", "own"]);
 }

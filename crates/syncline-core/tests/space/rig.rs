@@ -91,6 +91,10 @@ impl Rig {
         self.drain();
     }
 
+    pub(crate) fn rights_changed(&mut self, user: &str) {
+        self.feed(Input::RightsChanged { user: user.into() });
+    }
+
     fn drain(&mut self) {
         while let Some(output) = self.engine.poll_output() {
             match output {

@@ -1,5 +1,8 @@
 //! Two collections, and who may do what with them.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use syncline_core::record::AnyRow;
 use syncline_core::space::Access;
@@ -35,9 +38,23 @@ pub(crate) fn schema() -> Schema {
 
 pub(crate) struct Rules;
 
+thread_local! {
+    /// Who may not enter what is for guests, and see what is for members, whatever else they are.
+    static BANNED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+}
+
 impl Rules {
     pub(crate) fn sees(user: &User, secret: &Secret) -> bool {
-        secret.owner == user.id.as_str() || (secret.owner == "members" && user.name.is_some())
+        let is_member = user.name.is_some() && !Self::is_banned(user);
+        secret.owner == user.id.as_str() || (secret.owner == "members" && is_member)
+    }
+
+    pub(crate) fn ban(user: &str, banned: bool) {
+        BANNED.with_borrow_mut(|all| if banned { all.insert(user.to_owned()) } else { all.remove(user) });
+    }
+
+    fn is_banned(user: &User) -> bool {
+        BANNED.with_borrow(|banned| banned.contains(user.id.as_str()))
     }
 }
 
@@ -46,6 +63,7 @@ impl Access for Rules {
         match space.as_str() {
             "nowhere" => Err(Error::new(code::UNKNOWN_SPACE, "there is no such space")),
             "closed" => Err(Error::new(code::FORBIDDEN, "nobody may enter")),
+            "guests" if Self::is_banned(user) => Err(Error::new(code::FORBIDDEN, "you were asked to leave")),
             "members" if user.name.is_none() => Err(Error::new("name_required", "choose a name first")),
             _ => Ok(()),
         }

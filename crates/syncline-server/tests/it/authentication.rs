@@ -2,6 +2,7 @@
 
 use reqwest::StatusCode;
 use serde_json::json;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use syncline_server::{
     AuthError, Change, Config, Credentials, Error, Identity, Memory, Rules, SpaceId, Syncline, User,
@@ -197,4 +198,33 @@ async fn a_space_is_opened_by_those_who_may() {
     let mut ada = open_as(&server, "ada").await;
     ada.say(&subscribe(1, "ada")).await;
     ada.hear_one("snapshot").await;
+}
+
+#[tokio::test]
+async fn who_is_no_member_any_more_is_told_at_once() {
+    let members = Arc::new(Mutex::new(vec!["ada".to_owned(), "ben".to_owned()]));
+    let known = Arc::clone(&members);
+    let may_open = move |user: &User, _: &SpaceId| match known.lock().unwrap().contains(&user.id.to_string())
+    {
+        true => Ok(()),
+        false => Err(Error::new(code::FORBIDDEN, "You are not a member.")),
+    };
+    let builder = Syncline::builder().storage(Memory::new()).authenticate(who).spaces(may_open);
+    let server = Server::of(builder.collection::<Note>(()).build().await.unwrap()).await;
+    let mut all = Vec::new();
+    for name in ["ada", "ben"] {
+        let mut ws = open_as(&server, name).await;
+        ws.say(&subscribe(1, "club")).await;
+        ws.hear_one("snapshot").await;
+        all.push(ws);
+    }
+    members.lock().unwrap().retain(|member| member != "ben");
+    server.syncline.rights_changed("ben");
+    assert_eq!(soon(all[1].hear_one("failed")).await.code(), code::FORBIDDEN);
+    // it is a subscription that failed, alone; the connection lasts, and a right that is won again is good again
+    members.lock().unwrap().push("ben".into());
+    all[1].say(&subscribe(2, "club")).await;
+    while all[1].hear().await.name != "snapshot" {}
+    all[0].say(&put("client-ada", 1, "club", &note_of("ada", "a", "still here"))).await;
+    assert_eq!(soon(all[0].hear_one("changes")).await.texts(), ["still here"]);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, code};
-use crate::id::ClientId;
+use crate::id::{ClientId, UserId};
 use crate::space::connection::Session;
 use crate::space::engine::Engine;
 use crate::space::engine::clock::ms;
@@ -141,6 +141,29 @@ impl Engine {
         for (sub, error) in lost {
             self.fail(conn, sub, error);
         }
+    }
+
+    /// The application knows that somebody's rights are others now.
+    pub(super) fn rights_changed(&mut self, user: &UserId) {
+        let (mut conns, mut lost) = (Vec::new(), Vec::new());
+        for (&conn, connection) in &mut self.connections {
+            let known = connection.session.as_ref().and_then(|session| session.user.clone());
+            let Some(user) = known.filter(|known| known.id == *user) else { continue };
+            // what is on its way was made for the rights they had
+            connection.feed.abandon();
+            for (&sub, subscription) in &connection.subs {
+                if let Err(error) = self.access.open(&user, &subscription.spec.space) {
+                    lost.push((conn, sub, error));
+                }
+            }
+            conns.push(conn);
+        }
+        // all leave before one comes back: what is shown to several connections of a person is worked out once
+        conns.iter().for_each(|&conn| self.fall_behind(conn));
+        for (conn, sub, error) in lost {
+            self.fail(conn, sub, error);
+        }
+        conns.into_iter().for_each(|conn| self.pump(conn));
     }
 
     /// Goes on with what had to wait for good credentials.
