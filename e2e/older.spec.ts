@@ -8,13 +8,13 @@ test('older messages are loaded while new ones come in, and no node is replaced'
   const ada = await open({ view: 'chat' });
   await expect.poll(() => ada.messageTexts()).toEqual(texts(70, 120));
 
-  // each node is marked, and so is every time at which the list was shorter than it has been
+  // each node is marked, and the list remembers how short it has been since
   await ada.messages.evaluateAll((nodes) => nodes.forEach((node) => node.setAttribute('data-seen', 'yes')));
   await ada.chatList.evaluate((list) => {
-    let longest = list.children.length;
+    let least = list.children.length;
     new MutationObserver(() => {
-      if (list.children.length < longest) list.setAttribute('data-shrank', `${longest} to ${list.children.length}`);
-      longest = list.children.length;
+      least = Math.min(least, list.children.length);
+      list.setAttribute('data-least', String(least));
     }).observe(list, { childList: true });
   });
   await ada.get('chat-older').click();
@@ -26,6 +26,7 @@ test('older messages are loaded while new ones come in, and no node is replaced'
   await expect.poll(() => ada.messageTexts()).toEqual([...texts(0, 120), 'new']);
   await expect(ada.get('chat-older')).toHaveCount(0);
   await expect(ada.chatList.locator('[data-seen]')).toHaveCount(50);
+  await expect(ada.chatList).toHaveAttribute('data-least', '50');
   await ada.settled();
 });
 

@@ -98,7 +98,7 @@ export class RawClient {
     const messages = texts.map((text, index) => ({
       id: randomUUID(),
       author: this.user,
-      author_name: 'Guest',
+      author_name: `Guest ${this.user.slice(0, 4)}`,
       text,
       sent_at: since + index,
     }));
