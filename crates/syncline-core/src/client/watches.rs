@@ -120,7 +120,8 @@ impl ClientCore {
         let ahead = others().filter(|(_, other)| other.cursor == Some(cursor));
         let (mut have_all, mut same_list, mut selective) = (false, false, false);
         let note = |(&id, other): (&SessionId, &Session)| {
-            have_all |= query.is_part_of(&other.query);
+            // a row that could not be read there is to be reported here too
+            have_all |= query.is_part_of(&other.query) && other.unreadable.is_empty();
             same_list |= query.is_same_list(&other.query);
             selective |= other.selective;
             id

@@ -91,6 +91,23 @@ fn what_the_server_does_not_confirm_goes() {
 }
 
 #[test]
+fn a_row_that_could_not_be_read_is_reported_to_the_next_list_too() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    rig.connect();
+    let bad = json!({"id": "bad", "text": 7});
+    let good = serde_json::to_value(Todo::new("a", 1)).unwrap();
+    let head = json!({"snapshot": {"sub": 1, "cursor": rig.cursor(), "chunk": 0, "total": 2, "last": true}});
+    rig.server_rows(head, &[good, bad.clone()]);
+    rig.drain();
+    let watch = rig.watch(&open());
+    assert_eq!(held(&subscribe(&mut rig)), 1, "so that the server sends what is lacking");
+    rig.server_rows(json!({"resume": {"sub": 2, "cursor": rig.cursor()}}), &[bad]);
+    assert_eq!(rig.shown(watch), ["a"]);
+    assert_eq!(rig.core.watch_state(watch).error.unwrap().field(), Some("todos/bad"));
+}
+
+#[test]
 fn nobody_else_waits_for_its_answer() {
     let mut rig = Rig::new();
     let first = rig.watch(&all());
