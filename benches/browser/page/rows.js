@@ -12,6 +12,17 @@ export function item(number, revision = 0) {
 
 export const newestFirst = (a, b) => b.created_at - a.created_at || (a.id < b.id ? -1 : 1);
 
+// Where a row stands, or would stand, in a sorted array.
+export function placeIn(order, row) {
+  let [low, high] = [0, order.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (newestFirst(order[middle], row) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 const CHUNK_BYTES = 128 * 1024;
 
 // Chunks of rows as JSON text, newest first.

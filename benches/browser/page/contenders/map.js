@@ -1,5 +1,5 @@
 // What a person would write by hand: JSON.parse, a Map, and a sorted array kept in order.
-import { newestFirst } from '../rows.js';
+import { newestFirst, placeIn } from '../rows.js';
 
 export const name = 'Map';
 
@@ -8,15 +8,7 @@ export async function make() {
   let order = [];
   let told = 0;
   const tell = (_change) => { told++; };
-  const at = (row) => {
-    let [low, high] = [0, order.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (newestFirst(order[middle], row) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
+  const at = (row) => placeIn(order, row);
   const put = (row) => {
     const before = rows.get(row.id);
     rows.set(row.id, row);

@@ -1,6 +1,6 @@
 // Replicache: pokes into its cache, a watch on the rows, and an array kept in order by what the watch says.
 import { Replicache } from 'replicache';
-import { newestFirst } from '../rows.js';
+import { newestFirst, placeIn } from '../rows.js';
 
 export const name = 'Replicache, watch';
 
@@ -20,15 +20,7 @@ export async function make() {
     puller: async () => ({ httpRequestInfo: { httpStatusCode: 200, errorMessage: '' } }),
     pusher: async () => ({ httpRequestInfo: { httpStatusCode: 200, errorMessage: '' } }),
   });
-  const at = (row) => {
-    let [low, high] = [0, order.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (newestFirst(order[middle], row) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
+  const at = (row) => placeIn(order, row);
   rep.experimentalWatch((diff) => {
     told += diff.length;
     if (diff.length > 1000) {

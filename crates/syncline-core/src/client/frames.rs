@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::client::core::ClientCore;
 use crate::client::link::Event;
 use crate::client::session::{Phase, Session, SessionId, Unreadable};
+use crate::client::space::Space;
 use crate::client::{Output, collection::AnyCollection};
 use crate::error::{Error, code};
 use crate::id::{Key, SpaceId};
@@ -84,14 +85,7 @@ impl ClientCore {
         } else {
             // the right to them may be gone, and with it the rows
             session.phase = Phase::Failed;
-            session.forget();
-            if let Some(base) = self
-                .spaces
-                .get_mut(&session.query.space)
-                .and_then(|space| space.base.get_mut(session.collection))
-            {
-                base.clear_view(id);
-            }
+            forget_rows(id, session, &mut self.spaces);
         }
         session.error = Some(failed.error);
         let space = session.query.space.clone();
@@ -284,6 +278,15 @@ impl ClientCore {
                 cursor.version = version;
             }
         }
+    }
+}
+
+/// Nothing of a session's rows is to be shown any more, once that is committed.
+pub(super) fn forget_rows(id: SessionId, session: &mut Session, spaces: &mut BTreeMap<SpaceId, Space>) {
+    session.forget();
+    let space = spaces.get_mut(&session.query.space);
+    if let Some(base) = space.and_then(|space| space.base.get_mut(session.collection)) {
+        base.clear_view(id);
     }
 }
 

@@ -80,11 +80,8 @@ impl Queue {
 
     /// The writes up to this one that have no verdict.
     pub(crate) fn unanswered_up_to(&self, last: WriteId) -> Vec<WriteId> {
-        self.sent
-            .range(..=last)
-            .map(|(&id, _)| id)
-            .chain(self.waiting.range(..=last).map(|(&id, _)| id))
-            .collect()
+        let sent = self.sent.range(..=last).map(|(&id, _)| id);
+        sent.chain(self.waiting.range(..=last).map(|(&id, _)| id)).collect()
     }
 
     /// The oldest write that was not sent on this connection; it counts as sent from now on.
@@ -105,7 +102,7 @@ impl Queue {
     /// Gives the writes without a verdict other ids, one after the other; gives the id after the last.
     pub(crate) fn renumber(&mut self, first: WriteId) -> WriteId {
         self.unsend_from(0);
-        self.sent_up_to = first - 1;
+        self.sent_up_to = first.saturating_sub(1);
         let intents = std::mem::take(&mut self.waiting);
         self.number(first, intents.into_values())
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::client::core::ClientCore;
+use crate::client::frames::forget_rows;
 use crate::client::link::Event;
 use crate::client::pending::{Effect, Pending, Stage};
 use crate::client::queue::IntentId;
@@ -305,14 +306,7 @@ impl ClientCore {
         }
         self.ask_refused_again();
         for (&id, session) in &mut self.sessions {
-            session.forget();
-            if let Some(base) = self
-                .spaces
-                .get_mut(&session.query.space)
-                .and_then(|space| space.base.get_mut(session.collection))
-            {
-                base.clear_view(id);
-            }
+            forget_rows(id, session, &mut self.spaces);
         }
         for space in &ids {
             self.commit(space);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::error::{Error, code};
 use crate::id::{ClientId, UserId};
-use crate::space::connection::Session;
+use crate::space::connection::{Connection, Session, Subscription};
 use crate::space::engine::Engine;
 use crate::space::engine::clock::ms;
 use crate::space::io::{ConnId, Identity, Output};
-use crate::wire::{Auth, Expired, Hello, JSON, JSON_BYTES, PROTOCOL, ServerMessage, Welcome};
+use crate::wire::{Auth, Expired, Hello, JSON, JSON_BYTES, PROTOCOL, ServerMessage, SubId, Welcome};
 
 /// How often in a row credentials may be refused.
 const MAX_REFUSALS: u32 = 3;
@@ -123,47 +123,49 @@ impl Engine {
     /// may see somebody else in them.
     fn check_rights(&mut self, conn: ConnId, changed: bool) {
         let Some(connection) = self.connections.get(&conn) else { return };
-        let Some(user) = connection.user().cloned() else { return };
-        let (mut lost, mut other) = (Vec::new(), false);
-        for (sub, subscription) in &connection.subs {
-            match self.access.open(&user, &subscription.spec.space) {
-                Err(error) => lost.push((*sub, error)),
-                Ok(()) => other |= changed && !self.access.reads_everything(subscription.collection),
-            }
-        }
-        if other || !lost.is_empty() {
-            // what is on its way was made for the rights they had
-            if let Some(connection) = self.connections.get_mut(&conn) {
-                connection.feed.abandon();
-            }
-            self.fall_behind(conn);
-        }
-        for (sub, error) in lost {
-            self.fail(conn, sub, error);
+        let selective = |subscription: &Subscription| !self.access.reads_everything(subscription.collection);
+        let other = changed && connection.subs.values().any(selective);
+        if other || self.closed_to(connection).next().is_some() {
+            self.show_anew(conn);
         }
     }
 
     /// The application knows that somebody's rights are others now.
     pub(super) fn rights_changed(&mut self, user: &UserId) {
-        let (mut conns, mut lost) = (Vec::new(), Vec::new());
-        for (&conn, connection) in &mut self.connections {
-            let known = connection.session.as_ref().and_then(|session| session.user.clone());
-            let Some(user) = known.filter(|known| known.id == *user) else { continue };
+        let is_theirs = |connection: &Connection| {
+            let known = connection.session.as_ref().and_then(|session| session.user.as_ref());
+            known.is_some_and(|known| known.id == *user)
+        };
+        let all = self.connections.iter();
+        let theirs: Vec<_> =
+            all.filter(|(_, connection)| is_theirs(connection)).map(|(&conn, _)| conn).collect();
+        // all leave before one comes back: what is shown to several connections of a person is worked out once
+        theirs.iter().for_each(|&conn| self.show_anew(conn));
+        theirs.into_iter().for_each(|conn| self.pump(conn));
+    }
+
+    /// The subscriptions to spaces that the person at the other end may not open.
+    fn closed_to<'a>(&'a self, connection: &'a Connection) -> impl Iterator<Item = (SubId, Error)> + 'a {
+        let user = connection.session.as_ref().and_then(|session| session.user.as_ref());
+        user.into_iter().flat_map(|user| {
+            let refused =
+                |subscription: &Subscription| self.access.open(user, &subscription.spec.space).err();
+            connection.subs.iter().filter_map(move |(&sub, subscription)| Some((sub, refused(subscription)?)))
+        })
+    }
+
+    /// Everything that a connection is shown is worked out anew; what it may not open any more fails.
+    fn show_anew(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get(&conn) else { return };
+        let lost: Vec<_> = self.closed_to(connection).collect();
+        if let Some(connection) = self.connections.get_mut(&conn) {
             // what is on its way was made for the rights they had
             connection.feed.abandon();
-            for (&sub, subscription) in &connection.subs {
-                if let Err(error) = self.access.open(&user, &subscription.spec.space) {
-                    lost.push((conn, sub, error));
-                }
-            }
-            conns.push(conn);
         }
-        // all leave before one comes back: what is shown to several connections of a person is worked out once
-        conns.iter().for_each(|&conn| self.fall_behind(conn));
-        for (conn, sub, error) in lost {
+        self.fall_behind(conn);
+        for (sub, error) in lost {
             self.fail(conn, sub, error);
         }
-        conns.into_iter().for_each(|conn| self.pump(conn));
     }
 
     /// Goes on with what had to wait for good credentials.
