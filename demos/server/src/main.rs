@@ -17,7 +17,6 @@ use demo_model::rules::{MessageRules, TodoRules, may_open};
 use demo_model::{Message, Todo};
 use syncline_server::{Config, Sqlite, Syncline};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Args;
@@ -49,15 +48,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
             tracing::warn!(%error, "a connection will be slower than it could");
         }
     });
-    let (ending, ended) = oneshot::channel();
+    let handle = syncline.clone();
     let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
         shutdown::requested().await;
-        syncline.shutdown().await;
-        let _ = ending.send(());
+        handle.shutdown().await;
     });
     tokio::select! {
         served = serving => served?,
-        () = shutdown::overdue(ended) => tracing::warn!("some requests were cut off"),
+        () = shutdown::overdue(&syncline) => tracing::warn!("some requests were cut off"),
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use syncline_server::Syncline;
 
 /// How long requests that are under way may take to end: a browser that does not read would never let go.
 const GRACE: Duration = Duration::from_secs(3);
@@ -21,13 +21,10 @@ pub(crate) async fn requested() {
     }
 }
 
-/// Comes back when requests have had their time since the end was `begun`.
-pub(crate) async fn overdue(begun: oneshot::Receiver<()>) {
-    match begun.await {
-        Ok(()) => tokio::time::sleep(GRACE).await,
-        // nobody will end anything
-        Err(_) => std::future::pending().await,
-    }
+/// Comes back when requests have had their time since Syncline has ended.
+pub(crate) async fn overdue(syncline: &Syncline) {
+    syncline.ended().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 #[cfg(unix)]
