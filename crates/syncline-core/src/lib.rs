@@ -37,7 +37,7 @@ pub mod wire;
 pub use diff::{Diff, Entry, RowState};
 pub use error::{Error, code};
 pub use id::{ClientId, Cursor, Incarnation, Key, SpaceId, UserId, Version, WriteId};
-pub use query::{Direction, Filter, OrderBy, Query, QuerySpec};
+pub use query::{Direction, Filter, OrderBy, Query, QuerySpec, Relation, RelationSpec};
 pub use record::{Field, FieldDef, Record};
 pub use scalar::{Scalar, ScalarRef};
 pub use schema::{CollectionDef, Schema};

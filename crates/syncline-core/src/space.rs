@@ -59,17 +59,20 @@
 //! A space that somebody asks for is loaded into a *working set*: its rows, its log, its clients' counters. Writes wait
 //! in its *queue*; when storage is free, the head of the queue is made into one *batch*, each write on a draft of its
 //! own over the ones before it, and the batch into one [`Commit`]. When that is done, the *listings* (rows that a
-//! filter wants, in an order) follow the rows, the *shapes* (a listing as one kind of viewer sees it, up to a limit)
-//! follow the listings, and a *broadcast* makes each distinct frame once. What is on its way to a connection is its
+//! filter wants, in an order) and *children* (the same by parent) follow the rows, the *shapes* (a listing as one kind of
+//! viewer sees it, up to a limit, with the children of its rows) follow those, and a *broadcast* makes each distinct
+//! frame once. What is on its way to a connection is its
 //! *feed*: answers in turn, a snapshot in chunks, the changes that wait behind it, all of it bounded.
 
 mod access;
 mod batch;
 mod broadcast;
+mod children;
 mod clients;
 mod config;
 mod connection;
 mod engine;
+mod families;
 mod feed;
 mod hosted;
 mod image;
@@ -82,6 +85,7 @@ mod rows;
 mod shape;
 mod stream;
 mod timers;
+mod window;
 mod working_set;
 mod writers;
 

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use frame::check_depth;
 pub use frame::{Frame, MAX_DEPTH, encode, parse_client};
-pub use held::{Held, MAX_HELD};
+pub use held::{Held, HeldChildren, MAX_HELD};
 
 use crate::error::Error;
 use crate::id::{ClientId, Cursor, SpaceId, UserId, Version, WriteId};
@@ -90,7 +90,8 @@ pub struct Subscribe {
     /// Where the client stands, when it already holds rows of the query's result as of then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
-    /// Which rows it holds: to be said with a cursor where a [`Snapshot`] was `selective`, and for queries with a limit.
+    /// Which rows it holds: to be said with a cursor where a [`Snapshot`] was `selective`, and for queries with a limit
+    /// or relations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
 }
@@ -203,7 +204,7 @@ pub struct Snapshot {
     pub cursor: Cursor,
     /// The number of this chunk.
     pub chunk: u32,
-    /// The rows of all chunks together.
+    /// The rows of all chunks together, children included.
     pub total: u64,
     /// No chunk follows.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -211,6 +212,12 @@ pub struct Snapshot {
     /// What the result holds depends on who asks. To resume, the client has to say which rows it holds.
     #[serde(default, skip_serializing_if = "is_false")]
     pub selective: bool,
+    /// The rows at the end of this chunk that are children, in runs; those before are the result itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Run>,
+    /// How many children parents have; none where nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<Count>,
     /// What became of the writes in the space, as of the cursor: of the client that said `hello`, and of every other
     /// one that has written there over this connection. In the last chunk; what would make that too large follows in
     /// `changes` of the same version.
@@ -234,9 +241,47 @@ pub struct Resume {
     /// may not see it any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<u32>,
+    /// As in a [`Snapshot`]: the rows at the end that are children.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Run>,
+    /// Children that the client held and is to let go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone_children: Vec<GoneChildren>,
+    /// Counts that are others than the client said it holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<Count>,
     /// As in a [`Snapshot`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<WriteState>,
+}
+
+/// So many rows in a row that are children.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Which of the query's relations they belong to, counted from 0.
+    pub relation: usize,
+    /// How many rows.
+    pub rows: usize,
+}
+
+/// Children to let go; see [`Resume`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoneChildren {
+    /// Which of the query's relations.
+    pub relation: usize,
+    /// Their places in what the client said it [holds](HeldChildren) of it.
+    pub gone: Vec<u32>,
+}
+
+/// How many children a parent has that the client may see, whatever the relation's limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Which of the query's relations.
+    pub relation: usize,
+    /// The parent's key.
+    pub parent: Box<str>,
+    /// How many.
+    pub n: u64,
 }
 
 /// What a server knows of one client's writes in one space. It stands for all the acknowledgements that may have been
@@ -297,7 +342,7 @@ impl Changes {
 }
 
 /// The rows of a [`Changes`] frame that one subscription gains, changes and loses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// The subscription.
     pub sub: SubId,
@@ -305,6 +350,27 @@ pub struct Part {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub put: Vec<usize>,
     /// Keys no longer in its result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub del: Vec<Box<str>>,
+    /// The same of children.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<RelatedPart>,
+    /// How many children parents have now, where that has changed. A parent that comes into the result has none until
+    /// something else is said; of one that leaves it, nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<Count>,
+}
+
+/// The children that come and go in one relation of a subscription. Those of a parent that leaves the result are named
+/// like all others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelatedPart {
+    /// Which of the query's relations, counted from 0.
+    pub relation: usize,
+    /// Children now in the result, by the number of their line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub put: Vec<usize>,
+    /// Keys of children no longer in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub del: Vec<Box<str>>,
 }

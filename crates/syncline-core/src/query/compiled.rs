@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::error::{Error, code};
-use crate::query::{Direction, Filter, FilterOp, QuerySpec};
+use crate::query::{Direction, Filter, FilterOp, MAX_RELATIONS, OrderBy, QuerySpec};
 use crate::record::FieldDef;
 use crate::scalar::{Scalar, ScalarRef};
 
@@ -53,22 +53,35 @@ impl CompiledQuery {
     ///
     /// # Errors
     /// `unknown_field` when it names a field the collection does not have or that cannot be queried; `bad_query`
-    /// when it has more than 256 conditions or 8 order terms, or a limit of zero.
+    /// when it has more than 256 conditions, 8 order terms or 4 relations, or a limit of zero. What the relations say is
+    /// checked against their own collections, by [`CompiledRelation`](crate::query::CompiledRelation).
     pub fn new(spec: &QuerySpec, fields: &[FieldDef]) -> Result<Self, Error> {
         if spec.limit == Some(0) {
             return Err(Error::new(code::BAD_QUERY, "a limit is at least 1").with_field("limit"));
         }
-        if spec.order.len() > MAX_ORDER {
+        if spec.relations.len() > MAX_RELATIONS {
+            let error = Error::new(code::BAD_QUERY, "a query has at most 4 relations");
+            return Err(error.with_field("relations"));
+        }
+        Self::of_parts(spec.filter.as_ref(), &spec.order, spec.limit, fields)
+    }
+
+    pub(super) fn of_parts(
+        filter: Option<&Filter>,
+        order: &[OrderBy],
+        limit: Option<u32>,
+        fields: &[FieldDef],
+    ) -> Result<Self, Error> {
+        if order.len() > MAX_ORDER {
             return Err(Error::new(code::BAD_QUERY, "an order has at most 8 fields").with_field("order"));
         }
         let mut budget = MAX_CONDITIONS;
-        let filter = spec.filter.as_ref().map(|filter| compile(filter, fields, &mut budget)).transpose()?;
-        let order = spec
-            .order
+        let filter = filter.map(|filter| compile(filter, fields, &mut budget)).transpose()?;
+        let order = order
             .iter()
             .map(|term| Ok((resolve(&term.field, fields)?, term.direction)))
             .collect::<Result<_, Error>>()?;
-        Ok(Self { filter, order, limit: spec.limit.map(|limit| limit as usize) })
+        Ok(Self { filter, order, limit: limit.map(|limit| limit as usize) })
     }
 
     /// Whether the query wants this row.
@@ -94,7 +107,7 @@ impl CompiledQuery {
     }
 }
 
-fn resolve(name: &str, fields: &[FieldDef]) -> Result<usize, Error> {
+pub(super) fn resolve(name: &str, fields: &[FieldDef]) -> Result<usize, Error> {
     fields.iter().position(|field| field.name == name && field.queryable).ok_or_else(|| {
         Error::new(code::UNKNOWN_FIELD, "the collection has no such field to query").with_field(name)
     })

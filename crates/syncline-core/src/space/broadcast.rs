@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::id::{SpaceId, Version};
+use crate::id::{Key, SpaceId, Version};
+use crate::space::families::RelatedDelta;
 use crate::space::rows::Row;
 use crate::space::shape::Delta;
 use crate::space::working_set::Told;
-use crate::wire::{self, Ack, Changes, Part, ServerMessage, SubId};
+use crate::wire::{self, Ack, Changes, Part, RelatedPart, ServerMessage, SubId};
 
 /// What tells one frame from another: where the client stands, and which delta is for which subscription.
 type FrameKey = (Version, Vec<(SubId, usize)>);
@@ -53,16 +54,30 @@ impl<'a> Broadcast<'a> {
         let mut message_parts = Vec::with_capacity(parts.len());
         for &(sub, delta) in parts {
             let delta = &self.deltas[delta];
-            let mut put = Vec::with_capacity(delta.put.len());
-            for row in &delta.put {
-                put.push(*places.entry(Arc::as_ptr(row)).or_insert_with(|| {
-                    bytes += row.json.len();
-                    lines.push(row);
-                    lines.len() - 1
-                }));
-            }
-            let del = delta.del.iter().map(|key| key.as_str().into()).collect();
-            message_parts.push(Part { sub, put, del });
+            let mut places_of = |rows: &'a [Arc<Row>]| {
+                let place = |row: &'a Arc<Row>| {
+                    *places.entry(Arc::as_ptr(row)).or_insert_with(|| {
+                        bytes += row.json.len();
+                        lines.push(row);
+                        lines.len() - 1
+                    })
+                };
+                rows.iter().map(place).collect()
+            };
+            let put = places_of(&delta.put);
+            let related = delta.related.iter().map(|RelatedDelta { relation, put, del }| RelatedPart {
+                relation: *relation,
+                put: places_of(put),
+                del: names(del),
+            });
+            let related = related.collect();
+            message_parts.push(Part {
+                sub,
+                put,
+                del: names(&delta.del),
+                related,
+                counts: delta.counts.clone(),
+            });
         }
         if bytes > self.limit {
             return None;
@@ -71,4 +86,8 @@ impl<'a> Broadcast<'a> {
         let changes = Changes { parts: message_parts, acks, ..nothing };
         Some(wire::encode(&ServerMessage::Changes(changes), lines.iter().map(|row| &*row.json)).into())
     }
+}
+
+fn names(keys: &[Key]) -> Vec<Box<str>> {
+    keys.iter().map(|key| key.as_str().into()).collect()
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::id::{ClientId, Cursor};
-use crate::query::{CompiledQuery, QuerySpec};
+use crate::query::{CompiledQuery, CompiledRelation, QuerySpec};
+use crate::space::access::Access;
+use crate::space::families::RelationKey;
 use crate::space::feed::Feed;
 use crate::space::request::Request;
 use crate::space::shape::ShapeKey;
@@ -60,12 +62,23 @@ pub(super) struct Subscription {
     pub(super) spec: QuerySpec,
     pub(super) collection: &'static str,
     pub(super) query: Arc<CompiledQuery>,
+    pub(super) relations: Vec<(RelationKey, Arc<CompiledRelation>)>,
     /// Where the client stood when it subscribed; taken by the first answer.
     pub(super) cursor: Option<Cursor>,
     /// The rows it held then, as far as it said; taken by the first answer.
     pub(super) held: Option<Held>,
     /// The shape whose changes it is told; `None` as long as an answer is owed.
     pub(super) shape: Option<ShapeKey>,
+}
+
+impl Subscription {
+    /// Whether what the result holds depends on who asks.
+    pub(super) fn is_selective(&self, access: &dyn Access) -> bool {
+        let children = self.relations.iter().map(|(key, _)| key.children.collection);
+        std::iter::once(self.collection)
+            .chain(children)
+            .any(|collection| !access.reads_everything(collection))
+    }
 }
 
 impl Connection {

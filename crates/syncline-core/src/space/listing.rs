@@ -30,6 +30,12 @@ pub(super) struct Entry {
     query: Arc<CompiledQuery>,
 }
 
+impl Entry {
+    pub(super) fn new(row: &Arc<Row>, query: &Arc<CompiledQuery>) -> Self {
+        Self { row: Arc::clone(row), query: Arc::clone(query) }
+    }
+}
+
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> Ordering {
         self.query.compare(&*self.row.typed, &*other.row.typed)
@@ -51,6 +57,7 @@ impl PartialEq for Entry {
 impl Eq for Entry {}
 
 /// What a commit did to one row of a listing.
+#[derive(Clone)]
 pub(super) struct Turn {
     /// Where the row stood, when the listing had it.
     pub(super) before: Option<Entry>,
@@ -58,18 +65,49 @@ pub(super) struct Turn {
     pub(super) after: Option<Entry>,
 }
 
-/// See the [module](self). A row comes and goes in time logarithmic in their number.
+/// Rows in their order. One comes and goes in time logarithmic in their number.
+#[derive(Default)]
+pub(super) struct Ordered(BTreeSet<Entry>);
+
+impl Ordered {
+    pub(super) const EMPTY: Self = Self(BTreeSet::new());
+
+    pub(super) fn insert(&mut self, entry: Entry) {
+        self.0.insert(entry);
+    }
+
+    pub(super) fn remove(&mut self, entry: &Entry) {
+        self.0.remove(entry);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All rows, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.0.iter()
+    }
+
+    /// The rows behind an entry, whether or not that one is still there.
+    pub(super) fn behind(&self, entry: &Entry) -> impl Iterator<Item = &Entry> {
+        self.0.range((Bound::Excluded(entry), Bound::Unbounded))
+    }
+}
+
+/// See the [module](self).
 pub(super) struct Listing {
     pub(super) collection: &'static str,
+    pub(super) entries: Ordered,
     query: Arc<CompiledQuery>,
-    entries: BTreeSet<Entry>,
 }
 
 impl Listing {
     /// `query` is one of those that share the listing.
     pub(super) fn new(collection: &'static str, query: Arc<CompiledQuery>, rows: &Rows) -> Self {
-        let mut listing = Self { collection, query, entries: BTreeSet::new() };
-        listing.entries = rows.collection(collection).filter_map(|row| listing.entry(row)).collect();
+        let mut listing = Self { collection, query, entries: Ordered::default() };
+        let entries = rows.collection(collection).filter_map(|row| listing.entry(row)).collect();
+        listing.entries = Ordered(entries);
         listing
     }
 
@@ -86,18 +124,7 @@ impl Listing {
         (before.is_some() || after.is_some()).then_some(Turn { before, after })
     }
 
-    /// All rows, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
-    }
-
-    /// The rows behind an entry, whether or not that one is still there.
-    pub(super) fn behind(&self, entry: &Entry) -> impl Iterator<Item = &Entry> {
-        self.entries.range((Bound::Excluded(entry), Bound::Unbounded))
-    }
-
     fn entry(&self, row: &Arc<Row>) -> Option<Entry> {
-        let wanted = self.query.matches(&*row.typed);
-        wanted.then(|| Entry { row: Arc::clone(row), query: Arc::clone(&self.query) })
+        self.query.matches(&*row.typed).then(|| Entry::new(row, &self.query))
     }
 }

@@ -1,27 +1,47 @@
 //! What everybody who asks the same and may see the same gets of a listing: evaluated once, however many they are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::id::{Key, UserId};
+use crate::space::families::{AllChildren, AllTurns, Families, RelatedDelta, RelationKey, Sees};
 use crate::space::io::ConnId;
-use crate::space::listing::{Entry, Listing, ListingKey, Turn};
+use crate::space::listing::{Listing, ListingKey, Turn};
 use crate::space::rows::Row;
-use crate::wire::{SubId, User};
+use crate::space::window::{Moves, Window};
+use crate::wire::{Count, SubId, User};
 
 /// What tells one shape of a space from another.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ShapeKey {
     pub(super) listing: ListingKey,
     pub(super) limit: Option<usize>,
+    pub(super) relations: Vec<RelationKey>,
     viewer: Option<(UserId, Option<String>)>,
 }
 
 impl ShapeKey {
-    /// Without a `viewer` the shape shows every row of the listing.
-    pub(super) fn new(listing: ListingKey, limit: Option<usize>, viewer: Option<&User>) -> Self {
-        Self { listing, limit, viewer: viewer.map(|user| (user.id.clone(), user.name.clone())) }
+    /// Without a `viewer` the shape shows every row of the listing and every child.
+    pub(super) fn new(
+        listing: ListingKey,
+        limit: Option<usize>,
+        relations: Vec<RelationKey>,
+        viewer: Option<&User>,
+    ) -> Self {
+        let viewer = viewer.map(|user| (user.id.clone(), user.name.clone()));
+        Self { listing, limit, relations, viewer }
     }
+}
+
+/// A whole result.
+#[derive(Default)]
+pub(super) struct Answer {
+    /// Its rows, in order.
+    pub(super) rows: Vec<Arc<Row>>,
+    /// Their children, relation by relation.
+    pub(super) related: Vec<Vec<Arc<Row>>>,
+    /// How many children parents have, where they have any.
+    pub(super) counts: Vec<Count>,
 }
 
 /// What a commit means for everyone who watches a shape.
@@ -31,11 +51,15 @@ pub(super) struct Delta {
     pub(super) put: Vec<Arc<Row>>,
     /// Keys no longer in the result.
     pub(super) del: Vec<Key>,
+    /// The same of children.
+    pub(super) related: Vec<RelatedDelta>,
+    /// How many children parents have now, where that has changed.
+    pub(super) counts: Vec<Count>,
 }
 
 impl Delta {
     pub(super) fn is_empty(&self) -> bool {
-        self.put.is_empty() && self.del.is_empty()
+        self.put.is_empty() && self.del.is_empty() && self.related.is_empty() && self.counts.is_empty()
     }
 }
 
@@ -46,35 +70,75 @@ pub(super) struct Shape {
     /// Who is to be told.
     pub(super) audience: BTreeSet<(ConnId, SubId)>,
     window: Option<Window>,
+    families: Option<Families>,
 }
 
 impl Shape {
     /// `sees` says whether the viewer may see a row, here as in the other methods.
     pub(super) fn new(
         viewer: Option<Arc<User>>,
-        limit: Option<usize>,
+        key: &ShapeKey,
         listing: &Listing,
-        sees: impl Fn(&Row) -> bool,
+        all: &AllChildren,
+        sees: Sees<'_>,
     ) -> Self {
-        let window = limit.map(|limit| Window::new(limit, listing, sees));
-        Self { viewer, audience: BTreeSet::new(), window }
+        let of_listing = |row: &Row| sees(listing.collection, row);
+        let window = key.limit.map(|limit| Window::new(limit, &listing.entries, of_listing));
+        let mut shape = Self { viewer, audience: BTreeSet::new(), window, families: None };
+        if !key.relations.is_empty() {
+            let rows = shape.rows(listing, sees);
+            shape.families = Some(Families::new(key.relations.clone(), &rows, all, sees));
+        }
+        shape
     }
 
-    /// The result, in order.
-    pub(super) fn rows(&self, listing: &Listing, sees: impl Fn(&Row) -> bool) -> Vec<Arc<Row>> {
-        let row = |entry: &Entry| Arc::clone(&entry.row);
+    /// The result.
+    pub(super) fn answer(&self, listing: &Listing, sees: Sees<'_>) -> Answer {
+        let rows = self.rows(listing, sees);
+        match &self.families {
+            Some(families) => Answer { related: families.rows(&rows), counts: families.counts(&rows), rows },
+            None => Answer { rows, ..Answer::default() },
+        }
+    }
+
+    fn rows(&self, listing: &Listing, sees: Sees<'_>) -> Vec<Arc<Row>> {
         match &self.window {
-            Some(window) => window.entries.iter().map(row).collect(),
-            None => listing.iter().filter(|entry| sees(&entry.row)).map(row).collect(),
+            Some(window) => window.rows().cloned().collect(),
+            None => {
+                let visible = listing.entries.iter().filter(|entry| sees(listing.collection, &entry.row));
+                visible.map(|entry| Arc::clone(&entry.row)).collect()
+            }
         }
     }
 
-    /// Follows what a commit did to the listing.
-    pub(super) fn follow(&mut self, turns: &[Turn], listing: &Listing, sees: impl Fn(&Row) -> bool) -> Delta {
-        match &mut self.window {
-            Some(window) => window.follow(turns, listing, sees),
-            None => without_window(turns, sees),
+    /// Whether a commit that did this to children may concern it.
+    pub(super) fn looks_at(&self, children: &AllTurns) -> bool {
+        let relations = self.families.iter().flat_map(Families::relations);
+        !children.is_empty() && relations.into_iter().any(|key| children.contains_key(&key.children))
+    }
+
+    /// Follows what a commit did to the listing, and to children.
+    pub(super) fn follow(
+        &mut self,
+        turns: &[Turn],
+        listing: &Listing,
+        children: &AllTurns,
+        all: &AllChildren,
+        sees: Sees<'_>,
+    ) -> Delta {
+        let of_listing = |row: &Row| sees(listing.collection, row);
+        let mut delta = match &mut self.window {
+            Some(window) => {
+                let Moves { put, del } = window.follow(turns, &listing.entries, of_listing);
+                let (put, del) = (put.into_values().collect(), del.into_iter().collect());
+                Delta { put, del, ..Delta::default() }
+            }
+            None => without_window(turns, of_listing),
+        };
+        if let Some(families) = &mut self.families {
+            families.follow(&mut delta, children, all, sees);
         }
+        delta
     }
 }
 
@@ -89,59 +153,4 @@ fn without_window(turns: &[Turn], sees: impl Fn(&Row) -> bool) -> Delta {
         }
     }
     delta
-}
-
-/// The first rows of a listing that the viewer may see. Everything up to its last row is known to it; `more` says
-/// that something behind may be visible too.
-struct Window {
-    limit: usize,
-    entries: BTreeSet<Entry>,
-    more: bool,
-}
-
-impl Window {
-    fn new(limit: usize, listing: &Listing, sees: impl Fn(&Row) -> bool) -> Self {
-        let visible = listing.iter().filter(|entry| sees(&entry.row));
-        let entries: BTreeSet<_> = visible.take(limit).cloned().collect();
-        let more = entries.len() == limit;
-        Self { limit, entries, more }
-    }
-
-    fn follow(&mut self, turns: &[Turn], listing: &Listing, sees: impl Fn(&Row) -> bool) -> Delta {
-        let edge = self.entries.last().filter(|_| self.more).cloned();
-        let mut gone = BTreeSet::<Key>::new();
-        let mut come = BTreeMap::<Key, Arc<Row>>::new();
-        for turn in turns {
-            if let Some(before) = &turn.before
-                && self.entries.remove(before)
-            {
-                gone.insert(before.row.key().into());
-            }
-            let within = |entry: &&Entry| edge.as_ref().is_none_or(|edge| *entry <= edge) && sees(&entry.row);
-            if let Some(after) = turn.after.as_ref().filter(within) {
-                self.entries.insert(after.clone());
-                come.insert(after.row.key().into(), Arc::clone(&after.row));
-            }
-        }
-        // rows that left are replaced by the next ones behind the edge
-        if let Some(edge) = &edge {
-            let missing = self.limit.saturating_sub(self.entries.len());
-            for entry in listing.behind(edge).filter(|entry| sees(&entry.row)).take(missing) {
-                self.entries.insert(entry.clone());
-                come.insert(entry.row.key().into(), Arc::clone(&entry.row));
-            }
-        }
-        // rows that came push the last ones out
-        while self.entries.len() > self.limit {
-            if let Some(last) = self.entries.pop_last()
-                && come.remove(last.row.key()).is_none()
-            {
-                gone.insert(last.row.key().into());
-            }
-        }
-        // within a full window nothing can be told of what is behind it: there may be more
-        self.more = self.entries.len() == self.limit;
-        gone.retain(|key| !come.contains_key(key));
-        Delta { put: come.into_values().collect(), del: gone.into_iter().collect() }
-    }
 }

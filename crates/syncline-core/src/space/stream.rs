@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use crate::id::{Cursor, SpaceId};
 use crate::space::rows::Row;
-use crate::wire::{self, Changes, Resume, ServerMessage, Snapshot, SubId, WriteState};
+use crate::space::shape::Answer;
+use crate::wire::{
+    self, Changes, Count, GoneChildren, Resume, Run, ServerMessage, Snapshot, SubId, WriteState,
+};
 
 /// What a client missed.
 #[derive(Default)]
@@ -16,6 +19,12 @@ pub(super) struct Missed {
     pub(super) del: Vec<Box<str>>,
     /// The same, by their places in what it said it holds.
     pub(super) gone: Vec<u32>,
+    /// Children that it lacks, or holds as they were, relation by relation.
+    pub(super) related: Vec<Vec<Arc<Row>>>,
+    /// Children that it is to let go.
+    pub(super) gone_children: Vec<GoneChildren>,
+    /// Counts that are others than it holds.
+    pub(super) counts: Vec<Count>,
 }
 
 /// An answer that is being sent.
@@ -31,23 +40,35 @@ pub(super) struct Stream {
     selective: bool,
 }
 
+/// A result on its way, chunk by chunk.
+struct Chunks {
+    /// Its rows, then the children of each relation.
+    rows: Vec<Arc<Row>>,
+    /// Where the rows of each end.
+    ends: Vec<usize>,
+    sent: usize,
+    /// Told behind the rows.
+    counts: VecDeque<Count>,
+    chunk: u32,
+}
+
 enum Body {
-    Rows { rows: Vec<Arc<Row>>, sent: usize, chunk: u32 },
+    Rows(Chunks),
     Missed(Missed),
     Sent,
 }
 
 impl Stream {
-    /// All rows of a result.
+    /// All of a result.
     pub(super) fn snapshot(
         sub: SubId,
         space: SpaceId,
         cursor: Cursor,
-        rows: Vec<Arc<Row>>,
+        answer: Answer,
         selective: bool,
         writes: Vec<WriteState>,
     ) -> Self {
-        let body = Body::Rows { rows, sent: 0, chunk: 0 };
+        let body = Body::Rows(Chunks::new(answer));
         Self { sub: Some(sub), space, cursor, body, writes: writes.into(), selective }
     }
 
@@ -71,11 +92,16 @@ impl Stream {
     /// The next frame, and whether it is the last one.
     pub(super) fn next_frame(&mut self, most: usize) -> (Vec<u8>, bool) {
         let (message, rows) = match std::mem::replace(&mut self.body, Body::Sent) {
-            Body::Rows { rows, sent, chunk } => self.next_chunk(rows, sent, chunk, most),
-            Body::Missed(Missed { put, del, gone }) => {
+            Body::Rows(chunks) => self.next_chunk(chunks, most),
+            Body::Missed(Missed { put, del, gone, related, gone_children, counts }) => {
                 let (sub, cursor) = (self.sub.unwrap_or_default(), self.cursor);
                 let writes = next_writes(&mut self.writes, most);
-                (ServerMessage::Resume(Resume { sub, cursor, del, gone, writes }), put)
+                let runs =
+                    related.iter().enumerate().map(|(relation, rows)| Run { relation, rows: rows.len() });
+                let runs = runs.filter(|run| run.rows > 0).collect();
+                let rows = put.into_iter().chain(related.into_iter().flatten()).collect();
+                let resume = Resume { sub, cursor, del, gone, related: runs, gone_children, counts, writes };
+                (ServerMessage::Resume(resume), rows)
             }
             Body::Sent => {
                 let (writes, version) = (next_writes(&mut self.writes, most), self.cursor.version);
@@ -87,35 +113,69 @@ impl Stream {
         (frame, matches!(self.body, Body::Sent) && self.writes.is_empty())
     }
 
-    fn next_chunk(
-        &mut self,
-        rows: Vec<Arc<Row>>,
-        sent: usize,
-        chunk: u32,
-        most: usize,
-    ) -> (ServerMessage, Vec<Arc<Row>>) {
-        let rest = rows.get(sent..).unwrap_or_default();
-        let mut bytes = 0;
-        let fits = |row: &&Arc<Row>| {
-            bytes += row.json.len() + 1;
-            bytes <= most
-        };
-        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
-        let last = count == rest.len();
+    fn next_chunk(&mut self, mut chunks: Chunks, most: usize) -> (ServerMessage, Vec<Arc<Row>>) {
+        let (number, total) = (chunks.chunk, chunks.rows.len() as u64);
+        let (rows, related, counts) = chunks.take(most);
+        let last = chunks.is_empty();
         let message = ServerMessage::Snapshot(Snapshot {
             sub: self.sub.unwrap_or_default(),
             cursor: self.cursor,
-            chunk,
-            total: rows.len() as u64,
+            chunk: number,
+            total,
             last,
             selective: self.selective,
+            related,
+            counts,
             writes: if last { next_writes(&mut self.writes, most) } else { Vec::new() },
         });
-        let taken = rest.iter().take(count).cloned().collect();
         if !last {
-            self.body = Body::Rows { rows, sent: sent + count, chunk: chunk + 1 };
+            self.body = Body::Rows(chunks);
         }
-        (message, taken)
+        (message, rows)
+    }
+}
+
+impl Chunks {
+    fn new(Answer { mut rows, related, counts }: Answer) -> Self {
+        let mut ends = vec![rows.len()];
+        for children in related {
+            rows.extend(children);
+            ends.push(rows.len());
+        }
+        Self { rows, ends, sent: 0, counts: counts.into(), chunk: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sent == self.rows.len() && self.counts.is_empty()
+    }
+
+    /// What fits into a chunk of `most` bytes, and at least one row or count, when there is one.
+    fn take(&mut self, most: usize) -> (Vec<Arc<Row>>, Vec<Run>, Vec<Count>) {
+        self.chunk += 1;
+        let (start, mut bytes) = (self.sent, 0);
+        while let Some(row) = self.rows.get(self.sent) {
+            bytes += row.json.len() + 1;
+            if bytes > most && self.sent > start {
+                break;
+            }
+            self.sent += 1;
+        }
+        let mut counts = Vec::new();
+        while self.sent == self.rows.len()
+            && let Some(count) = self.counts.front()
+        {
+            bytes += size(count) + 1;
+            if bytes > most && (self.sent > start || !counts.is_empty()) {
+                break;
+            }
+            counts.extend(self.counts.pop_front());
+        }
+        let run = |(relation, ends): (usize, &[usize])| {
+            let rows = ends[1].min(self.sent).saturating_sub(ends[0].max(start));
+            Run { relation, rows }
+        };
+        let runs = self.ends.windows(2).enumerate().map(run).filter(|run| run.rows > 0).collect();
+        (self.rows[start..self.sent].to_vec(), runs, counts)
     }
 }
 

@@ -1,19 +1,22 @@
 //! A space in memory, as committed: what is shown to anyone.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::{ClientId, Cursor, Incarnation, SpaceId, UserId, Version};
 use crate::schema::Schema;
 use crate::space::access::Access;
+use crate::space::children::Children;
 use crate::space::clients::Clients;
 use crate::space::connection::Subscription;
+use crate::space::families::{AllChildren, AllTurns};
 use crate::space::image::{SpaceImage, StoredRow};
 use crate::space::io::ConnId;
 use crate::space::listing::{Listing, ListingKey, Turn};
 use crate::space::log::{Bounds, Log};
 use crate::space::rows::{Row, RowTurn, Rows};
-use crate::space::shape::{Delta, Shape, ShapeKey};
+use crate::space::shape::{Answer, Delta, Shape, ShapeKey};
 use crate::wire::{SubId, User, WriteState};
 
 /// A row that storage has and that cannot be read.
@@ -42,6 +45,8 @@ pub(super) struct WorkingSet {
     pub(super) clients: Clients,
     schema: u32,
     listings: BTreeMap<ListingKey, Listed>,
+    /// The children that shapes look at.
+    children: AllChildren,
     members: BTreeMap<ConnId, Member>,
 }
 
@@ -94,6 +99,7 @@ impl WorkingSet {
             clients: Clients::new(image.clients),
             schema: schema.version,
             listings: BTreeMap::new(),
+            children: AllChildren::new(),
             members: BTreeMap::new(),
         };
         (set, unreadable)
@@ -143,32 +149,38 @@ impl WorkingSet {
         access: &dyn Access,
     ) -> ShapeKey {
         let collection = subscription.collection;
-        let viewer = (!access.reads_everything(collection)).then_some(user);
+        let viewer = subscription.is_selective(access).then_some(user);
         let listing_key = ListingKey::new(collection, &subscription.spec);
         let limit = subscription.query.limit;
-        let key = ShapeKey::new(listing_key.clone(), limit, viewer.map(|user| &**user));
-        let Self { space, rows, listings, .. } = self;
-        let sees = |row: &Row| sees(access, viewer, space, collection, row);
+        let relations = subscription.relations.iter().map(|(key, _)| key.clone()).collect();
+        let key = ShapeKey::new(listing_key.clone(), limit, relations, viewer.map(|user| &**user));
+        let Self { space, rows, listings, children, .. } = self;
+        let sees = |of: &'static str, row: &Row| sees(access, viewer, space, of, row);
         let listed = listings.entry(listing_key).or_insert_with(|| Listed {
             listing: Listing::new(collection, Arc::clone(&subscription.query), rows),
             shapes: BTreeMap::new(),
         });
-        let shape = listed
-            .shapes
-            .entry(key.clone())
-            .or_insert_with(|| Shape::new(viewer.cloned(), limit, &listed.listing, sees));
+        let shape = listed.shapes.entry(key.clone()).or_insert_with(|| {
+            for (key, relation) in &subscription.relations {
+                let new = || Children::new(key.children.collection, relation, rows);
+                children.entry(key.children.clone()).or_insert_with(new).shapes += 1;
+            }
+            Shape::new(viewer.cloned(), &key, &listed.listing, children, &sees)
+        });
         shape.audience.insert((conn, sub));
         let told = self.version;
         self.members.entry(conn).or_insert(Member { told, subs: 0 }).subs += 1;
         key
     }
 
-    /// The rows of a shape, in order.
-    pub(super) fn result(&self, key: &ShapeKey, access: &dyn Access) -> Vec<Arc<Row>> {
-        let Some(Listed { listing, shapes }) = self.listings.get(&key.listing) else { return Vec::new() };
-        let Some(shape) = shapes.get(key) else { return Vec::new() };
-        let sees = |row: &Row| sees(access, shape.viewer.as_ref(), &self.space, listing.collection, row);
-        shape.rows(listing, sees)
+    /// The result of a shape.
+    pub(super) fn result(&self, key: &ShapeKey, access: &dyn Access) -> Answer {
+        let Some(Listed { listing, shapes }) = self.listings.get(&key.listing) else {
+            return Answer::default();
+        };
+        let Some(shape) = shapes.get(key) else { return Answer::default() };
+        let sees = |of: &'static str, row: &Row| sees(access, shape.viewer.as_ref(), &self.space, of, row);
+        shape.answer(listing, &sees)
     }
 
     /// The subscription is not told of changes any more.
@@ -180,6 +192,14 @@ impl WorkingSet {
         }
         if shape.audience.is_empty() {
             listed.shapes.remove(key);
+            for relation in &key.relations {
+                if let Entry::Occupied(mut children) = self.children.entry(relation.children.clone()) {
+                    children.get_mut().shapes -= 1;
+                    if children.get().shapes == 0 {
+                        children.remove();
+                    }
+                }
+            }
         }
         if listed.shapes.is_empty() {
             self.listings.remove(&key.listing);
@@ -218,16 +238,24 @@ impl WorkingSet {
             by_collection.entry(turn.collection).or_default().push(turn);
         }
         let (mut deltas, mut told) = (Vec::new(), Vec::new());
+        let mut children = AllTurns::new();
+        for (key, followed) in &mut self.children {
+            let turns = by_collection.get(key.collection).map(|turns| followed.follow(turns));
+            children.extend(turns.filter(|turns| !turns.is_empty()).map(|turns| (key.clone(), turns)));
+        }
         for Listed { listing, shapes } in self.listings.values_mut() {
             let turns = by_collection.get(listing.collection).map(Vec::as_slice).unwrap_or_default();
             let turns: Vec<Turn> = turns.iter().filter_map(|turn| listing.follow(turn)).collect();
-            if turns.is_empty() {
+            if turns.is_empty() && children.is_empty() {
                 continue;
             }
             for shape in shapes.values_mut() {
+                if turns.is_empty() && !shape.looks_at(&children) {
+                    continue;
+                }
                 let viewer = shape.viewer.clone();
-                let sees = |row: &Row| sees(access, viewer.as_ref(), &self.space, listing.collection, row);
-                let delta = shape.follow(&turns, listing, sees);
+                let sees = |of: &'static str, row: &Row| sees(access, viewer.as_ref(), &self.space, of, row);
+                let delta = shape.follow(&turns, listing, &children, &self.children, &sees);
                 if !delta.is_empty() {
                     told.extend(shape.audience.iter().map(|&(conn, sub)| (conn, sub, deltas.len())));
                     deltas.push(delta);
@@ -246,5 +274,7 @@ fn sees(
     collection: &'static str,
     row: &Row,
 ) -> bool {
-    viewer.is_none_or(|user| access.read(user, space, collection, &*row.typed))
+    viewer.is_none_or(|user| {
+        access.reads_everything(collection) || access.read(user, space, collection, &*row.typed)
+    })
 }

@@ -11,50 +11,93 @@ use siphasher::sip::SipHasher24;
 /// The keys of rows that a client holds, each as its SipHash-2-4 of 64 bits: what lets a server find out which rows of
 /// a result the client lacks and which it has too many of, where the log alone cannot tell.
 ///
-/// On the wire: `{"seed":"00000000000000aa","keys":"…"}`, where `keys` is base64 (RFC 4648 §4, without padding) of the
-/// hashes, 8 bytes each, little-endian. The client draws the seed afresh for each question, so that nobody can make two
-/// keys meet; it is both halves of the hash's key.
+/// On the wire: `{"seed":"00000000000000aa","keys":"…","related":[{"keys":"…","counts":"…"}]}`, where `keys` is base64
+/// (RFC 4648 §4, without padding) of the hashes, 8 bytes each, little-endian, and `counts` the same of the counts that
+/// the client holds of each parent, in the order of the outer `keys`, 4 bytes each. `related` has one entry for each
+/// relation of the query. The client draws the seed afresh for each question, so that nobody can make two keys meet; it is
+/// both halves of the hash's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct Held {
     seed: u64,
     hashes: Vec<u64>,
+    related: Vec<HeldChildren>,
 }
 
-/// The most keys of one [`Held`]: 107 KB on the wire. A client that holds more comes back without it, and gets a snapshot.
+/// What a client holds of one relation; part of a [`Held`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldChildren {
+    hashes: Vec<u64>,
+    /// How many children each parent has, as far as the client knows.
+    counts: Vec<u32>,
+}
+
+/// The most keys of one [`Held`], children and counts included: 107 KB on the wire. A client that holds more comes back
+/// without it, and gets a snapshot.
 pub const MAX_HELD: usize = 10_000;
 
 #[derive(Serialize, Deserialize)]
 struct Wire {
     seed: String,
     keys: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    related: Vec<WireChildren>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireChildren {
+    keys: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    counts: String,
 }
 
 impl Held {
     /// Says that these keys are held.
     pub fn new<'a>(seed: u64, keys: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { seed, hashes: keys.into_iter().map(|key| hash(seed, key)).collect() }
+        let hashes = keys.into_iter().map(|key| hash(seed, key)).collect();
+        Self { seed, hashes, related: Vec::new() }
     }
 
-    /// How many keys there are.
+    /// Says that these children are held of the next relation, and these counts, one for each parent; none where nothing is
+    /// counted.
+    #[must_use]
+    pub fn with_children<'a>(
+        mut self,
+        keys: impl IntoIterator<Item = &'a str>,
+        counts: impl IntoIterator<Item = u64>,
+    ) -> Self {
+        let hashes = keys.into_iter().map(|key| hash(self.seed, key)).collect();
+        // a count beyond 32 bits is told again
+        let counts = counts.into_iter().map(|count| u32::try_from(count).unwrap_or(u32::MAX)).collect();
+        self.related.push(HeldChildren { hashes, counts });
+        self
+    }
+
+    /// How many keys and counts there are.
     pub fn len(&self) -> usize {
-        self.hashes.len()
+        let related = self.related.iter().map(|children| children.hashes.len() + children.counts.len());
+        self.hashes.len() + related.sum::<usize>()
     }
 
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
-        self.hashes.is_empty()
+        self.len() == 0
     }
 
     /// What it takes of a frame, in bytes.
     pub(crate) fn frame_bytes(&self) -> usize {
-        self.hashes.len() * 8 * 4 / 3
+        self.len() * 8 * 4 / 3
     }
 
     /// For looking keys up, one after the other.
     pub(crate) fn checklist(&self) -> Checklist {
-        let places = self.hashes.iter().enumerate();
-        Checklist { seed: self.seed, left: places.map(|(place, &hash)| (hash, place as u32)).collect() }
+        Checklist::new(self.seed, &self.hashes)
+    }
+
+    /// The same for each relation, with the counts that are held of it.
+    pub(crate) fn children(&self) -> Vec<(Checklist, &[u32])> {
+        let children = self.related.iter();
+        children.map(|held| (Checklist::new(self.seed, &held.hashes), &*held.counts)).collect()
     }
 }
 
@@ -65,9 +108,14 @@ pub(crate) struct Checklist {
 }
 
 impl Checklist {
-    /// Whether the key is held and was not asked for before.
-    pub(crate) fn take(&mut self, key: &str) -> bool {
-        self.left.remove(&hash(self.seed, key)).is_some()
+    fn new(seed: u64, hashes: &[u64]) -> Self {
+        let places = hashes.iter().enumerate();
+        Self { seed, left: places.map(|(place, &hash)| (hash, place as u32)).collect() }
+    }
+
+    /// The place of the key, when it is held and was not asked for before.
+    pub(crate) fn take(&mut self, key: &str) -> Option<u32> {
+        self.left.remove(&hash(self.seed, key))
     }
 
     /// The places of those that nobody asked for, in order.
@@ -89,22 +137,41 @@ impl TryFrom<Wire> for Held {
 
     fn try_from(wire: Wire) -> Result<Self, Self::Error> {
         let seed = u64::from_str_radix(&wire.seed, 16).map_err(|_| "a seed is 16 hex digits")?;
-        let bytes = STANDARD_NO_PAD.decode(wire.keys).map_err(|_| "keys are base64 without padding")?;
-        let (hashes, rest) = bytes.as_chunks::<8>();
-        if !rest.is_empty() {
-            return Err("a hashed key is 8 bytes long");
-        }
-        if hashes.len() > MAX_HELD {
-            return Err("no more than 10,000 keys");
-        }
-        Ok(Self { seed, hashes: hashes.iter().map(|&hash| u64::from_le_bytes(hash)).collect() })
+        let children = |wire: &WireChildren| {
+            Ok(HeldChildren {
+                hashes: numbers(&wire.keys)?.into_iter().map(u64::from_le_bytes).collect(),
+                counts: numbers(&wire.counts)?.into_iter().map(u32::from_le_bytes).collect(),
+            })
+        };
+        let related = wire.related.iter().map(children).collect::<Result<_, Self::Error>>()?;
+        let hashes = numbers(&wire.keys)?.into_iter().map(u64::from_le_bytes).collect();
+        let held = Self { seed, hashes, related };
+        if held.len() > MAX_HELD { Err("no more than 10,000 keys") } else { Ok(held) }
     }
+}
+
+fn numbers<const BYTES: usize>(base64: &str) -> Result<Vec<[u8; BYTES]>, &'static str> {
+    let bytes = STANDARD_NO_PAD.decode(base64).map_err(|_| "keys are base64 without padding")?;
+    let (numbers, rest) = bytes.as_chunks::<BYTES>();
+    if rest.is_empty() { Ok(numbers.to_vec()) } else { Err("a hashed key is 8 bytes long, a count 4") }
 }
 
 impl From<Held> for Wire {
     fn from(held: Held) -> Self {
-        let bytes: Vec<u8> = held.hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
-        Self { seed: format!("{:016x}", held.seed), keys: STANDARD_NO_PAD.encode(bytes) }
+        let keys = |hashes: &[u64]| {
+            STANDARD_NO_PAD.encode(hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect::<Vec<_>>())
+        };
+        let counts = |counts: &[u32]| {
+            STANDARD_NO_PAD.encode(counts.iter().flat_map(|count| count.to_le_bytes()).collect::<Vec<_>>())
+        };
+        let related = held.related.iter();
+        Self {
+            seed: format!("{:016x}", held.seed),
+            keys: keys(&held.hashes),
+            related: related
+                .map(|held| WireChildren { keys: keys(&held.hashes), counts: counts(&held.counts) })
+                .collect(),
+        }
     }
 }
 
@@ -116,7 +183,7 @@ mod tests {
     fn what_is_held_is_ticked_off_and_the_rest_is_named_by_its_place() {
         let held = Held::new(7, ["a", "b", "c"]);
         let mut list = held.checklist();
-        assert!(list.take("b") && !list.take("b") && !list.take("x"));
+        assert_eq!((list.take("b"), list.take("b"), list.take("x")), (Some(1), None, None));
         assert_eq!(list.left(), [0, 2]);
     }
 
@@ -126,6 +193,10 @@ mod tests {
         let held = Held::new(7, ["a", "b"]);
         let json = serde_json::to_string(&held).unwrap();
         assert!(json.starts_with(r#"{"seed":"0000000000000007","keys":""#), "{json}");
+        assert_eq!(serde_json::from_str::<Held>(&json).unwrap(), held);
+        let held = held.with_children(["x"], [3, 0]).with_children([], []);
+        let json = serde_json::to_string(&held).unwrap();
+        assert!(json.ends_with(r#"","counts":"AwAAAAAAAAA"},{"keys":""}]}"#), "{json}");
         assert_eq!(serde_json::from_str::<Held>(&json).unwrap(), held);
     }
 

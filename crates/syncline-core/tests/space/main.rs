@@ -15,6 +15,7 @@ mod handshake;
 mod held;
 mod model;
 mod private_rows;
+mod relations;
 mod restored;
 mod resume;
 mod slow_readers;

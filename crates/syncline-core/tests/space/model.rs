@@ -48,10 +48,10 @@ enum Step {
 
 #[derive(Clone, Debug)]
 enum Op {
-    PutNote(u8, i64, bool),
+    PutNote(u8, i64, bool, u8),
     PatchNote(u8, i64),
     DeleteNote(u8),
-    PutSecret(u8, usize, i64),
+    PutSecret(u8, usize, i64, u8),
     DeleteSecret(u8),
 }
 
@@ -60,16 +60,24 @@ const OWNERS: [&str; 4] = ["ada", "bob", "cem", "members"];
 impl Op {
     fn row_op(&self) -> RowOp {
         match *self {
-            Self::PutNote(key, n, rude) => note(&format!("n{key}"), if rude { "rude" } else { "x" }, n),
+            Self::PutNote(_, n, true, _) => note("rude", "rude", n),
+            Self::PutNote(key, n, false, parent) => note(&format!("n{key}"), &family(parent), n),
             Self::PatchNote(key, n) => {
                 let before = Note { id: format!("n{key}"), text: String::new(), n: n - 1 };
                 RowOp::patch(&before, &Note { n, ..before.clone() }).unwrap().unwrap()
             }
             Self::DeleteNote(key) => RowOp::delete::<Note>(&format!("n{key}")),
-            Self::PutSecret(key, owner, n) => secret(&format!("s{key}"), OWNERS[owner], "psst", n),
+            Self::PutSecret(key, owner, n, parent) => {
+                secret(&format!("s{key}"), OWNERS[owner], &family(parent), n)
+            }
             Self::DeleteSecret(key) => RowOp::delete::<Secret>(&format!("s{key}")),
         }
     }
+}
+
+/// What makes a row a child: its text is the key of a parent.
+fn family(parent: u8) -> String {
+    format!("{}{}", if parent % 4 == 3 { "s" } else { "n" }, parent / 2)
 }
 
 fn query(space: usize, which: usize) -> QuerySpec {
@@ -81,7 +89,20 @@ fn query(space: usize, which: usize) -> QuerySpec {
         3 => notes.order_by(Note::n.desc()).limit(1).spec().clone(),
         4 => secrets.spec().clone(),
         5 => secrets.order_by(Secret::n).limit(2).spec().clone(),
-        _ => secrets.filter(Secret::n.lt(2)).limit(2).spec().clone(),
+        6 => secrets.filter(Secret::n.lt(2)).limit(2).spec().clone(),
+        7 => {
+            let hidden = Secret::text.children().order_by(Secret::n.desc()).limit(2).counted();
+            notes.order_by(Note::n).limit(3).include(hidden).spec().clone()
+        }
+        8 => {
+            let replies = Note::text.children().filter(Note::n.gt(0)).limit(1).counted();
+            let all = Note::text.children().limit(0).counted();
+            notes.include(replies).include(all).spec().clone()
+        }
+        _ => {
+            let secrets = secrets.order_by(Secret::n.desc()).limit(2);
+            secrets.include(Note::text.children().order_by(Note::n)).include(Secret::text).spec().clone()
+        }
     }
 }
 
@@ -237,7 +258,11 @@ impl World {
         self.tabs[tab].online = true;
         for kept in std::mem::take(&mut self.tabs[tab].subs) {
             let (sub, cursor) = (self.next_sub(tab), kept.cursor);
-            self.rig.subscribe_again(conn, sub, kept, cursor);
+            if sub.is_multiple_of(2) {
+                self.rig.subscribe_holding(conn, sub, kept, cursor);
+            } else {
+                self.rig.subscribe_again(conn, sub, kept, cursor);
+            }
         }
         self.send_unanswered(tab);
     }
@@ -324,6 +349,27 @@ impl World {
                 let query = sub.query.as_ref().unwrap();
                 let expected = self.expected(query, &it.user());
                 assert_eq!(sub.rows, expected, "tab {tab}, {query:?}");
+                let (mut related, mut counts) = (Vec::new(), BTreeMap::new());
+                for (relation, spec) in query.relations.iter().enumerate() {
+                    let mut all = BTreeMap::new();
+                    for parent in sub.rows.keys() {
+                        let (collection, order) = (spec.collection.clone(), spec.order.clone());
+                        let (filter, space) = (spec.filter.clone(), query.space.clone());
+                        let (limit, relations) = (None, Vec::new());
+                        let children = QuerySpec { space, collection, filter, order, limit, relations };
+                        let mut children = self.ordered(&children, &it.user());
+                        children.retain(|row| row["text"] == *parent);
+                        if spec.count && !children.is_empty() {
+                            counts.insert((relation, parent.clone()), children.len() as u64);
+                        }
+                        children.truncate(spec.limit as usize);
+                        all.extend(
+                            children.into_iter().map(|row| (row["id"].as_str().unwrap().to_owned(), row)),
+                        );
+                    }
+                    related.push(all);
+                }
+                assert_eq!((&sub.related, &sub.counts), (&related, &counts), "tab {tab}, {query:?}");
             }
             for failed in page.failed.values() {
                 assert!(["too_many", "storage"].contains(&failed.code()), "{failed}");
@@ -358,7 +404,12 @@ impl World {
     }
 
     fn expected(&self, query: &QuerySpec, user: &User) -> BTreeMap<String, Value> {
-        let Some(stored) = self.rig.disk.get(query.space.as_str()) else { return BTreeMap::new() };
+        let rows = self.ordered(query, user).into_iter();
+        rows.map(|row| (row["id"].as_str().unwrap().to_owned(), row)).collect()
+    }
+
+    fn ordered(&self, query: &QuerySpec, user: &User) -> Vec<Value> {
+        let Some(stored) = self.rig.disk.get(query.space.as_str()) else { return Vec::new() };
         let rows = stored.rows.iter().filter(|((collection, _), _)| *collection == *query.collection);
         let mut rows: Vec<Value> = rows.map(|(_, json)| serde_json::from_slice(json).unwrap()).collect();
         rows.retain(|row| {
@@ -380,7 +431,7 @@ impl World {
             by_n.then_with(|| a["id"].as_str().cmp(&b["id"].as_str()))
         });
         rows.truncate(query.limit.map_or(usize::MAX, |limit| limit as usize));
-        rows.into_iter().map(|row| (row["id"].as_str().unwrap().to_owned(), row)).collect()
+        rows
     }
 }
 
@@ -404,10 +455,12 @@ fn replay(rows: &mut BTreeMap<(String, String), Value>, ops: &RowOps) {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        6 => (0..8_u8, -3..6_i64, prop::bool::weighted(0.1)).prop_map(|(key, n, rude)| Op::PutNote(key, n, rude)),
+        6 => (0..8_u8, -3..6_i64, prop::bool::weighted(0.1), 0..8_u8)
+            .prop_map(|(key, n, rude, parent)| Op::PutNote(key, n, rude, parent)),
         2 => (0..8_u8, -3..6_i64).prop_map(|(key, n)| Op::PatchNote(key, n)),
         4 => (0..8_u8).prop_map(Op::DeleteNote),
-        3 => (0..6_u8, 0..4_usize, -3..6_i64).prop_map(|(key, owner, n)| Op::PutSecret(key, owner, n)),
+        4 => (0..6_u8, 0..4_usize, -3..6_i64, 0..8_u8)
+            .prop_map(|(key, owner, n, parent)| Op::PutSecret(key, owner, n, parent)),
         1 => (0..6_u8).prop_map(Op::DeleteSecret),
     ]
 }
@@ -417,7 +470,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (tab.clone(), any::<bool>()).prop_map(|(tab, reads)| Step::Join(tab, reads)),
         1 => tab.clone().prop_map(Step::Leave),
-        5 => (tab.clone(), space.clone(), 0..7_usize).prop_map(|(tab, space, query)| Step::Subscribe(tab, space, query)),
+        5 => (tab.clone(), space.clone(), 0..10_usize).prop_map(|(tab, space, query)| Step::Subscribe(tab, space, query)),
         1 => (tab.clone(), 0..6_usize).prop_map(|(tab, which)| Step::Unsubscribe(tab, which)),
         12 => (tab.clone(), space.clone(), prop::collection::vec(op(), 1..4))
             .prop_map(|(tab, space, ops)| Step::Write(tab, space, ops)),

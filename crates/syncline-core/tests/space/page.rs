@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use syncline_core::wire::{Frame, ServerMessage, SubId, WriteState};
+use syncline_core::wire::{Count, Frame, Run, ServerMessage, SubId, WriteState};
 use syncline_core::{Cursor, Error, QuerySpec};
 
 #[derive(Default)]
@@ -32,15 +32,24 @@ pub(crate) struct Sub {
     pub(crate) live: bool,
     /// The keys it said it holds.
     pub(crate) held: Vec<String>,
+    /// The same of children, relation by relation.
+    pub(crate) held_children: Vec<Vec<String>>,
     /// It was told that its result depends on who asks.
     pub(crate) selective: bool,
+    /// Children by key, relation by relation.
+    pub(crate) related: Vec<BTreeMap<String, Value>>,
+    /// How many children a parent has, by relation and parent; only where there are any.
+    pub(crate) counts: BTreeMap<(usize, String), u64>,
     incoming: Vec<Value>,
+    incoming_children: Vec<BTreeMap<String, Value>>,
+    incoming_counts: Vec<Count>,
     chunks: u32,
 }
 
 impl Page {
     pub(crate) fn subscribe(&mut self, sub: SubId, query: QuerySpec) {
-        self.subs.insert(sub, Sub { query: Some(query), ..Sub::default() });
+        let related = query.relations.iter().map(|_| BTreeMap::new()).collect();
+        self.subs.insert(sub, Sub { query: Some(query), related, ..Sub::default() });
     }
 
     pub(crate) fn unsubscribe(&mut self, sub: SubId) {
@@ -58,15 +67,28 @@ impl Page {
                 if snapshot.chunk == 0 {
                     sub.chunks = 0;
                     sub.incoming.clear();
+                    sub.incoming_counts.clear();
+                    sub.incoming_children = sub.related.iter().map(|_| BTreeMap::new()).collect();
                 }
                 assert_eq!(snapshot.chunk, sub.chunks, "chunks come in order");
                 sub.chunks += 1;
+                let (rows, children) = split(rows, &snapshot.related);
                 sub.incoming.extend(rows);
+                for (relation, row) in children {
+                    let twice = sub.incoming_children[relation].insert(key(&row), row);
+                    assert!(twice.is_none(), "a child comes once");
+                }
+                sub.incoming_counts.extend(snapshot.counts);
                 if !snapshot.last {
                     assert!(snapshot.writes.is_empty(), "the last chunk tells of the writes");
                     return;
                 }
-                assert_eq!(sub.incoming.len() as u64, snapshot.total);
+                let children = sub.incoming_children.iter().map(BTreeMap::len).sum::<usize>();
+                assert_eq!((sub.incoming.len() + children) as u64, snapshot.total);
+                sub.related = std::mem::take(&mut sub.incoming_children);
+                sub.counts.clear();
+                let counts = std::mem::take(&mut sub.incoming_counts);
+                counts.into_iter().for_each(|count| sub.count(count));
                 sub.selective = snapshot.selective;
                 sub.order = sub.incoming.iter().map(key).collect();
                 sub.rows =
@@ -82,8 +104,21 @@ impl Page {
                 for &place in &resume.gone {
                     let gone = &sub.held[place as usize];
                     assert!(sub.rows.remove(gone).is_some(), "{gone} was named twice");
+                    sub.counts.retain(|(_, parent), _| parent != gone);
                 }
+                for children in &resume.gone_children {
+                    for &place in &children.gone {
+                        let gone = &sub.held_children[children.relation][place as usize];
+                        let before = sub.related[children.relation].remove(gone);
+                        assert!(before.is_some(), "{gone} was named twice");
+                    }
+                }
+                let (rows, children) = split(rows, &resume.related);
                 sub.rows.extend(rows.into_iter().map(|row| (key(&row), row)));
+                for (relation, row) in children {
+                    sub.related[relation].insert(key(&row), row);
+                }
+                resume.counts.into_iter().for_each(|count| sub.count(count));
                 let space = self.settle(resume.sub, resume.cursor);
                 self.learn(&space, &resume.writes);
             }
@@ -105,8 +140,18 @@ impl Page {
                     assert_eq!(sub.query.as_ref().unwrap().space, changes.space);
                     for gone in &part.del {
                         assert!(sub.rows.remove(&**gone).is_some(), "{gone} was not there");
+                        sub.counts.retain(|(_, parent), _| **parent != **gone);
                     }
                     sub.rows.extend(part.put.iter().map(|&line| (key(&rows[line]), rows[line].clone())));
+                    for children in part.related {
+                        let related = &mut sub.related[children.relation];
+                        for gone in &children.del {
+                            assert!(related.remove(&**gone).is_some(), "{gone} was not there");
+                        }
+                        related
+                            .extend(children.put.iter().map(|&line| (key(&rows[line]), rows[line].clone())));
+                    }
+                    part.counts.into_iter().for_each(|count| sub.count(count));
                 }
                 for sub in self.subs.values_mut().filter(|sub| sub.live && sub.space() == space) {
                     sub.cursor.as_mut().unwrap().version = changes.to;
@@ -186,12 +231,37 @@ impl Page {
 impl Sub {
     /// The rows as a page keeps them while it is away.
     pub(crate) fn kept(&self) -> Self {
-        Self { query: self.query.clone(), rows: self.rows.clone(), cursor: self.cursor, ..Self::default() }
+        let (rows, related, counts) = (self.rows.clone(), self.related.clone(), self.counts.clone());
+        let (query, cursor) = (self.query.clone(), self.cursor);
+        Self { query, rows, related, counts, cursor, ..Self::default() }
+    }
+
+    /// The children of a parent in a relation, by key.
+    pub(crate) fn children(&self, relation: usize, parent: &str) -> Vec<&str> {
+        let field = &*self.query.as_ref().unwrap().relations[relation].field;
+        let related = self.related[relation].iter().filter(|(_, row)| row[field] == parent);
+        related.map(|(key, _)| key.as_str()).collect()
+    }
+
+    fn count(&mut self, Count { relation, parent, n }: Count) {
+        assert!(self.rows.contains_key(&*parent) || !self.live, "{parent} is nobody's parent here");
+        let place = (relation, String::from(parent));
+        match n {
+            0 => drop(self.counts.remove(&place)),
+            n => drop(self.counts.insert(place, n)),
+        }
     }
 
     fn space(&self) -> &str {
         self.query.as_ref().unwrap().space.as_str()
     }
+}
+
+/// The rows of a result, and the children with their relations.
+fn split(mut rows: Vec<Value>, runs: &[Run]) -> (Vec<Value>, Vec<(usize, Value)>) {
+    let children = rows.split_off(rows.len() - runs.iter().map(|run| run.rows).sum::<usize>());
+    let relations = runs.iter().flat_map(|run| std::iter::repeat_n(run.relation, run.rows));
+    (rows, relations.zip(children).collect())
 }
 
 fn key(row: &Value) -> String {

@@ -384,7 +384,13 @@ impl Rig {
     ) {
         let query = kept.query.clone().expect("a query");
         kept.held = kept.rows.keys().cloned().collect();
-        let held = syncline_core::wire::Held::new(42, kept.held.iter().map(String::as_str));
+        kept.held_children = kept.related.iter().map(|rows| rows.keys().cloned().collect()).collect();
+        let mut held = syncline_core::wire::Held::new(42, kept.held.iter().map(String::as_str));
+        for (relation, keys) in kept.held_children.iter().enumerate() {
+            let count = |key: &String| kept.counts.get(&(relation, key.clone())).copied().unwrap_or_default();
+            let counts: Vec<u64> = kept.held.iter().map(count).collect();
+            held = held.with_children(keys.iter().map(String::as_str), counts);
+        }
         self.line(conn).page.subs.insert(sub, kept);
         let subscribe = syncline_core::wire::Subscribe { sub, query, cursor, held: Some(held) };
         self.say_message(conn, &ClientMessage::Subscribe(subscribe));

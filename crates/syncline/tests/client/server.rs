@@ -125,6 +125,8 @@ impl Peer {
                 total,
                 last: true,
                 selective: false,
+                related: Vec::new(),
+                counts: Vec::new(),
                 writes,
             }),
             rows,
@@ -134,14 +136,14 @@ impl Peer {
 
     /// One version more in the list `l`, with the rows it puts.
     pub(crate) async fn change(&mut self, sub: SubId, to: Version, rows: &[Todo]) {
-        let part = Part { sub, put: (0..rows.len()).collect(), del: Vec::new() };
+        let part = Part { sub, put: (0..rows.len()).collect(), ..Part::default() };
         self.changes(to, vec![part], Vec::new(), rows).await;
     }
 
     /// The verdict on a write, with the row it leaves.
     pub(crate) async fn ack(&mut self, sub: SubId, to: Version, write: &Write, row: Todo) {
         let ack = Ack { client: write.client.clone(), id: write.id, error: None, expected: None };
-        self.changes(to, vec![Part { sub, put: vec![0], del: Vec::new() }], vec![ack], &[row]).await;
+        self.changes(to, vec![Part { sub, put: vec![0], ..Part::default() }], vec![ack], &[row]).await;
     }
 
     pub(crate) async fn refuse(&mut self, version: Version, write: &Write, error: Error) {

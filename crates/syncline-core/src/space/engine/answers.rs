@@ -12,10 +12,13 @@ use crate::space::feed::{Outputs, Owed, Step};
 use crate::space::hosted::Hosted;
 use crate::space::io::ConnId;
 use crate::space::rows::Row;
-use crate::space::shape::ShapeKey;
+use crate::space::shape::{Answer, ShapeKey};
 use crate::space::stream::{Missed, Stream};
 use crate::space::working_set::WorkingSet;
-use crate::wire::{self, Changes, Held, Reset, ServerMessage, SubId, WriteState};
+use crate::wire::{self, Changes, Count, GoneChildren, Held, Reset, ServerMessage, SubId, WriteState};
+
+/// What a count takes of a frame beside the parent's key, in bytes.
+const COUNT_BYTES: usize = 48;
 
 impl Engine {
     /// Gives a connection what it is owed, as far as it can take it now.
@@ -121,14 +124,14 @@ impl Engine {
         let (cursor, held) = (subscription.cursor.take(), subscription.held.take());
         let most = config.chunk_bytes;
         let missed = cursor.and_then(|cursor| match held {
-            Some(held) => compared(set, cursor, subscription.collection, &held, &shape, &**access, most),
+            Some(held) => compared(set, cursor, subscription, &held, &shape, &**access, most),
             None => missed(set, cursor, subscription, &**access, most),
         });
         let (space, cursor) = (space.clone(), set.cursor());
         connection.feed.stream(match missed {
             Some(missed) => Stream::resume(sub, space, cursor, missed, writes),
             None => {
-                let selective = !access.reads_everything(subscription.collection);
+                let selective = subscription.is_selective(&**access);
                 Stream::snapshot(sub, space, cursor, set.result(&shape, &**access), selective, writes)
             }
         });
@@ -178,7 +181,7 @@ fn bring_up_to_date(conn: ConnId, connection: &mut Connection, set: &mut Working
 fn compared(
     set: &WorkingSet,
     cursor: Cursor,
-    collection: &str,
+    subscription: &Subscription,
     held: &Held,
     shape: &ShapeKey,
     access: &dyn Access,
@@ -188,25 +191,57 @@ fn compared(
     if (cursor.incarnation, cursor.schema) != (now.incarnation, now.schema) {
         return None;
     }
-    let touched = set.log.since(cursor.version, now.version)?.filter(|(of, _)| *of == collection);
-    let touched: BTreeSet<&str> = touched.map(|(_, key)| key.as_str()).collect();
-    let (mut list, mut put, mut bytes) = (held.checklist(), Vec::new(), 0);
-    for row in set.result(shape, access) {
-        if list.take(row.key()) && !touched.contains(row.key()) {
-            continue;
-        }
-        bytes += row.json.len() + 1;
-        if bytes > most {
-            return None;
-        }
-        put.push(row);
+    let held_children = held.children();
+    if held_children.len() != subscription.relations.len() {
+        return None;
     }
-    Some(Missed { put, gone: list.left(), ..Missed::default() })
+    let mut touched: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (collection, key) in set.log.since(cursor.version, now.version)? {
+        touched.entry(collection).or_default().insert(key.as_str());
+    }
+    let is_touched = |of: &str, key: &str| touched.get(of).is_some_and(|keys| keys.contains(key));
+    let Answer { rows, related, counts } = set.result(shape, access);
+    let (mut missed, mut bytes) = (Missed::default(), 0);
+    let (mut list, mut places) = (held.checklist(), Vec::with_capacity(rows.len()));
+    for row in &rows {
+        let place = list.take(row.key());
+        places.push(place);
+        if place.is_none() || is_touched(subscription.collection, row.key()) {
+            bytes += row.json.len() + 1;
+            missed.put.push(Arc::clone(row));
+        }
+    }
+    missed.gone = list.left();
+    let mut counts: BTreeMap<(usize, &str), u64> =
+        counts.iter().map(|count| ((count.relation, &*count.parent), count.n)).collect();
+    for (relation, ((mut list, held_counts), children)) in held_children.into_iter().zip(related).enumerate()
+    {
+        let (key, compiled) = &subscription.relations[relation];
+        let is_held = |row: &Arc<Row>| {
+            list.take(row.key()).is_some() && !is_touched(key.children.collection, row.key())
+        };
+        let (_, lacking): (Vec<_>, Vec<_>) = children.into_iter().partition(is_held);
+        bytes += lacking.iter().map(|row| row.json.len() + 1).sum::<usize>();
+        missed.related.push(lacking);
+        let gone = list.left();
+        if !gone.is_empty() {
+            missed.gone_children.push(GoneChildren { relation, gone });
+        }
+        for (row, place) in rows.iter().zip(&places).filter(|_| compiled.count) {
+            let n = counts.remove(&(relation, row.key())).unwrap_or_default();
+            let known = place.and_then(|place| held_counts.get(place as usize)).copied().unwrap_or_default();
+            if n != u64::from(known) {
+                bytes += row.key().len() + COUNT_BYTES;
+                missed.counts.push(Count { relation, parent: row.key().into(), n });
+            }
+        }
+    }
+    (bytes <= most).then_some(missed)
 }
 
 /// What became, since `cursor`, of the rows of a subscription's collection. `None` when that cannot be told: the log
-/// does not reach back, a limit makes other rows come and go than those that changed, the keys of deleted rows are
-/// not for everybody; or when it does not fit into one frame of `most` bytes.
+/// does not reach back, a limit makes other rows come and go than those that changed, nobody knows whose child a deleted
+/// row was, the keys of deleted rows are not for everybody; or when it does not fit into one frame of `most` bytes.
 fn missed(
     set: &WorkingSet,
     cursor: Cursor,
@@ -214,10 +249,11 @@ fn missed(
     access: &dyn Access,
     most: usize,
 ) -> Option<Missed> {
-    let Subscription { collection, query, .. } = subscription;
+    let Subscription { collection, query, relations, .. } = subscription;
     let now = set.cursor();
     if (cursor.incarnation, cursor.schema, cursor.epoch) != (now.incarnation, now.schema, now.epoch)
         || query.limit.is_some()
+        || !relations.is_empty()
         || !access.reads_everything(collection)
     {
         return None;

@@ -123,7 +123,7 @@ impl Engine {
     /// may see somebody else in them.
     fn check_rights(&mut self, conn: ConnId, changed: bool) {
         let Some(connection) = self.connections.get(&conn) else { return };
-        let selective = |subscription: &Subscription| !self.access.reads_everything(subscription.collection);
+        let selective = |subscription: &Subscription| subscription.is_selective(&*self.access);
         let other = changed && connection.subs.values().any(selective);
         if other || self.closed_to(connection).next().is_some() {
             self.show_anew(conn);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::error::{Error, code};
 use crate::id::SpaceId;
-use crate::query::{CompiledQuery, QuerySpec};
+use crate::query::{CompiledQuery, CompiledRelation, QuerySpec, RelationSpec};
 use crate::space::connection::Subscription;
 use crate::space::engine::Engine;
+use crate::space::families::RelationKey;
 use crate::space::feed::Owed;
 use crate::space::io::ConnId;
 use crate::wire::{Failed, Held, MAX_HELD, ServerMessage, SubId, Subscribe, User};
@@ -15,6 +16,13 @@ use crate::wire::{Failed, Held, MAX_HELD, ServerMessage, SubId, Subscribe, User}
 const MAX_QUERY_BYTES: usize = 64 * 1024;
 /// The most keys that a connection's subscriptions may have said they hold and wait for an answer to; 8 bytes each.
 const MAX_HELD_OF_CONNECTION: usize = 3 * MAX_HELD;
+
+/// A query that can be answered.
+struct Checked {
+    collection: &'static str,
+    query: Arc<CompiledQuery>,
+    relations: Vec<(RelationKey, Arc<CompiledRelation>)>,
+}
 
 impl Engine {
     pub(super) fn subscribe(&mut self, conn: ConnId, subscribe: Subscribe, bytes: usize) {
@@ -40,7 +48,7 @@ impl Engine {
         if bytes.saturating_sub(held_bytes) > MAX_QUERY_BYTES {
             return self.fail(conn, sub, Error::new(code::BAD_QUERY, "a query is at most 64 KiB"));
         }
-        let (collection, query) = match self.check_query(&user, &spec) {
+        let Checked { collection, query, relations } = match self.check_query(&user, &spec) {
             Ok(checked) => checked,
             Err(error) => return self.fail(conn, sub, error.shortened()),
         };
@@ -51,21 +59,25 @@ impl Engine {
         let space = spec.space.clone();
         self.host(&space).subs.insert((conn, sub));
         if let Some(connection) = self.connections.get_mut(&conn) {
-            connection.subs.insert(sub, Subscription { spec, collection, query, cursor, held, shape: None });
+            let subscription = Subscription { spec, collection, query, relations, cursor, held, shape: None };
+            connection.subs.insert(sub, subscription);
             connection.feed.owe(Owed { space, sub: Some(sub) });
         }
         self.pump(conn);
     }
 
-    fn check_query(
-        &self,
-        user: &User,
-        spec: &QuerySpec,
-    ) -> Result<(&'static str, Arc<CompiledQuery>), Error> {
+    fn check_query(&self, user: &User, spec: &QuerySpec) -> Result<Checked, Error> {
         let space = SpaceId::checked(spec.space.as_str())?;
         self.access.open(user, &space)?;
         let def = self.schema.collection(&spec.collection)?;
-        Ok((def.name, Arc::new(CompiledQuery::new(spec, def.fields)?)))
+        let query = Arc::new(CompiledQuery::new(spec, def.fields)?);
+        let relation = |spec: &RelationSpec| {
+            let def = self.schema.collection(&spec.collection)?;
+            let relation = CompiledRelation::new(spec, def.fields)?;
+            Ok((RelationKey::new(def.name, spec, &relation), Arc::new(relation)))
+        };
+        let relations = spec.relations.iter().map(relation).collect::<Result<_, Error>>()?;
+        Ok(Checked { collection: def.name, query, relations })
     }
 
     pub(super) fn unsubscribe(&mut self, conn: ConnId, sub: SubId) {
