@@ -18,6 +18,7 @@ use crate::problem::INTERNAL;
 use crate::rules::Rules;
 use crate::storage::Storage;
 use crate::syncline::Syncline;
+use crate::watch_records::{Face, WatchRecords};
 
 /// A server that is being put together; from [`Syncline::builder`].
 #[must_use]
@@ -28,6 +29,7 @@ pub struct Builder<S = NoStorage> {
     schema: Schema,
     origins: Vec<String>,
     config: Config,
+    watch: Option<WatchRecords>,
 }
 
 /// In the place of the storage that a [`Builder`] has not been given.
@@ -43,6 +45,7 @@ impl Builder {
             schema: Schema::default(),
             origins: Vec::new(),
             config: Config::default(),
+            watch: None,
         }
     }
 }
@@ -50,8 +53,8 @@ impl Builder {
 impl<S> Builder<S> {
     /// Where spaces are kept: [`Sqlite`](crate::Sqlite), or [`Memory`](crate::Memory) for tests.
     pub fn storage<T: Storage>(self, storage: T) -> Builder<T> {
-        let Self { storage: _, authenticator, access, schema, origins, config } = self;
-        Builder { storage, authenticator, access, schema, origins, config }
+        let Self { storage: _, authenticator, access, schema, origins, config, watch } = self;
+        Builder { storage, authenticator, access, schema, origins, config, watch }
     }
 
     /// Who a connection belongs to. Asked when it opens, and again when its client brings fresh credentials; the person
@@ -126,6 +129,12 @@ impl<S> Builder<S> {
         self
     }
 
+    /// Also speaks contrail's `watchRecords`, at [`Syncline::xrpc_router`]. See [`watch_records`](crate::watch_records).
+    pub fn watch_records(mut self, watch: WatchRecords) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
     /// Other bounds and times than the default ones.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
@@ -137,16 +146,17 @@ impl<S: Storage> Builder<S> {
     /// Starts the server's tasks on the tokio runtime this is called in.
     ///
     /// # Errors
-    /// `bad_config`, with the field that is wrong; `internal` when the system has no random numbers.
+    /// `bad_config`, with the field that is wrong; `unknown_collection` for one that is to be watched and is not there; `internal` when the system has no random numbers.
     pub async fn build(self) -> Result<Syncline, Error> {
-        let Self { storage, authenticator, access, schema, origins, config } = self;
+        let Self { storage, authenticator, access, schema, origins, config, watch } = self;
         config.check()?;
         let origins = Origins::parse(&origins)?;
+        let face = watch.map(|watch| Face::new(watch, &schema)).transpose()?.map(Arc::new);
         let seed = getrandom::u64().map_err(|_| Error::new(INTERNAL, "the system has no random numbers"))?;
         let engine = Engine::new(config.engine.clone(), schema, Arc::new(access), seed);
         let authenticator = authenticator.unwrap_or_else(everybody_is_anonymous);
         let (events, gauges) = Hub::start(engine, config.clone(), storage, authenticator);
-        Ok(Syncline::new(Arc::new(Shared::new(config, events, gauges)), origins))
+        Ok(Syncline::new(Arc::new(Shared::new(config, events, gauges)), origins, face))
     }
 }
 

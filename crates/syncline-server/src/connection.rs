@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::HeaderMap;
-use syncline_core::space::{ConnId, Gauges};
+use syncline_core::space::{ConnId, Gauges, Identity};
 use syncline_core::{Error, code};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
@@ -66,6 +66,19 @@ impl Connection {
         headers: &HeaderMap,
         link: Option<String>,
     ) -> Result<Self, Error> {
+        Self::open_as(shared, headers, link, None)
+    }
+
+    /// Opens one, for somebody who is known without asking the application.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_as(
+        shared: &Arc<Shared>,
+        headers: &HeaderMap,
+        link: Option<String>,
+        identity: Option<Identity>,
+    ) -> Result<Self, Error> {
         if shared.closing.load(Ordering::Acquire) {
             return Err(stopping());
         }
@@ -81,6 +94,7 @@ impl Connection {
             conn: inbound.conn,
             link: link.clone(),
             headers: compact(headers),
+            identity,
             outbox: Arc::clone(&outbox),
         };
         shared.events.send(event).map_err(|_| stopping())?;

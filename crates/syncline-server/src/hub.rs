@@ -31,15 +31,45 @@ use crate::storage::{Storage, failed};
 /// The channel needs no bound of its own: frames are bounded by their connections' budgets, and of all else there is at
 /// most one at a time for each connection, request or space.
 pub(crate) enum Event {
-    Connected { conn: ConnId, link: Option<String>, headers: HeaderMap, outbox: Arc<Outbox> },
-    Frame { conn: ConnId, bytes: Vec<u8>, permit: Budgeted },
-    Drained { conn: ConnId, epoch: u64 },
-    Disconnected { conn: ConnId },
-    Authenticated { conn: ConnId, result: Result<Identity, Error> },
-    Loaded { space: SpaceId, result: Result<SpaceImage, Error> },
-    Committed { space: SpaceId, commit: u64, result: Result<(), Error> },
-    RightsChanged { user: UserId },
-    Shutdown { done: oneshot::Sender<()> },
+    Connected {
+        conn: ConnId,
+        link: Option<String>,
+        headers: HeaderMap,
+        /// Who it is, when that need not be asked.
+        identity: Option<Identity>,
+        outbox: Arc<Outbox>,
+    },
+    Frame {
+        conn: ConnId,
+        bytes: Vec<u8>,
+        permit: Budgeted,
+    },
+    Drained {
+        conn: ConnId,
+        epoch: u64,
+    },
+    Disconnected {
+        conn: ConnId,
+    },
+    Authenticated {
+        conn: ConnId,
+        result: Result<Identity, Error>,
+    },
+    Loaded {
+        space: SpaceId,
+        result: Result<SpaceImage, Error>,
+    },
+    Committed {
+        space: SpaceId,
+        commit: u64,
+        result: Result<(), Error>,
+    },
+    RightsChanged {
+        user: UserId,
+    },
+    Shutdown {
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// How many events are taken at a time, before the clock is looked at again.
@@ -77,6 +107,7 @@ pub(crate) struct Hub<S> {
 struct Peer {
     outbox: Arc<Outbox>,
     headers: HeaderMap,
+    identity: Option<Identity>,
     authentication: Option<AbortHandle>,
 }
 
@@ -177,9 +208,9 @@ impl<S: Storage> Hub<S> {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Connected { conn, link, headers, outbox } => {
+            Event::Connected { conn, link, headers, identity, outbox } => {
                 tracing::debug!(conn, stream = link.is_some(), "connected");
-                let peer = Peer { outbox, headers, authentication: None };
+                let peer = Peer { outbox, headers, identity, authentication: None };
                 if self.closing.is_some() {
                     // it crossed the shutdown on its way; dropped, it ends
                     return;
@@ -264,6 +295,9 @@ impl<S: Storage> Hub<S> {
 
     fn authenticate(&mut self, conn: ConnId, token: Option<String>) {
         let Some(peer) = self.peers.get_mut(&conn) else { return };
+        if let Some(identity) = peer.identity.clone() {
+            return self.tell(Event::Authenticated { conn, result: Ok(identity) });
+        }
         let credentials = Credentials { headers: peer.headers.clone(), token };
         let (authenticator, within) = (Arc::clone(&self.authenticator), self.config.authenticate_within);
         let answers = self.answers.clone();

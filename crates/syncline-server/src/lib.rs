@@ -101,6 +101,7 @@ mod rules;
 mod storage;
 mod syncline;
 pub mod ticket;
+pub mod watch_records;
 
 pub use builder::{Builder, NoStorage};
 pub use config::Config;

@@ -42,7 +42,7 @@ impl Origins {
     }
 
     /// Whether a request may pass. One without an origin is not a page's.
-    fn permit(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+    pub(crate) fn permit(&self, headers: &HeaderMap, uri: &Uri) -> bool {
         let mut origins = headers.get_all(ORIGIN).iter();
         let Some(origin) = origins.next() else {
             return true;

@@ -2,8 +2,8 @@
 
 mod body;
 mod send;
-mod stream;
-mod ws;
+pub(crate) mod stream;
+pub(crate) mod ws;
 
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use axum::routing::{any, post};
 
 use crate::connection::Shared;
 use crate::origin::{self, Origins};
+pub(crate) use crate::routes::ws::upgrade::Upgrade;
+
 use crate::problem::{method_not_allowed, unknown_route};
 
 pub(crate) fn router<T: Clone + Send + Sync + 'static>(shared: Arc<Shared>, origins: Origins) -> Router<T> {

@@ -14,6 +14,7 @@ use crate::connection::Shared;
 use crate::hub::Event;
 use crate::origin::Origins;
 use crate::routes;
+use crate::watch_records::{self, Face};
 
 /// A running server: [build](Self::builder) it, mount its [`router`](Self::router), [shut it down](Self::shutdown).
 ///
@@ -23,6 +24,7 @@ use crate::routes;
 pub struct Syncline {
     shared: Arc<Shared>,
     origins: Origins,
+    face: Option<Arc<Face>>,
 }
 
 impl fmt::Debug for Syncline {
@@ -37,8 +39,8 @@ impl Syncline {
         Builder::new()
     }
 
-    pub(crate) fn new(shared: Arc<Shared>, origins: Origins) -> Self {
-        Self { shared, origins }
+    pub(crate) fn new(shared: Arc<Shared>, origins: Origins, face: Option<Arc<Face>>) -> Self {
+        Self { shared, origins, face }
     }
 
     /// The routes `GET /ws`, `POST /stream` and `POST /send`, for [`Router::nest`] under any path, in a router with any
@@ -46,6 +48,13 @@ impl Syncline {
     /// into a router that has a fallback, there is [`Router::reset_fallback`].
     pub fn router<T: Clone + Send + Sync + 'static>(&self) -> Router<T> {
         routes::router(Arc::clone(&self.shared), self.origins.clone())
+    }
+
+    /// The routes of [`watch_records`](crate::watch_records), for [`Router::nest`] under `/xrpc` or any other path:
+    /// `GET <collection>.watchRecords` and `POST <collection>.watchTicket`. None where the
+    /// [builder](crate::Builder::watch_records) was not told of any.
+    pub fn xrpc_router<T: Clone + Send + Sync + 'static>(&self) -> Router<T> {
+        watch_records::router(&self.shared, self.origins.clone(), self.face.as_ref())
     }
 
     /// Tells the server that somebody may enter or see other things than before: a membership began or ended, a role

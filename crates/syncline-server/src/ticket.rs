@@ -45,6 +45,9 @@ pub struct Claims {
     pub topics: Vec<String>,
     /// Whose ticket it is.
     pub did: String,
+    /// What its owner is called, for rules that ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// When it is no longer good.
     pub exp: u64,
     /// When it was made.
@@ -61,13 +64,27 @@ impl Claims {
     /// For `did`, good for [`LIFETIME`] from `now` on.
     pub fn new(did: impl Into<String>, now: u64) -> Self {
         let exp = now.saturating_add(LIFETIME.as_millis() as u64);
-        Self { topics: Vec::new(), did: did.into(), exp, iat: now, query: None, kid: None }
+        Self { topics: Vec::new(), did: did.into(), name: None, exp, iat: now, query: None, kid: None }
     }
 
     /// For this query only.
     #[must_use]
     pub fn with_query(mut self, query: Value) -> Self {
         self.query = Some(query);
+        self
+    }
+
+    /// For somebody of this name.
+    #[must_use]
+    pub fn with_name(mut self, name: Option<String>) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Good for so long from the time it was made, instead of [`LIFETIME`].
+    #[must_use]
+    pub fn good_for(mut self, lifetime: Duration) -> Self {
+        self.exp = self.iat.saturating_add(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX));
         self
     }
 

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::{Stream, stream};
 use syncline_core::Error;
 use syncline_core::code;
 use syncline_core::wire::{ClientMessage, Frame, ServerMessage, parse_client};
@@ -22,7 +22,7 @@ use crate::problem::{INTERNAL, Problem};
 use crate::routes::body;
 
 /// What keeps proxies from taking a silent stream for dead; clients skip it.
-const KEEPALIVE: &[u8] = b": keepalive\n\n";
+pub(crate) const KEEPALIVE: &[u8] = b": keepalive\n\n";
 
 /// The body is the hello. A client that is turned away gets an HTTP status: the stream only begins with a welcome.
 pub(super) async fn open(
@@ -44,17 +44,21 @@ pub(super) async fn open(
     let (body, events) = mpsc::channel(1);
     let span = tracing::debug_span!("stream", conn = connection.inbound.conn);
     tokio::spawn(serve(connection, first, body, Arc::clone(&shared)).instrument(span));
-    let events = stream::unfold(events, async |mut events| {
-        let event = events.recv().await?;
-        Some((Ok::<_, Infallible>(event), events))
-    });
     let headers = [
         (CONTENT_TYPE.as_str(), "text/event-stream"),
         (CACHE_CONTROL.as_str(), "no-store"),
         // nginx holds back what it proxies unless it is told not to
         ("x-accel-buffering", "no"),
     ];
-    Ok((headers, Body::from_stream(events)).into_response())
+    Ok((headers, Body::from_stream(body_of(events))).into_response())
+}
+
+/// What a task hands over, as the body of a response.
+pub(crate) fn body_of(parts: mpsc::Receiver<Bytes>) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream::unfold(parts, async |mut parts| {
+        let part = parts.recv().await?;
+        Some((Ok(part), parts))
+    })
 }
 
 /// Brings what comes out of the outbox to the response, in a task of its own: a response whose socket takes nothing is

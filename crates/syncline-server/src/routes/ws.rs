@@ -1,6 +1,6 @@
 //! `GET /ws`: frames both ways, each one message.
 
-mod upgrade;
+pub(super) mod upgrade;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -39,9 +39,9 @@ const FRAGMENT: usize = 16 * 1024;
 /// The most that waits in a socket: a fragment with its header, a pong, the close frame.
 const WRITE_BUFFER: usize = 2 * FRAGMENT;
 
-type Socket = WebSocketStream<Wire>;
-type Sink = SplitSink<Socket, Message>;
-type Source = SplitStream<Socket>;
+pub(crate) type Socket = WebSocketStream<Wire>;
+pub(crate) type Sink = SplitSink<Socket, Message>;
+pub(crate) type Source = SplitStream<Socket>;
 
 pub(super) async fn connect(
     State(shared): State<Arc<Shared>>,
@@ -49,14 +49,7 @@ pub(super) async fn connect(
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
     let connection = Connection::open(&shared, &headers, None)?;
-    let limit = shared.config.engine.limits.frame_bytes;
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(WRITE_BUFFER)
-        .max_message_size(Some(limit))
-        .max_frame_size(Some(limit));
-    let (response, socket) = upgrade.accept(config);
+    let (response, socket) = upgrade.accept(bounded(shared.config.engine.limits.frame_bytes));
     let span = tracing::debug_span!("socket", conn = connection.inbound.conn);
     let serving = async move {
         match socket.await {
@@ -66,6 +59,16 @@ pub(super) async fn connect(
     };
     tokio::spawn(serving.instrument(span));
     Ok(response)
+}
+
+/// Buffers that an idle connection can afford, for messages of at most so many bytes.
+pub(crate) fn bounded(message_bytes: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER)
+        .max_message_size(Some(message_bytes))
+        .max_frame_size(Some(message_bytes))
 }
 
 /// How both directions have come to an end.
@@ -129,7 +132,7 @@ async fn send(sink: &mut Sink, connection: &Connection) -> Result<(), SocketErro
         match connection.next().await {
             Ok(frame) => {
                 let encoding = welcomed_encoding(&frame);
-                for fragment in fragments(frame, kind) {
+                for fragment in fragments(Bytes::from_owner(frame), kind) {
                     sink.send(Message::Frame(fragment)).await?;
                 }
                 if let Some(encoding) = encoding {
@@ -179,8 +182,7 @@ fn refusal(error: &SocketError, config: &Config) -> Option<Error> {
 }
 
 /// A frame as one message, in pieces of a bounded size. Pieces of a text may end within a character.
-fn fragments(frame: Arc<[u8]>, kind: Data) -> impl Iterator<Item = Frame> {
-    let bytes = Bytes::from_owner(frame);
+pub(crate) fn fragments(bytes: Bytes, kind: Data) -> impl Iterator<Item = Frame> {
     (0..bytes.len().div_ceil(FRAGMENT).max(1)).map(move |number| {
         let (start, end) = (number * FRAGMENT, bytes.len().min((number + 1) * FRAGMENT));
         let opcode = if number == 0 { kind } else { Data::Continue };
@@ -217,8 +219,8 @@ mod tests {
     #[test]
     fn a_frame_is_one_message_however_many_pieces_it_takes() {
         for length in [0, 1, FRAGMENT, FRAGMENT + 1, 3 * FRAGMENT] {
-            let frame: Arc<[u8]> = (0..length).map(|number| number as u8).collect();
-            let pieces: Vec<Frame> = fragments(Arc::clone(&frame), Data::Text).collect();
+            let frame: Bytes = (0..length).map(|number| number as u8).collect();
+            let pieces: Vec<Frame> = fragments(frame.clone(), Data::Text).collect();
             assert_eq!(pieces.iter().flat_map(|piece| piece.payload()).copied().collect::<Vec<_>>(), *frame);
             assert!(pieces.iter().all(|piece| piece.payload().len() <= FRAGMENT));
             let (last, before) = pieces.split_last().unwrap();

@@ -12,4 +12,5 @@ mod origins;
 mod slow_reader;
 mod storage_contract;
 mod support;
+mod watch_records;
 mod websocket;

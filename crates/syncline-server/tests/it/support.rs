@@ -1,6 +1,7 @@
 //! A server on a port of its own, and clients that say and hear frames.
 
 pub(crate) mod http;
+pub(crate) mod records;
 pub(crate) mod ws;
 
 use std::future::Future;

@@ -21,10 +21,10 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use crate::problem::Problem;
 
 /// What travels below a WebSocket.
-pub(super) type Wire = TokioIo<hyper::upgrade::Upgraded>;
+pub(crate) type Wire = TokioIo<hyper::upgrade::Upgraded>;
 
 /// A request that asks for a WebSocket and can have one.
-pub(in crate::routes) struct Upgrade {
+pub(crate) struct Upgrade {
     accept: String,
     upgraded: OnUpgrade,
 }
@@ -49,7 +49,7 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
 
 impl Upgrade {
     /// The answer to the request, and the socket once the answer has been sent.
-    pub(super) fn accept(
+    pub(crate) fn accept(
         self,
         config: WebSocketConfig,
     ) -> (Response, impl Future<Output = Result<WebSocketStream<Wire>, hyper::Error>> + Send) {

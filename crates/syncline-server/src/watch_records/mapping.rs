@@ -1,0 +1,190 @@
+//! How the rows of a collection are told to clients that know records.
+
+use std::fmt;
+use std::sync::Arc;
+
+use syncline_core::Record;
+use syncline_core::record::{Field, FieldDef};
+use syncline_core::scalar::{Scalar, ScalarRef};
+
+/// What the whole numbers of a row's time count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// Seconds since 1970.
+    Seconds,
+    /// Milliseconds since 1970, as JavaScript counts.
+    Millis,
+    /// Microseconds since 1970.
+    Micros,
+}
+
+impl TimeUnit {
+    fn micros(self) -> i64 {
+        match self {
+            Self::Seconds => 1_000_000,
+            Self::Millis => 1_000,
+            Self::Micros => 1,
+        }
+    }
+
+    /// A time in microseconds as a row counts it, rounded up: nothing of the same time is left out below it.
+    pub(super) fn of_micros(self, time_us: i64) -> i64 {
+        let (whole, rest) = (time_us.div_euclid(self.micros()), time_us.rem_euclid(self.micros()));
+        whole + i64::from(rest > 0)
+    }
+}
+
+/// The types of fields that can be a row's time.
+pub trait Time {}
+
+macro_rules! times {
+    ($($number:ty)*) => {$(
+        impl Time for $number {}
+        impl Time for Option<$number> {}
+    )*};
+}
+times!(i32 i64 u32 u64 f64);
+
+/// How a row of type `R` is told to contrail's clients: as a record `{uri, cid, value, did, collection, rkey, time_us}`.
+///
+/// | of the record | is |
+/// |---|---|
+/// | `value` | the row as it is |
+/// | `rkey` | the row's key |
+/// | `did` | what the mapping says: who made it |
+/// | `time_us` | the field that the mapping names, in microseconds everywhere |
+/// | `collection` | the namespace and the mapping's name, unless [another](Self::nsid) is given |
+/// | `uri` | `at://<did>/<collection>/<rkey>`, percent-encoded where that is needed |
+/// | `cid` | a hash of `value`, as a CID (version 1, raw, SHA-256): another one when the row has changed |
+#[must_use]
+pub struct Mapping<R> {
+    did: Arc<dyn Fn(&R) -> String + Send + Sync>,
+    time: usize,
+    unit: TimeUnit,
+    name: String,
+    nsid: Option<String>,
+}
+
+impl<R: Record> Mapping<R> {
+    /// `did` says who made a row: the id of a user, which need not be a DID. `time` is the field that says when, in
+    /// milliseconds unless [told](Self::unit).
+    pub fn new<T: Time>(did: impl Fn(&R) -> String + Send + Sync + 'static, time: Field<R, T>) -> Self {
+        let time = R::FIELDS.iter().position(|field| field.name == time.name()).unwrap_or(usize::MAX);
+        Self { did: Arc::new(did), time, unit: TimeUnit::Millis, name: R::COLLECTION.into(), nsid: None }
+    }
+
+    /// What the route and the records call the collection, behind the namespace. Unless told, as Syncline does.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// What the records call the collection in full, when that is not the namespace and the name.
+    pub fn nsid(mut self, nsid: impl Into<String>) -> Self {
+        self.nsid = Some(nsid.into());
+        self
+    }
+
+    /// What the time field counts. Milliseconds.
+    pub fn unit(mut self, unit: TimeUnit) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    pub(super) fn collection(self, namespace: &str) -> Collection {
+        let Self { did, time, unit, name, nsid } = self;
+        let route = format!("{namespace}.{name}");
+        let read = move |json: &[u8], sort: usize| {
+            let row: R = serde_json::from_slice(json).ok()?;
+            Some(Facts {
+                did: did(&row),
+                rkey: row.key().to_owned(),
+                time_us: micros(row.field(time), unit),
+                sort: row.field(sort).to_owned(),
+            })
+        };
+        Collection {
+            nsid: nsid.unwrap_or_else(|| route.clone()),
+            route,
+            name: R::COLLECTION,
+            fields: R::FIELDS,
+            key_field: R::KEY_FIELD,
+            time_field: R::FIELDS.get(time).map_or("", |field| field.name),
+            unit,
+            read: Box::new(read),
+        }
+    }
+}
+
+impl<R> fmt::Debug for Mapping<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapping").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A collection as the face knows it: without the type of its rows.
+pub(super) struct Collection {
+    /// `<namespace>.<name>`, as routes begin.
+    pub(super) route: String,
+    /// What the records call it.
+    pub(super) nsid: String,
+    /// What Syncline calls it.
+    pub(super) name: &'static str,
+    fields: &'static [FieldDef],
+    pub(super) key_field: &'static str,
+    pub(super) time_field: &'static str,
+    pub(super) unit: TimeUnit,
+    read: Box<dyn Fn(&[u8], usize) -> Option<Facts> + Send + Sync>,
+}
+
+impl Collection {
+    /// Whether queries may name this field.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.fields.iter().any(|known| known.name == field && known.queryable)
+    }
+
+    /// What a row says that a list by `sort` is made of.
+    pub(super) fn read(&self, row: &[u8], sort: &str) -> Option<Facts> {
+        let sort = self.fields.iter().position(|field| field.name == sort).unwrap_or(usize::MAX);
+        (self.read)(row, sort)
+    }
+}
+
+/// What records need of a row, beside the row.
+pub(super) struct Facts {
+    pub(super) did: String,
+    pub(super) rkey: String,
+    pub(super) time_us: i64,
+    /// The value of the field that the list is ordered by.
+    pub(super) sort: Scalar,
+}
+
+fn micros(time: ScalarRef<'_>, unit: TimeUnit) -> i64 {
+    match time {
+        ScalarRef::Int(time) => time.saturating_mul(unit.micros()),
+        // a cast takes what is out of range, or no number, to the nearest there is
+        ScalarRef::Float(time) => (time * unit.micros() as f64) as i64,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_microseconds_whatever_the_row_counts() {
+        assert_eq!(micros(ScalarRef::Int(1_795_165_399_649), TimeUnit::Millis), 1_795_165_399_649_000);
+        assert_eq!(micros(ScalarRef::Int(7), TimeUnit::Seconds), 7_000_000);
+        assert_eq!(micros(ScalarRef::Float(1.5), TimeUnit::Millis), 1_500);
+        assert_eq!(micros(ScalarRef::Int(i64::MAX), TimeUnit::Seconds), i64::MAX);
+        assert_eq!(micros(ScalarRef::Null, TimeUnit::Millis), 0);
+    }
+
+    #[test]
+    fn a_time_between_two_counts_is_the_later_one() {
+        assert_eq!(TimeUnit::Millis.of_micros(1_000), 1);
+        assert_eq!(TimeUnit::Millis.of_micros(1_001), 2);
+        assert_eq!(TimeUnit::Micros.of_micros(1_001), 1_001);
+    }
+}

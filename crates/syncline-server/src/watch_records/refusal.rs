@@ -1,0 +1,164 @@
+//! Refusals, as contrail words them.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use syncline_core::{Error, code};
+
+/// `{error, reason?, message?}` with a status.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Refusal {
+    #[serde(skip)]
+    status: StatusCode,
+    error: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, error: &'static str) -> Self {
+        Self { status, error, reason: None, message: None }
+    }
+
+    fn because(self, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
+
+    fn saying(self, message: impl Into<String>) -> Self {
+        Self { message: Some(message.into()), ..self }
+    }
+
+    /// Something about the request.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidRequest").saying(message)
+    }
+
+    /// `actor`, where people have no spaces of their own.
+    pub(super) fn no_actors() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "NotSupported").because("community-module-disabled")
+    }
+
+    /// No credentials, or no good ones: the same whatever is wrong with them.
+    pub(super) fn auth_required() -> Self {
+        let message = "spaceUri requires a valid service-auth JWT or read-grant invite token";
+        Self::new(StatusCode::UNAUTHORIZED, "AuthRequired").saying(message)
+    }
+
+    /// Known, and not let in.
+    pub(super) fn not_member() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Forbidden").because("not-member")
+    }
+
+    /// An invitation that is none.
+    pub(super) fn bad_invite() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Forbidden").because("invalid-invite-token")
+    }
+
+    /// A page of another origin.
+    pub(super) fn foreign_origin() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Forbidden").because("foreign-origin")
+    }
+
+    /// No such space, person, collection or route.
+    pub(super) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotFound")
+    }
+
+    /// A route without this method.
+    pub(super) fn no_such_method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "InvalidRequest")
+            .saying("this route does not have this method")
+    }
+
+    /// An upgrade that cannot be had.
+    pub(super) fn no_socket() -> Self {
+        Self::new(StatusCode::UPGRADE_REQUIRED, "UpgradeRequired")
+            .saying("no WebSocket, version 13, can be had here")
+    }
+
+    /// Tickets, where there are none.
+    pub(super) fn no_tickets() -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NotSupported").saying("this server gives out no tickets")
+    }
+
+    /// The server's own failure, of which the log says more.
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError")
+    }
+
+    /// What another attempt may well bring.
+    fn unavailable(message: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable").saying(message)
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error.code() {
+            code::UNAUTHENTICATED => Self::auth_required(),
+            code::UNKNOWN_SPACE | code::UNKNOWN_COLLECTION => Self::not_found(),
+            code::BAD_QUERY | code::UNKNOWN_FIELD => Self::invalid(error.message()),
+            code::TOO_MANY => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "RateLimitExceeded").saying(error.message())
+            }
+            code::STORAGE | code::CONNECTION | code::TIMEOUT | code::CONFLICT => {
+                Self::unavailable(error.message())
+            }
+            code::BAD_FRAME
+            | code::FRAME_TOO_LARGE
+            | code::UNSUPPORTED_PROTOCOL
+            | crate::problem::INTERNAL => Self::internal(),
+            // what an application's own code means is not known here; it refuses a person
+            _ => Self::not_member(),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, [(CACHE_CONTROL, "no-store")], Json(self)).into_response()
+    }
+}
+
+/// Whether an error that ends a watch means that the person has no right to it any more.
+pub(super) fn is_loss_of_rights(error: &Error) -> bool {
+    let refusal = Refusal::from(error.clone());
+    refusal.status == StatusCode::FORBIDDEN || error.code() == code::UNKNOWN_SPACE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_read_as_contrails_do() {
+        let text = |refusal: Refusal| serde_json::to_string(&refusal).unwrap();
+        assert_eq!(
+            text(Refusal::auth_required()),
+            r#"{"error":"AuthRequired","message":"spaceUri requires a valid service-auth JWT or read-grant invite token"}"#
+        );
+        assert_eq!(text(Refusal::not_member()), r#"{"error":"Forbidden","reason":"not-member"}"#);
+        assert_eq!(text(Refusal::bad_invite()), r#"{"error":"Forbidden","reason":"invalid-invite-token"}"#);
+        assert_eq!(text(Refusal::not_found()), r#"{"error":"NotFound"}"#);
+        assert_eq!(
+            text(Refusal::invalid("spaceUri or actor required")),
+            r#"{"error":"InvalidRequest","message":"spaceUri or actor required"}"#
+        );
+        assert_eq!(
+            text(Refusal::no_actors()),
+            r#"{"error":"NotSupported","reason":"community-module-disabled"}"#
+        );
+    }
+
+    #[test]
+    fn what_an_application_says_of_a_person_is_for_the_log_and_not_for_them() {
+        let refusal = Refusal::from(Error::new("banned", "you know why"));
+        assert_eq!(refusal, Refusal::not_member());
+        assert!(is_loss_of_rights(&Error::new(code::FORBIDDEN, "no")));
+        assert!(!is_loss_of_rights(&Error::new(code::STORAGE, "later")));
+    }
+}

@@ -1,0 +1,177 @@
+//! Changes as events: made once for everybody who watches the same.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use axum::body::Bytes;
+use syncline_core::QuerySpec;
+use syncline_core::wire::{Changes, Part};
+
+use crate::watch_records::encode::{self, Digest, Encoder, Event};
+use crate::watch_records::mapping::Collection;
+use crate::watch_records::params::List;
+use crate::watch_records::place::Place;
+
+/// How much is kept of the last changes, in bytes of the frames they came in: subscribers that are not far behind each
+/// other find them. The last one is kept whatever its size.
+const KEPT_BYTES: usize = 256 * 1024;
+
+/// What a client was told of a record.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) did: Arc<str>,
+    pub(super) digest: Digest,
+}
+
+/// The records that a client has, by their keys.
+pub(super) type Holding = BTreeMap<Box<str>, Known>;
+
+/// Everybody who watches the same list under the same name.
+pub(super) struct Group {
+    pub(super) collection: Arc<Collection>,
+    pub(super) place: Place,
+    pub(super) list: List,
+    kept: Mutex<Kept>,
+    all: Groups,
+}
+
+#[derive(Default)]
+struct Kept {
+    changes: VecDeque<Arc<Translated>>,
+    bytes: usize,
+}
+
+/// A change, and what it means for a client.
+pub(super) struct Translated {
+    to: u64,
+    parts: Vec<Part>,
+    rows: Box<[u8]>,
+    /// What the client had of the rows that it touches. The same change means something else to one that had others.
+    before: Vec<(Box<str>, Option<Known>)>,
+    /// What it has of them then.
+    after: Vec<(Box<str>, Option<Known>)>,
+    pub(super) events: Vec<Event>,
+    stream: OnceLock<Bytes>,
+    messages: OnceLock<Vec<Bytes>>,
+}
+
+impl Translated {
+    /// The events for an event stream.
+    pub(super) fn stream(&self) -> Bytes {
+        self.stream.get_or_init(|| encode::stream(&self.events)).clone()
+    }
+
+    /// The events for a socket, one message each.
+    pub(super) fn messages(&self) -> &[Bytes] {
+        self.messages.get_or_init(|| self.events.iter().map(Event::message).collect())
+    }
+
+    fn is_of(&self, changes: &Changes, rows: &[u8], holding: &Holding) -> bool {
+        (self.to, &self.parts, &*self.rows) == (changes.to, &changes.parts, rows)
+            && self.before.iter().all(|(key, known)| holding.get(key) == known.as_ref())
+    }
+
+    /// Notes what the client has now.
+    pub(super) fn apply(&self, holding: &mut Holding) {
+        for (key, known) in &self.after {
+            match known {
+                Some(known) => holding.insert(key.clone(), known.clone()),
+                None => holding.remove(key),
+            };
+        }
+    }
+}
+
+impl Group {
+    pub(super) fn encoder(&self) -> Encoder<'_> {
+        Encoder { collection: &self.collection, place: &self.place }
+    }
+
+    /// What a change means to a client that has these records.
+    pub(super) fn translate(&self, changes: &Changes, rows: &[u8], holding: &Holding) -> Arc<Translated> {
+        // held while it is made: whoever comes at the same time waits for it and need not make it again
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = kept.changes.iter().rev().find(|made| made.is_of(changes, rows, holding)) {
+            return Arc::clone(made);
+        }
+        let made = Arc::new(self.make(changes, rows, holding));
+        kept.bytes += made.rows.len();
+        kept.changes.push_back(Arc::clone(&made));
+        while kept.bytes > KEPT_BYTES && kept.changes.len() > 1 {
+            let gone = kept.changes.pop_front();
+            kept.bytes -= gone.map_or(0, |gone| gone.rows.len());
+        }
+        made
+    }
+
+    fn make(&self, changes: &Changes, rows: &[u8], holding: &Holding) -> Translated {
+        let encoder = self.encoder();
+        let lines: Vec<&[u8]> = rows.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
+        let (mut events, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
+        let mut touch = |key: &str, known: Option<Known>| {
+            before.push((key.into(), holding.get(key).cloned()));
+            after.push((key.into(), known));
+        };
+        for part in &changes.parts {
+            for key in &part.del {
+                // whoever was not told of a record is not told that it is gone
+                if let Some(known) = holding.get(key) {
+                    events.push(encoder.deleted(&known.did, key));
+                }
+                touch(key, None);
+            }
+            for row in part.put.iter().filter_map(|&line| encoder.row(lines.get(line)?, &self.list.field)) {
+                let (did, rkey) = (&row.facts.did, &row.facts.rkey);
+                if let Some(other) = holding.get(rkey.as_str()).filter(|known| *known.did != **did) {
+                    // it has another address now
+                    events.push(encoder.deleted(&other.did, rkey));
+                }
+                events.push(encoder.created(&row));
+                touch(rkey, Some(Known { did: did.as_str().into(), digest: row.digest }));
+            }
+        }
+        let (stream, messages) = (OnceLock::new(), OnceLock::new());
+        let (to, parts, rows) = (changes.to, changes.parts.clone(), rows.into());
+        Translated { to, parts, rows, before, after, events, stream, messages }
+    }
+}
+
+/// What tells one group from another.
+type Name = (String, Place, QuerySpec);
+
+/// The groups that somebody is in.
+#[derive(Clone, Default)]
+pub(super) struct Groups {
+    groups: Arc<Mutex<BTreeMap<Name, Weak<Group>>>>,
+}
+
+impl Groups {
+    /// The group of those who watch this.
+    pub(super) fn join(&self, collection: &Arc<Collection>, place: Place, list: List) -> Arc<Group> {
+        let name = (collection.route.clone(), place.clone(), list.spec.clone());
+        let mut groups = self.lock();
+        if let Some(group) = groups.get(&name).and_then(Weak::upgrade) {
+            return group;
+        }
+        let (collection, all, kept) = (Arc::clone(collection), self.clone(), Mutex::default());
+        let group = Arc::new(Group { collection, place, list, kept, all });
+        groups.insert(name, Arc::downgrade(&group));
+        group
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Weak<Group>>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// a group is forgotten with its last member
+impl Drop for Group {
+    fn drop(&mut self) {
+        let name = (self.collection.route.clone(), self.place.clone(), self.list.spec.clone());
+        let mut groups = self.all.lock();
+        // somebody may have begun another one of that name
+        if groups.get(&name).is_some_and(|group| group.strong_count() == 0) {
+            groups.remove(&name);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! contrail's `watchRecords`, from outside.
+
+mod listing;
+mod live;
+mod refusals;
