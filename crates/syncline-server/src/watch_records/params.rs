@@ -75,6 +75,7 @@ impl Params {
             filter,
             order: order.into(),
             limit: Some(self.limit()),
+            relations: Vec::new(),
         };
         List { spec, sort: sort.to_owned(), field: field.to_owned() }
     }
