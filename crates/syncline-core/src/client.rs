@@ -13,6 +13,7 @@
 
 mod backoff;
 mod collection;
+pub mod contrail;
 mod core;
 mod frames;
 mod link;
@@ -55,6 +56,8 @@ pub struct Config {
     pub linger: Duration,
     /// The application's schema version.
     pub schema_version: u32,
+    /// The server is a contrail service, and not one of Syncline's own.
+    pub contrail: Option<contrail::Service>,
 }
 
 impl Config {
@@ -71,6 +74,7 @@ impl Config {
             answer_within: Duration::from_secs(10),
             linger: Duration::from_secs(2),
             schema_version: 0,
+            contrail: None,
         }
     }
 }
@@ -137,6 +141,13 @@ pub enum Input<'a> {
     },
     /// Answers [`Output::Credentials`].
     Credentials(Result<Option<String>, Error>),
+    /// Answers [`Output::Access`].
+    Access {
+        /// Which attempt.
+        attempt: u64,
+        /// What lets it in, or why there is nothing.
+        result: Result<contrail::Access, Error>,
+    },
     /// The platform believes to be online or not: a hint.
     Online(bool),
     /// The page is visible or not: a hint.
@@ -169,6 +180,20 @@ pub enum Output {
     Close {
         /// Which attempt.
         attempt: u64,
+    },
+    /// Make a request to a contrail service. Several attempts may be open at once.
+    Call {
+        /// To be named in every input about it.
+        attempt: u64,
+        /// Which request.
+        call: contrail::Call,
+    },
+    /// Ask the application what lets an attempt in; answer with [`Input::Access`], unless it is closed meanwhile.
+    Access {
+        /// Which attempt.
+        attempt: u64,
+        /// What is to be watched.
+        request: contrail::AccessRequest,
     },
     /// Ask the application for credentials, once; answer with [`Input::Credentials`].
     Credentials,
@@ -207,7 +232,7 @@ pub enum Status {
     Snapshot {
         /// Rows received.
         done: u64,
-        /// Rows altogether.
+        /// Rows altogether; as many as there are so far where the server does not say.
         total: u64,
     },
     /// Every change shows at once.

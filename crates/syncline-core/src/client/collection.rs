@@ -72,10 +72,16 @@ pub(crate) trait AnyCollection: Send {
     fn members(&self, session: SessionId) -> Vec<u32>;
     /// The key of the row in a slot.
     fn key(&self, slot: u32) -> &str;
-    /// The row in this slot is now in the view's result.
-    fn add_member(&mut self, session: SessionId, slot: u32);
-    /// The row at this key is no longer in the view's result.
-    fn remove_member(&mut self, session: SessionId, key: &str);
+    /// The row in this slot is now in the view's result. Says whether it was not before.
+    fn add_member(&mut self, session: SessionId, slot: u32) -> bool;
+    /// The row at this key is no longer in the view's result. Says whether it was.
+    fn remove_member(&mut self, session: SessionId, key: &str) -> bool;
+    /// Whether the view's query wants the confirmed row in this slot.
+    fn wants(&self, session: SessionId, slot: u32) -> bool;
+    /// Whether the confirmed row in this slot is not what is shown of it.
+    fn has_news(&self, slot: u32) -> bool;
+    /// Makes those members of another view that this one's query wants, as many as it wants, its members.
+    fn choose_members(&mut self, session: SessionId, from: SessionId);
     /// Whether the server has said of a row that it is there.
     fn holds(&self, key: &str) -> bool;
     /// Those keys of interest of which the server has said something since the last commit.
@@ -378,21 +384,54 @@ impl<R: Record> AnyCollection for Collection<R> {
         Ok(self.upsert_record(record))
     }
 
-    fn add_member(&mut self, session: SessionId, slot: u32) {
-        let Some(view) = self.views.get_mut(&session) else { return };
+    fn add_member(&mut self, session: SessionId, slot: u32) -> bool {
+        let Some(view) = self.views.get_mut(&session) else { return false };
         view.members.grow(slot as usize + 1);
-        if !view.members.put(slot as usize) {
-            self.slots[slot as usize].held += 1;
-        }
+        let new = !view.members.put(slot as usize);
+        self.slots[slot as usize].held += u32::from(new);
+        new
     }
 
-    fn remove_member(&mut self, session: SessionId, key: &str) {
-        let Some(slot) = self.find(key) else { return };
-        let Some(view) = self.views.get_mut(&session) else { return };
-        if view.members.contains(slot as usize) {
+    fn remove_member(&mut self, session: SessionId, key: &str) -> bool {
+        let Some(slot) = self.find(key) else { return false };
+        let Some(view) = self.views.get_mut(&session) else { return false };
+        let was = view.members.contains(slot as usize);
+        if was {
             view.members.remove(slot as usize);
             self.slots[slot as usize].held -= 1;
             self.hear(slot);
+        }
+        was
+    }
+
+    fn wants(&self, session: SessionId, slot: u32) -> bool {
+        let row = self.slots.get(slot as usize).and_then(Slot::confirmed);
+        let view = self.views.get(&session);
+        row.zip(view).is_some_and(|(row, view)| view.matches(row))
+    }
+
+    fn has_news(&self, slot: u32) -> bool {
+        let slot = &self.slots[slot as usize];
+        match (&slot.confirmed, &slot.shown) {
+            (Some(confirmed), Some(shown)) => !Arc::ptr_eq(confirmed, &shown.record),
+            (confirmed, shown) => confirmed.is_some() != shown.is_some(),
+        }
+    }
+
+    fn choose_members(&mut self, session: SessionId, from: SessionId) {
+        let known = self.members(from);
+        let Some(view) = self.views.get(&session) else { return };
+        let mut chosen = FixedBitSet::with_capacity(self.slots.len());
+        chosen.extend(view.choose(known.into_iter(), &self.slots).into_iter().map(|slot| slot as usize));
+        let mut members = view.members.clone();
+        members.grow(self.slots.len());
+        for slot in members.symmetric_difference(&chosen) {
+            let held = &mut self.slots[slot].held;
+            *held = if chosen.contains(slot) { *held + 1 } else { *held - 1 };
+            self.touched.push(slot as u32);
+        }
+        if let Some(view) = self.views.get_mut(&session) {
+            view.members = chosen;
         }
     }
 

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::client::contrail::{Happened, Streams};
 use crate::client::link::{Event, Link};
 use crate::client::session::{Phase, Session, SessionId};
 use crate::client::space::Space;
 use crate::client::watches::Watch;
-use crate::client::{Config, ConnectionState, Input, Output, Status, WatchId};
+use crate::client::{Config, ConnectionState, Input, Output, Status, Transport, WatchId};
+use crate::error::Error;
 use crate::id::{ClientId, SpaceId};
 use crate::query::QuerySpec;
 use crate::rng::Rng;
@@ -23,6 +25,8 @@ pub struct ClientCore {
     pub(super) rng: Rng,
     pub(super) schema: Schema,
     pub(super) link: Link,
+    /// The streams, when the server is a contrail service; then the link stays idle.
+    pub(super) streams: Option<Streams>,
     pub(super) spaces: BTreeMap<SpaceId, Space>,
     pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) by_query: BTreeMap<QuerySpec, SessionId>,
@@ -41,6 +45,7 @@ impl ClientCore {
     /// A core at rest: it connects when there is something to watch or to write.
     pub fn new(config: Config) -> Self {
         let link = Link::new(config.clone());
+        let streams = config.contrail.clone().map(Streams::new);
         let schema = Schema::new(config.schema_version);
         let rng = Rng::new(config.seed ^ 0x5851_f42d_4c95_7f2d);
         let connection_seen = ConnectionState {
@@ -55,6 +60,7 @@ impl ClientCore {
             rng,
             schema,
             link,
+            streams,
             spaces: BTreeMap::new(),
             sessions: BTreeMap::new(),
             by_query: BTreeMap::new(),
@@ -73,6 +79,10 @@ impl ClientCore {
     pub fn handle(&mut self, now: Duration, input: Input<'_>) {
         let mut out = Vec::new();
         let event = match input {
+            _ if self.streams.is_some() => {
+                self.stream_input(now, input);
+                Event::None
+            }
             Input::Opened { attempt } if self.link.is_current(attempt) => {
                 self.link.opened(now, &mut out);
                 Event::None
@@ -85,6 +95,7 @@ impl ClientCore {
                 self.link.lost(now, error, &mut out)
             }
             Input::Opened { .. } | Input::Frame { .. } | Input::Closed { .. } => Event::None,
+            Input::Access { .. } => Event::None,
             Input::Credentials(result) => self.link.credentials(now, result, &mut out),
             Input::Online(true) | Input::Visible(true) => {
                 self.link.hint(now, &mut out);
@@ -98,6 +109,19 @@ impl ClientCore {
             Input::Tick => self.tick(now, &mut out),
         };
         self.after(now, event, out);
+    }
+
+    /// The same, where every query has a stream of its own.
+    fn stream_input(&mut self, now: Duration, input: Input<'_>) {
+        match input {
+            Input::Access { attempt, result } => self.on_line(now, attempt, Happened::Access(result)),
+            Input::Opened { attempt } => self.on_line(now, attempt, Happened::Opened),
+            Input::Frame { attempt, bytes } => self.on_line(now, attempt, Happened::Frame(bytes)),
+            Input::Closed { attempt, error } => self.on_line(now, attempt, Happened::Closed(error)),
+            Input::Online(true) | Input::Visible(true) => self.retry_streams(now, false),
+            Input::Tick => self.tick_streams(now),
+            Input::Online(false) | Input::Visible(false) | Input::Credentials(_) => {}
+        }
     }
 
     fn tick(&mut self, now: Duration, out: &mut Vec<Output>) -> Event {
@@ -135,6 +159,9 @@ impl ClientCore {
 
     /// When to feed [`Input::Tick`] at the latest. Changes with everything that changes the core.
     pub fn deadline(&self) -> Option<Duration> {
+        if let Some(streams) = &self.streams {
+            return streams.deadline(self.config.answer_within);
+        }
         let sessions = self.sessions.values().filter_map(|session| session.overdue().or(session.retry_at()));
         let open = self.link.is_open();
         let late = sessions.chain(self.oldest_unanswered_write()).min().filter(|_| open);
@@ -155,10 +182,10 @@ impl ClientCore {
     /// How the connection stands.
     pub fn connection(&self) -> ConnectionState {
         ConnectionState {
-            status: self.link.status(),
-            transport: self.link.transport(),
+            status: self.connection_status(),
+            transport: self.connection_transport(),
             pending: self.pending_writes(),
-            last_error: self.link.last_error().cloned(),
+            last_error: self.connection_error().cloned(),
             user: self.link.user().cloned(),
         }
     }
@@ -166,15 +193,29 @@ impl ClientCore {
     /// Asked after every frame, so it copies nothing.
     fn connection_has_changed(&self) -> bool {
         let ConnectionState { status, transport, pending, last_error, user } = &self.connection_seen;
-        (*status, *transport, *pending) != (self.link.status(), self.link.transport(), self.pending_writes())
-            || last_error.as_ref() != self.link.last_error()
+        (*status, *transport, *pending)
+            != (self.connection_status(), self.connection_transport(), self.pending_writes())
+            || last_error.as_ref() != self.connection_error()
             || user.as_ref() != self.link.user()
+    }
+
+    fn connection_status(&self) -> Status {
+        self.streams.as_ref().map_or_else(|| self.link.status(), Streams::status)
+    }
+
+    fn connection_transport(&self) -> Option<Transport> {
+        self.streams.as_ref().map_or_else(|| self.link.transport(), Streams::transport)
+    }
+
+    pub(super) fn connection_error(&self) -> Option<&Error> {
+        self.streams.as_ref().map_or_else(|| self.link.last_error(), Streams::last_error)
     }
 
     /// Does not wait for the next attempt.
     pub fn retry_now(&mut self, now: Duration) {
         let mut out = Vec::new();
         self.link.retry_now(now, &mut out);
+        self.retry_streams(now, true);
         self.after(now, Event::None, out);
     }
 
@@ -182,6 +223,7 @@ impl ClientCore {
     pub fn set_enabled(&mut self, now: Duration, enabled: bool) {
         let mut out = Vec::new();
         let event = self.link.set_enabled(now, enabled, &mut out);
+        self.enable_streams(enabled);
         self.after(now, event, out);
     }
 
@@ -190,6 +232,7 @@ impl ClientCore {
         let mut out = Vec::new();
         self.ask_refused_again();
         self.link.refresh_credentials(now, &mut out);
+        self.retry_streams(now, true);
         self.after(now, Event::None, out);
     }
 
@@ -197,6 +240,7 @@ impl ClientCore {
     pub fn close(&mut self, now: Duration) {
         let mut out = Vec::new();
         let event = self.link.close(&mut out);
+        self.close_streams();
         self.after(now, event, out);
     }
 
@@ -207,13 +251,14 @@ impl ClientCore {
             self.interrupt();
         }
         let watched = self.sessions.values().any(|session| !session.watches.is_empty());
-        let wanted = watched || self.has_queued_writes();
+        let wanted = self.streams.is_none() && (watched || self.has_queued_writes());
         self.link.want(now, wanted, &mut out);
         self.outputs.extend(out);
         if self.link.is_open() {
             self.subscribe(now);
             self.send_writes(now);
         }
+        self.see_to_streams(now);
         self.note_status_changes();
         self.spaces.retain(|_, space| !space.is_idle() || space.next_write > 1);
     }
@@ -267,7 +312,7 @@ impl ClientCore {
 
     /// Watches whose status depends on the link are told when it changes.
     fn note_status_changes(&mut self) {
-        if self.link.status() != self.connection_seen.status {
+        if self.connection_status() != self.connection_seen.status {
             self.changed.extend(self.watches.keys());
         }
     }

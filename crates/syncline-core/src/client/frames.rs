@@ -185,7 +185,11 @@ impl ClientCore {
     }
 
     /// Shows them, without what stood in for them.
-    fn rows_have_come(&mut self, space: &SpaceId, collections: impl IntoIterator<Item = &'static str>) {
+    pub(super) fn rows_have_come(
+        &mut self,
+        space: &SpaceId,
+        collections: impl IntoIterator<Item = &'static str>,
+    ) {
         if let Some(space) = self.spaces.get_mut(space) {
             collections.into_iter().for_each(|collection| space.settle_local(collection));
         }

@@ -67,6 +67,11 @@ impl<R: Record> View<R> {
         chosen
     }
 
+    /// Whether the query wants this row.
+    pub(crate) fn matches(&self, row: &R) -> bool {
+        self.query.matches(row)
+    }
+
     /// A new observer starts with a `Reset`.
     pub(crate) fn observe(&mut self, watch: WatchId) {
         self.observers.insert(watch, Observer { diffs: Vec::new(), reset: true });

@@ -227,7 +227,11 @@ impl ClientCore {
             return WatchState { status, error: watch.error.clone(), loaded: false };
         };
         let loaded = session.loaded;
-        let status = match (session.phase, self.link.status()) {
+        let link = match (&self.streams, watch.session) {
+            (Some(streams), Some(session)) => streams.status_of(session),
+            _ => self.link.status(),
+        };
+        let status = match (session.phase, link) {
             (Phase::Failed, _) => Status::Failed,
             (_, Status::Closed) => Status::Closed,
             (Phase::Live { .. }, _) => Status::Live,
@@ -243,7 +247,7 @@ impl ClientCore {
             }
         };
         let link_error =
-            matches!(status, Status::Failed | Status::NeedsAuth).then(|| self.link.last_error().cloned());
+            matches!(status, Status::Failed | Status::NeedsAuth).then(|| self.connection_error().cloned());
         let error = session.error.as_ref().or(session.unreadable.first()).cloned();
         WatchState { status, error: error.or(link_error.flatten()), loaded }
     }

@@ -33,6 +33,11 @@ impl ClientCore {
     /// `value_too_large`, `frame_too_large` when it is nested too deep; `too_many` when 10,000 writes of the space wait
     /// for the server or, refused, for a person.
     pub fn write_rows(&mut self, now: Duration, space: &SpaceId, ops: &RowOps) -> Result<WriteRef, Error> {
+        if self.streams.is_some() {
+            let message =
+                "a contrail service takes no writes here: write by its own means, and add_optimistic";
+            return Err(Error::new(code::BAD_WRITE, message));
+        }
         SpaceId::checked(space.as_str())?;
         let effects = Effect::prepare(ops, &self.schema)?;
         let payload: Arc<RawValue> = Arc::from(ops.to_payload()?);

@@ -1,0 +1,121 @@
+//! Watching a [contrail](https://github.com/flo-bit/contrail) service: the same watches, another server.
+//!
+//! A contrail service has one stream per query, over server-sent events or a WebSocket, with a snapshot of at most 200
+//! records and live events after it. There is no shared connection, no version and no resume: a stream that is lost begins again
+//! with a snapshot, while the rows it had stay visible.
+//!
+//! ```text
+//!            access            open             snapshot.end       no more pages
+//!  Asking ─────────▶ Opening ────────▶ Snapshot ───────────▶ Paging ────────────▶ Live
+//!    ▲        │                            ▲                                       │
+//!    │        └─(WebSocket)─▶ Handshake ───┘                                       │
+//!    └───────────── Waiting (backoff) ◀────────── one failure, one decision ───────┘
+//! ```
+//!
+//! What the servers are known to get wrong is made good here: times in two units, live events that ignore the query's
+//! filter and limit, sockets without a sign of life, rows that a socket never evicts.
+
+mod address;
+mod event;
+mod gathering;
+mod pages;
+mod rows;
+mod stream;
+mod streams;
+
+use std::fmt;
+
+pub use address::Address;
+pub use event::{refusal, socket_closed};
+pub(super) use streams::{Happened, Streams};
+
+use crate::id::SpaceId;
+
+/// A contrail service, beside the address that the driver knows.
+#[derive(Clone, Default)]
+pub struct Service {
+    /// What stands before the collection in the names of its methods: `app.example` in
+    /// `/xrpc/app.example.message.watchRecords`.
+    pub namespace: String,
+    /// A token that lets somebody who is no member read; it stands in the URL.
+    pub invite: Option<String>,
+    /// Whether the driver can answer [`Output::Access`](super::Output::Access).
+    pub has_access: bool,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+/// What lets one attempt in.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// A ticket for this query; it stands in the URL.
+    pub ticket: Option<String>,
+    /// What goes into the `Authorization` header, after `Bearer `. It never stands in a URL.
+    pub bearer: Option<String>,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = |secret: &Option<String>| secret.as_ref().map(|_| "…");
+        f.debug_struct("Access")
+            .field("ticket", &said(&self.ticket))
+            .field("bearer", &said(&self.bearer))
+            .finish()
+    }
+}
+
+/// What a ticket is to be good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccessRequest {
+    /// The query's space: a `spaceUri`, or a DID for an `actor`.
+    pub space: SpaceId,
+    /// The query's collection, as it stands in the method's name.
+    pub collection: String,
+}
+
+/// One request to the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Where to.
+    pub address: Address,
+    /// What comes back.
+    pub answer: Answer,
+    /// What goes into the `Authorization` header, after `Bearer `.
+    pub bearer: Bearer,
+}
+
+/// The secret of an `Authorization` header; it is not shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Bearer(pub Option<String>);
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Bearer(…)" } else { "None" })
+    }
+}
+
+/// What a [`Call`] brings, as frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Server-sent events, each as `{"kind":…,"data":…}`, the form they have on a socket; an empty frame for a comment.
+    Events,
+    /// The frames of a WebSocket.
+    Socket,
+    /// One JSON text, in one frame.
+    Json,
+}
+
+/// The key of a record: what `uri` says of it. Optimistic rows must carry it to be recognised when they arrive.
+///
+/// ```
+/// let uri = syncline_core::client::contrail::record_uri("did:plc:alice", "app.event.message", "3k2a");
+/// assert_eq!(uri, "at://did:plc:alice/app.event.message/3k2a");
+/// ```
+pub fn record_uri(did: &str, collection: &str, rkey: &str) -> String {
+    format!("at://{did}/{collection}/{rkey}")
+}

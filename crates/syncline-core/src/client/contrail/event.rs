@@ -1,0 +1,249 @@
+//! What a service says: events, handshakes, refusals. Its records become rows of one flat shape.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, code};
+
+/// A close code that a socket's server uses to say that somebody may not read any more.
+const MEMBERSHIP_REVOKED: u16 = 4003;
+/// A time below this is in ms: as µs it would be a day of 1973.
+const FIRST_MICROSECONDS: i64 = 100_000_000_000_000;
+
+/// A record, as a row: JSON of one flat object.
+#[derive(Debug, PartialEq)]
+pub(super) struct Row(pub(super) Vec<u8>);
+
+/// One event of a stream.
+#[derive(Debug, PartialEq)]
+pub(super) enum Event {
+    /// A snapshot begins.
+    Start,
+    /// A record of it, or one that was created or changed: an upsert in any case.
+    Record { row: Row, live: bool },
+    /// The snapshot is complete; there is more behind the cursor.
+    End { cursor: Option<String> },
+    /// A record is gone. It may never have been there.
+    Deleted { uri: String },
+    /// Somebody may not read any more, and the stream ends.
+    MemberRemoved,
+    /// The server failed, and the stream ends.
+    Error { message: String },
+    /// A kind of event that is of no interest.
+    Other,
+}
+
+/// What a socket's handshake answers; as an answer to a page it is the snapshot that counts.
+#[derive(Debug, PartialEq)]
+pub(super) struct Handshake {
+    pub(super) rows: Vec<Row>,
+    pub(super) cursor: Option<String>,
+    pub(super) socket: String,
+}
+
+#[derive(Deserialize)]
+struct Frame<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct WithRecord {
+    record: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct End {
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Deleted {
+    uri: String,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Snapshot {
+    records: Vec<Map<String, Value>>,
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HandshakeBody {
+    snapshot: Snapshot,
+    ws_url: String,
+}
+
+impl Event {
+    /// Reads an event in the form it has on a socket, `{"kind":…,"data":…}`.
+    ///
+    /// # Errors
+    /// `bad_frame`.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let frame: Frame<'_> = read(bytes)?;
+        let data = frame.data.get().as_bytes();
+        Ok(match &*frame.kind {
+            "snapshot.start" => Self::Start,
+            "snapshot.record" => Self::record(data, false)?,
+            "snapshot.end" => Self::End { cursor: read::<End>(data)?.cursor },
+            "record.created" => Self::record(data, true)?,
+            "record.deleted" => Self::Deleted { uri: read::<Deleted>(data)?.uri },
+            "member.removed" => Self::MemberRemoved,
+            "error" => Self::Error { message: read::<Failure>(data)?.message },
+            _ => Self::Other,
+        })
+    }
+
+    fn record(data: &[u8], live: bool) -> Result<Self, Error> {
+        Ok(Self::Record { row: row(read::<WithRecord>(data)?.record)?, live })
+    }
+}
+
+impl Handshake {
+    /// Reads the answer to a request with `mode=ws`.
+    ///
+    /// # Errors
+    /// `bad_frame`.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let HandshakeBody { snapshot, ws_url } = read(bytes)?;
+        let rows = snapshot.records.into_iter().map(row).collect::<Result<_, _>>()?;
+        Ok(Self { rows, cursor: snapshot.cursor, socket: ws_url })
+    }
+}
+
+/// A record as a row: the fields of its body stand beside those of the envelope, which win; the body stands under
+/// `value` too, wherever the server put it; the time is in µs, whatever the server counts in.
+fn row(mut record: Map<String, Value>) -> Result<Row, Error> {
+    let body = match record.remove("value") {
+        Some(body) => body,
+        // where the socket's server has it
+        None => record.remove("record").unwrap_or_default(),
+    };
+    if let Some(time) = record.get_mut("time_us")
+        && let Some(ms) = time.as_i64().filter(|time| *time < FIRST_MICROSECONDS)
+    {
+        *time = ms.saturating_mul(1000).into();
+    }
+    if let Value::Object(fields) = &body {
+        for (name, value) in fields {
+            if !record.contains_key(name) {
+                record.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    record.insert("value".to_owned(), body);
+    serde_json::to_vec(&record).map(Row).map_err(|error| bad_frame(&error))
+}
+
+/// What a service's refusal means, by its status and body. Its own words are kept.
+pub fn refusal(status: u16, body: &[u8]) -> Error {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Refusal {
+        error: String,
+        reason: Option<String>,
+        message: Option<String>,
+    }
+    let said: Refusal = serde_json::from_slice(body).unwrap_or_default();
+    let code = match status {
+        _ if said.error == "NotSupported" => code::UNSUPPORTED_PROTOCOL,
+        400 => code::BAD_QUERY,
+        401 => code::UNAUTHENTICATED,
+        403 => code::FORBIDDEN,
+        404 => code::UNKNOWN_SPACE,
+        426 | 501 => code::UNSUPPORTED_PROTOCOL,
+        429 => code::TOO_MANY,
+        _ => code::CONNECTION,
+    };
+    let words = [Some(said.error), said.reason, said.message];
+    let words: Vec<_> = words.into_iter().flatten().filter(|word| !word.is_empty()).collect();
+    let message = match words.is_empty() {
+        true => format!("the service answered {status}"),
+        false => format!("the service answered {status}: {}", words.join(", ")),
+    };
+    Error::new(code, message).shortened()
+}
+
+/// What it means that a socket was closed with this code.
+pub fn socket_closed(close_code: u16, reason: &str) -> Error {
+    let code = if close_code == MEMBERSHIP_REVOKED { code::FORBIDDEN } else { code::CONNECTION };
+    let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    Error::new(code, format!("the service closed the socket with {close_code}{reason}")).shortened()
+}
+
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|error| bad_frame(&error))
+}
+
+fn bad_frame(error: &serde_json::Error) -> Error {
+    Error::new(code::BAD_FRAME, format!("not what a contrail service says: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn flat(record: Value) -> Value {
+        let frame = json!({"kind": "snapshot.record", "data": {"record": record}}).to_string();
+        let Ok(Event::Record { row, live: false }) = Event::parse(frame.as_bytes()) else {
+            panic!("{frame}")
+        };
+        serde_json::from_slice(&row.0).unwrap()
+    }
+
+    #[test]
+    fn the_body_stands_beside_the_envelope_and_under_value() {
+        let body = json!({"text": "hi", "did": "not the author"});
+        let row = json!({"uri": "at://a/m/1", "did": "did:plc:a", "text": "hi", "value": body});
+        assert_eq!(flat(json!({"uri": "at://a/m/1", "did": "did:plc:a", "value": body})), row);
+        // a Durable Object has it under `record`
+        assert_eq!(flat(json!({"uri": "at://a/m/1", "did": "did:plc:a", "record": body})), row);
+        assert_eq!(flat(json!({"uri": "at://a/m/1"})), json!({"uri": "at://a/m/1", "value": null}));
+    }
+
+    #[test]
+    fn times_are_in_microseconds() {
+        for time in [1_795_165_400_956_i64, 1_795_165_400_956_000] {
+            assert_eq!(flat(json!({"time_us": time}))["time_us"], 1_795_165_400_956_000_i64);
+        }
+    }
+
+    #[test]
+    fn a_refusal_keeps_the_words_of_the_service() {
+        let error = refusal(403, br#"{"error":"Forbidden","reason":"not-member"}"#);
+        assert_eq!(error.code(), code::FORBIDDEN);
+        assert!(error.to_string().contains("Forbidden, not-member"));
+        assert_eq!(refusal(401, b"").code(), code::UNAUTHENTICATED);
+        assert_eq!(refusal(404, b"404 Not Found").code(), code::UNKNOWN_SPACE);
+        assert_eq!(refusal(426, b"{}").code(), code::UNSUPPORTED_PROTOCOL);
+        assert_eq!(refusal(400, br#"{"error":"NotSupported"}"#).code(), code::UNSUPPORTED_PROTOCOL);
+        assert_eq!(refusal(502, b"<html>").code(), code::CONNECTION);
+        assert_eq!(socket_closed(4003, "membership-revoked").code(), code::FORBIDDEN);
+        assert_eq!(socket_closed(1006, "").code(), code::CONNECTION);
+    }
+
+    #[test]
+    fn what_is_no_event_is_a_bad_frame() {
+        for bytes in
+            [&b"hello"[..], b"{}", br#"{"kind":"record.created","data":{}}"#, br#"{"kind":7,"data":{}}"#]
+        {
+            assert_eq!(Event::parse(bytes).unwrap_err().code(), code::BAD_FRAME, "{bytes:?}");
+        }
+        assert_eq!(Event::parse(br#"{"kind":"pong","data":1}"#), Ok(Event::Other));
+        assert_eq!(Handshake::parse(b"{}").unwrap_err().code(), code::BAD_FRAME);
+    }
+}

@@ -1,0 +1,109 @@
+//! Pages beside a stream: the rest of a snapshot, what fills a window up again, and the look whether a socket is alive.
+
+use std::time::Duration;
+
+use super::address::Address;
+use super::event::{Event, Handshake};
+use super::stream::{Side, Stream};
+use super::streams::{Happened, access, ended};
+use super::{Access, Answer, Bearer, Call};
+use crate::client::core::ClientCore;
+use crate::client::session::SessionId;
+use crate::client::{Output, Transport};
+use crate::error::Error;
+
+impl ClientCore {
+    pub(super) fn fetch_page(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        stream: &mut Stream,
+        cursor: Option<String>,
+    ) {
+        let Some(streams) = &mut self.streams else { return };
+        let line = streams.line(id);
+        let has_access = streams.service.has_access;
+        let overdue = now + self.config.answer_within * 3;
+        stream.side = Some(Side { line, cursor, records: 0, overdue });
+        match self.sessions.get(&id) {
+            Some(session) if has_access => self.outputs.push_back(access(line, &session.query)),
+            _ => self.call_page(id, stream, &Access::default()),
+        }
+    }
+
+    pub(super) fn call_page(&mut self, id: SessionId, stream: &Stream, access: &Access) {
+        let (Some(streams), Some(session), Some(side)) =
+            (&self.streams, self.sessions.get(&id), &stream.side)
+        else {
+            return;
+        };
+        let json = stream.transport == Transport::WebSocket;
+        let cursor = side.cursor.as_deref();
+        let address = Address::watch(&streams.service, &session.query, access, cursor, json);
+        let answer = if json { Answer::Json } else { Answer::Events };
+        let bearer = Bearer(access.bearer.clone());
+        self.outputs.push_back(Output::Call { attempt: side.line, call: Call { address, answer, bearer } });
+    }
+
+    pub(super) fn on_side(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        stream: &mut Stream,
+        happened: Happened<'_>,
+    ) -> Result<(), Error> {
+        let take = |core: &mut Self, stream: &mut Stream, row| {
+            let new = core.take_row(id, stream, row, false);
+            if let Some(side) = &mut stream.side {
+                side.records += usize::from(new);
+            }
+        };
+        match happened {
+            Happened::Access(access) => self.call_page(id, stream, &access?),
+            Happened::Opened => {}
+            Happened::Frame([]) => {}
+            Happened::Frame(bytes) if stream.transport == Transport::WebSocket => {
+                let Handshake { rows, cursor, .. } = Handshake::parse(bytes)?;
+                for row in rows {
+                    take(self, stream, row);
+                }
+                return self.page_is_there(now, id, stream, cursor);
+            }
+            Happened::Frame(bytes) => match Event::parse(bytes)? {
+                Event::Record { row, .. } => take(self, stream, row),
+                Event::End { cursor } => return self.page_is_there(now, id, stream, cursor),
+                Event::Error { .. } | Event::MemberRemoved => return Err(ended()),
+                Event::Start | Event::Deleted { .. } | Event::Other => {}
+            },
+            Happened::Closed(error) => return Err(error.unwrap_or_else(ended)),
+        }
+        Ok(())
+    }
+
+    pub(super) fn page_is_there(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        stream: &mut Stream,
+        next: Option<String>,
+    ) -> Result<(), Error> {
+        if let Some(side) = &stream.side {
+            // a service that gives nothing new, or the same place again, has no more
+            stream.cursor = next.filter(|next| side.records > 0 && side.cursor.as_ref() != Some(next));
+        }
+        self.end_side(stream);
+        self.go_on(now, id, stream)
+    }
+
+    pub(super) fn end_side(&mut self, stream: &mut Stream) {
+        let (Some(side), Some(streams)) = (stream.side.take(), &mut self.streams) else { return };
+        streams.lines.remove(&side.line);
+        self.outputs.push_back(Output::Close { attempt: side.line });
+    }
+
+    /// Asks for the snapshot again, beside a stream that stays open.
+    pub(super) fn probe(&mut self, now: Duration, id: SessionId, stream: &mut Stream) {
+        self.begin_gathering(id, stream);
+        self.fetch_page(now, id, stream, None);
+    }
+}

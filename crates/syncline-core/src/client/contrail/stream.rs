@@ -1,0 +1,172 @@
+//! One query's stream: how it stands, and when something has to happen to it.
+
+use std::time::Duration;
+
+use super::Access;
+use super::gathering::Gathering;
+use crate::client::session::SessionId;
+use crate::client::{Status, Transport};
+
+/// A service says something every 15 s over server-sent events; after three times that it is dead.
+const SILENCE: Duration = Duration::from_secs(45);
+/// A socket says nothing of itself: after so long without a word the snapshot is asked for again, to compare.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+/// A socket that says nothing for so long after a snapshot showed what it should have told is dead.
+const DOUBT: Duration = Duration::from_secs(5);
+
+/// Names one connection of a client, in all that is said about it.
+pub(super) type Line = u64;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(in crate::client) struct Stream {
+    pub(super) transport: Transport,
+    pub(super) phase: Phase,
+    /// What carries its events, or its handshake.
+    pub(super) line: Option<Line>,
+    /// A page that is being fetched beside it.
+    pub(super) side: Option<Side>,
+    /// The snapshot that is not complete yet.
+    pub(super) gathering: Option<Gathering>,
+    /// Where what is known ends, when the service has more.
+    pub(super) cursor: Option<String>,
+    /// A view of all rows that are known, when the query has a limit: a row that leaves the window is replaced from here.
+    pub(super) reserve: Option<SessionId>,
+    /// Rows behind the window were thrown away: they have to be fetched before the window can be filled up.
+    pub(super) trimmed: bool,
+    /// What let this attempt in.
+    pub(super) access: Access,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// Refusals of credentials in a row.
+    pub(super) unauthenticated: u32,
+    /// When the service was heard last.
+    pub(super) heard: Duration,
+    /// When a socket that seems to have missed something is given up.
+    pub(super) doubted_until: Option<Duration>,
+}
+
+/// How far an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// All connections that a page may have are in use.
+    Queued,
+    /// The application is asked for a ticket.
+    Asking { overdue: Duration },
+    /// A socket's address is asked for.
+    Handshake { overdue: Duration },
+    /// The stream is asked for.
+    Opening { overdue: Duration },
+    /// Events come in.
+    Open,
+    /// The next attempt is to be made.
+    Waiting { until: Duration },
+    /// Nobody is let in with what the application gives.
+    NeedsAuth,
+}
+
+/// A request for one page.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) line: Line,
+    /// Where the page begins.
+    pub(super) cursor: Option<String>,
+    /// Records of it so far that were not known.
+    pub(super) records: usize,
+    pub(super) overdue: Duration,
+}
+
+/// What is due.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Something took too long.
+    TimedOut,
+    /// The wait before the next attempt is over.
+    Begin,
+    /// It is time to look whether an open socket is alive.
+    Probe,
+}
+
+impl Stream {
+    pub(super) fn new(now: Duration, transport: Transport, reserve: Option<SessionId>) -> Self {
+        Self {
+            transport,
+            phase: Phase::Queued,
+            line: None,
+            side: None,
+            gathering: None,
+            cursor: None,
+            reserve,
+            trimmed: false,
+            access: Access::default(),
+            failures: 0,
+            unauthenticated: 0,
+            heard: now,
+            doubted_until: None,
+        }
+    }
+
+    /// Whether it has a connection, or is making one.
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Asking { .. } | Phase::Handshake { .. } | Phase::Opening { .. } | Phase::Open
+        )
+    }
+
+    /// Whether every change comes in.
+    pub(super) fn is_live(&self) -> bool {
+        self.phase == Phase::Open && self.gathering.is_none()
+    }
+
+    /// How it stands, as a connection.
+    pub(super) fn status(&self) -> Status {
+        match self.phase {
+            Phase::NeedsAuth => Status::NeedsAuth,
+            Phase::Open => Status::Live,
+            _ if self.failures > 0 => Status::Reconnecting,
+            _ => Status::Connecting,
+        }
+    }
+
+    /// Something came in.
+    pub(super) fn hear(&mut self, now: Duration) {
+        self.heard = now;
+        self.doubted_until = None;
+    }
+
+    /// The snapshot of a probe is complete, and showed something new: the socket has to speak, or is dead.
+    pub(super) fn doubt(&mut self, now: Duration) {
+        self.doubted_until = Some(now + DOUBT);
+    }
+
+    /// What is due next, and when.
+    pub(super) fn next_due(&self, answer_within: Duration) -> Option<(Duration, Due)> {
+        let main = match self.phase {
+            Phase::Asking { overdue } | Phase::Handshake { overdue } | Phase::Opening { overdue } => {
+                Some((overdue, Due::TimedOut))
+            }
+            Phase::Waiting { until } => Some((until, Due::Begin)),
+            Phase::Open => Some(self.silence(answer_within)),
+            Phase::Queued | Phase::NeedsAuth => None,
+        };
+        let side = self.side.as_ref().map(|side| (side.overdue, Due::TimedOut));
+        let doubt = self.doubted_until.map(|until| (until, Due::TimedOut));
+        [main, side, doubt].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    fn silence(&self, answer_within: Duration) -> (Duration, Due) {
+        match self.transport {
+            Transport::Sse if self.gathering.is_some() && self.side.is_none() => {
+                (self.heard + answer_within * 3, Due::TimedOut)
+            }
+            Transport::Sse => (self.heard + SILENCE, Due::TimedOut),
+            // a page on its way has a limit of its own
+            Transport::WebSocket if self.side.is_some() => (Duration::MAX, Due::Probe),
+            Transport::WebSocket if self.gathering.is_some() => {
+                (self.heard + answer_within * 3, Due::TimedOut)
+            }
+            Transport::WebSocket => (self.heard + PROBE_AFTER, Due::Probe),
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! All streams of a client: when they are made, how they end, and when they are made again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::address::Address;
+use super::event::{Event, Handshake};
+use super::gathering::Gathering;
+use super::stream::{Due, Line, Phase, Stream};
+use super::{Access, AccessRequest, Answer, Bearer, Call, Service};
+use crate::client::core::ClientCore;
+use crate::client::frames::forget_rows;
+use crate::client::session::{self, SessionId};
+use crate::client::{Output, Status, Transport, TransportPreference};
+use crate::error::{Error, code};
+use crate::query::QuerySpec;
+
+/// A browser opens six connections to a host over HTTP/1.1, for all its tabs.
+const MAX_SSE: usize = 4;
+
+/// See the [module](self).
+pub(in crate::client) struct Streams {
+    pub(super) service: Service,
+    pub(super) streams: BTreeMap<SessionId, Stream>,
+    pub(super) lines: BTreeMap<Line, SessionId>,
+    next_line: Line,
+    enabled: bool,
+    closed: bool,
+    /// The service has none.
+    no_sockets: bool,
+    pub(super) last_error: Option<Error>,
+}
+
+/// What happened on a line.
+pub(in crate::client) enum Happened<'a> {
+    Access(Result<Access, Error>),
+    Opened,
+    Frame(&'a [u8]),
+    Closed(Option<Error>),
+}
+
+impl Streams {
+    pub(in crate::client) fn new(service: Service) -> Self {
+        Self {
+            service,
+            streams: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            next_line: 0,
+            enabled: true,
+            closed: false,
+            no_sockets: false,
+            last_error: None,
+        }
+    }
+
+    /// How all of them stand, in one word.
+    pub(in crate::client) fn status(&self) -> Status {
+        let mut all = self.streams.values().map(Stream::status).peekable();
+        if self.closed || !self.enabled {
+            return Status::Closed;
+        }
+        if all.peek().is_none() {
+            return Status::Idle;
+        }
+        // the one that is worst off
+        let rank = |status: &Status| match status {
+            Status::NeedsAuth => 3,
+            Status::Reconnecting => 2,
+            Status::Connecting => 1,
+            _ => 0,
+        };
+        all.max_by_key(rank).unwrap_or_default()
+    }
+
+    /// How one of them stands.
+    pub(in crate::client) fn status_of(&self, session: SessionId) -> Status {
+        match self.streams.get(&session) {
+            _ if self.closed || !self.enabled => Status::Closed,
+            Some(stream) => stream.status(),
+            None => Status::Connecting,
+        }
+    }
+
+    pub(in crate::client) fn transport(&self) -> Option<Transport> {
+        self.streams.values().find(|stream| stream.phase == Phase::Open).map(|stream| stream.transport)
+    }
+
+    pub(in crate::client) fn last_error(&self) -> Option<&Error> {
+        self.last_error.as_ref()
+    }
+
+    pub(in crate::client) fn deadline(&self, answer_within: Duration) -> Option<Duration> {
+        let due = self.streams.values().filter_map(|stream| stream.next_due(answer_within));
+        due.map(|(at, _)| at).min().filter(|at| *at < Duration::MAX)
+    }
+
+    pub(super) fn line(&mut self, session: SessionId) -> Line {
+        self.next_line += 1;
+        self.lines.insert(self.next_line, session);
+        self.next_line
+    }
+
+    /// What the next attempt goes over; nothing when no connection is free.
+    fn free_transport(&self, preference: TransportPreference) -> Option<Transport> {
+        let over_sse = |stream: &&Stream| stream.transport == Transport::Sse && stream.is_connected();
+        let sse = (self.streams.values().filter(over_sse).count() < MAX_SSE).then_some(Transport::Sse);
+        match preference {
+            TransportPreference::WebSocket => Some(Transport::WebSocket),
+            TransportPreference::Sse => sse,
+            TransportPreference::Auto => sse.or((!self.no_sockets).then_some(Transport::WebSocket)),
+        }
+    }
+}
+
+/// Something for the driver.
+pub(super) fn access(line: Line, query: &QuerySpec) -> Output {
+    let request = AccessRequest { space: query.space.clone(), collection: query.collection.to_string() };
+    Output::Access { attempt: line, request }
+}
+
+impl ClientCore {
+    /// Something happened on a line of one of the streams.
+    pub(in crate::client) fn on_line(&mut self, now: Duration, line: Line, happened: Happened<'_>) {
+        let Some(streams) = &mut self.streams else { return };
+        let Some(&id) = streams.lines.get(&line) else { return };
+        let Some(mut stream) = streams.streams.remove(&id) else { return };
+        let result = match &stream.side {
+            Some(side) if side.line == line => self.on_side(now, id, &mut stream, happened),
+            _ => self.on_main(now, id, &mut stream, happened),
+        };
+        self.put_back(now, id, stream, result);
+    }
+
+    fn put_back(&mut self, now: Duration, id: SessionId, mut stream: Stream, result: Result<(), Error>) {
+        let ended = match result {
+            Ok(()) => false,
+            Err(error) => self.lost_stream(now, id, &mut stream, error),
+        };
+        if ended {
+            self.close_reserve(id, &stream);
+        } else if let Some(streams) = &mut self.streams {
+            streams.streams.insert(id, stream);
+        }
+    }
+
+    fn on_main(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        stream: &mut Stream,
+        happened: Happened<'_>,
+    ) -> Result<(), Error> {
+        match (stream.phase, happened) {
+            (Phase::Asking { .. }, Happened::Access(access)) => {
+                stream.access = access?;
+                self.open_stream(now, id, stream);
+                Ok(())
+            }
+            (Phase::Handshake { .. }, Happened::Frame(bytes)) => self.shake_hands(now, id, stream, bytes),
+            (Phase::Opening { .. }, Happened::Opened) => {
+                stream.hear(now);
+                stream.phase = Phase::Open;
+                match stream.transport {
+                    // its snapshot came with the handshake
+                    Transport::WebSocket => self.go_on(now, id, stream),
+                    Transport::Sse => {
+                        stream.gathering = Some(Gathering::default());
+                        Ok(())
+                    }
+                }
+            }
+            (Phase::Open, Happened::Frame(bytes)) => {
+                stream.hear(now);
+                if bytes.is_empty() { Ok(()) } else { self.event(now, id, stream, Event::parse(bytes)?) }
+            }
+            (_, Happened::Closed(error)) => Err(error.unwrap_or_else(ended)),
+            _ => Ok(()),
+        }
+    }
+
+    fn open_stream(&mut self, now: Duration, id: SessionId, stream: &mut Stream) {
+        let (Some(streams), Some(session)) = (&mut self.streams, self.sessions.get_mut(&id)) else { return };
+        let Some(line) = stream.line else { return };
+        let overdue = now + self.config.answer_within;
+        let over_socket = stream.transport == Transport::WebSocket;
+        stream.phase = if over_socket { Phase::Handshake { overdue } } else { Phase::Opening { overdue } };
+        let address = Address::watch(&streams.service, &session.query, &stream.access, None, over_socket);
+        let answer = if over_socket { Answer::Json } else { Answer::Events };
+        let bearer = Bearer(stream.access.bearer.clone());
+        self.outputs.push_back(Output::Call { attempt: line, call: Call { address, answer, bearer } });
+    }
+
+    /// The first page, and where the socket is.
+    fn shake_hands(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        stream: &mut Stream,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        let Handshake { rows, cursor, socket } = Handshake::parse(bytes)?;
+        let address = Address::socket(&socket)?;
+        stream.hear(now);
+        self.begin_gathering(id, stream);
+        for row in rows {
+            self.take_row(id, stream, row, false);
+        }
+        stream.cursor = cursor;
+        let Some(streams) = &mut self.streams else { return Ok(()) };
+        if let Some(line) = stream.line.take() {
+            streams.lines.remove(&line);
+            self.outputs.push_back(Output::Close { attempt: line });
+        }
+        let line = streams.line(id);
+        stream.line = Some(line);
+        stream.phase = Phase::Opening { overdue: now + self.config.answer_within };
+        // its ticket stands in the address; a browser's socket has no headers
+        let call = Call { address, answer: Answer::Socket, bearer: Bearer(None) };
+        self.outputs.push_back(Output::Call { attempt: line, call });
+        Ok(())
+    }
+
+    fn close_lines(&mut self, stream: &mut Stream) {
+        self.end_side(stream);
+        let (Some(line), Some(streams)) = (stream.line.take(), &mut self.streams) else { return };
+        streams.lines.remove(&line);
+        self.outputs.push_back(Output::Close { attempt: line });
+    }
+
+    /// The stream failed, however many signs of it there are: one decision. Says whether it has ended for good.
+    fn lost_stream(&mut self, now: Duration, id: SessionId, stream: &mut Stream, error: Error) -> bool {
+        self.close_lines(stream);
+        stream.gathering = None;
+        stream.doubted_until = None;
+        let Some(streams) = &mut self.streams else { return true };
+        streams.last_error = Some(error.clone());
+        let Some(session) = self.sessions.get_mut(&id) else { return true };
+        let no_socket = error.code() == code::UNSUPPORTED_PROTOCOL
+            && stream.transport == Transport::WebSocket
+            && self.config.transport == TransportPreference::Auto;
+        if no_socket {
+            streams.no_sockets = true;
+            stream.phase = Phase::Waiting { until: now };
+        } else if error.is_unauthenticated() {
+            // a ticket may have grown old on its way; one that has just been made has not
+            stream.unauthenticated += 1;
+            let again = streams.service.has_access && stream.unauthenticated == 1;
+            stream.phase = if again { Phase::Waiting { until: now } } else { Phase::NeedsAuth };
+        } else if is_terminal(&error) {
+            session.phase = session::Phase::Failed;
+            forget_rows(id, session, &mut self.spaces);
+            session.error = Some(error);
+            let space = session.query.space.clone();
+            self.commit(&space);
+            self.note(id);
+            return true;
+        } else {
+            stream.failures = stream.failures.saturating_add(1);
+            match self.config.backoff.wait(stream.failures, &mut self.rng) {
+                Some(wait) => stream.phase = Phase::Waiting { until: now + wait },
+                None => {
+                    (session.phase, session.error) = (session::Phase::Failed, Some(error));
+                    self.note(id);
+                    return true;
+                }
+            }
+        }
+        session.interrupt();
+        self.note(id);
+        false
+    }
+
+    /// Begins an attempt, when a connection is free.
+    fn begin_stream(&mut self, now: Duration, id: SessionId, stream: &mut Stream) {
+        let Some(streams) = &mut self.streams else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(transport) = streams.free_transport(self.config.transport) else {
+            stream.phase = Phase::Queued;
+            return;
+        };
+        stream.transport = transport;
+        stream.cursor = None;
+        let line = streams.line(id);
+        stream.line = Some(line);
+        stream.access = Access::default();
+        let overdue = now + self.config.answer_within;
+        if streams.service.has_access {
+            stream.phase = Phase::Asking { overdue };
+            self.outputs.push_back(access(line, &session.query));
+        } else {
+            self.open_stream(now, id, stream);
+        }
+    }
+
+    /// Streams begin with the sessions that somebody looks at, and end with them.
+    pub(in crate::client) fn see_to_streams(&mut self, now: Duration) {
+        let Some(streams) = &self.streams else { return };
+        let is_on = streams.enabled && !streams.closed;
+        let over = streams.streams.keys().copied().filter(|id| !is_on || !self.is_looked_at(*id));
+        let over: Vec<_> = over.collect();
+        for id in over {
+            let stream = self.streams.as_mut().and_then(|streams| streams.streams.remove(&id));
+            let Some(mut stream) = stream else { continue };
+            self.close_lines(&mut stream);
+            self.close_reserve(id, &stream);
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.interrupt();
+                self.note(id);
+            }
+        }
+        if !is_on {
+            return;
+        }
+        let idle = |id: &SessionId| match self.streams.as_ref().and_then(|streams| streams.streams.get(id)) {
+            Some(stream) => stream.phase == Phase::Queued,
+            None => self.is_looked_at(*id),
+        };
+        let begin: Vec<_> = self.sessions.keys().copied().filter(idle).collect();
+        for id in begin {
+            let before = self.streams.as_mut().and_then(|streams| streams.streams.remove(&id));
+            let mut stream = match before {
+                Some(stream) => stream,
+                None => {
+                    let reserve = self.open_reserve(id);
+                    Stream::new(now, Transport::Sse, reserve)
+                }
+            };
+            self.begin_stream(now, id, &mut stream);
+            if let Some(streams) = &mut self.streams {
+                streams.streams.insert(id, stream);
+            }
+        }
+    }
+
+    fn is_looked_at(&self, id: SessionId) -> bool {
+        let session = self.sessions.get(&id);
+        session.is_some_and(|session| !session.watches.is_empty() && session.phase != session::Phase::Failed)
+    }
+
+    pub(in crate::client) fn tick_streams(&mut self, now: Duration) {
+        let answer_within = self.config.answer_within;
+        let Some(streams) = &self.streams else { return };
+        let due = streams.streams.iter().filter_map(|(&id, stream)| {
+            let (at, due) = stream.next_due(answer_within)?;
+            (now >= at).then_some((id, due))
+        });
+        for (id, due) in due.collect::<Vec<_>>() {
+            self.with_stream(now, id, |core, stream| match due {
+                Due::TimedOut => Err(Error::new(code::TIMEOUT, "the service did not answer in time")),
+                Due::Begin => {
+                    core.begin_stream(now, id, stream);
+                    Ok(())
+                }
+                Due::Probe => {
+                    core.probe(now, id, stream);
+                    Ok(())
+                }
+            });
+        }
+    }
+
+    fn with_stream(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        act: impl FnOnce(&mut Self, &mut Stream) -> Result<(), Error>,
+    ) {
+        let stream = self.streams.as_mut().and_then(|streams| streams.streams.remove(&id));
+        let Some(mut stream) = stream else { return };
+        let result = act(self, &mut stream);
+        self.put_back(now, id, stream, result);
+    }
+
+    /// Does not wait: the person asks for it, the network or the page is back, or credentials are new.
+    pub(in crate::client) fn retry_streams(&mut self, now: Duration, anew: bool) {
+        let ids: Vec<_> = self.streams.iter().flat_map(|streams| streams.streams.keys().copied()).collect();
+        for id in ids {
+            self.with_stream(now, id, |core, stream| {
+                match stream.phase {
+                    Phase::Waiting { .. } => core.begin_stream(now, id, stream),
+                    Phase::NeedsAuth if anew => {
+                        (stream.failures, stream.unauthenticated) = (0, 0);
+                        core.begin_stream(now, id, stream);
+                    }
+                    Phase::Open if stream.is_live() && stream.transport == Transport::WebSocket => {
+                        core.probe(now, id, stream);
+                    }
+                    _ => {}
+                }
+                Ok(())
+            });
+        }
+    }
+
+    pub(in crate::client) fn enable_streams(&mut self, enabled: bool) {
+        if let Some(streams) = &mut self.streams {
+            streams.enabled = enabled;
+        }
+    }
+
+    pub(in crate::client) fn close_streams(&mut self) {
+        if let Some(streams) = &mut self.streams {
+            streams.closed = true;
+        }
+    }
+}
+
+pub(super) fn ended() -> Error {
+    Error::new(code::CONNECTION, "the service ended the stream")
+}
+
+/// Trying again cannot help.
+fn is_terminal(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        code::FORBIDDEN | code::UNKNOWN_SPACE | code::BAD_QUERY | code::UNSUPPORTED_PROTOCOL
+    )
+}

@@ -1,0 +1,220 @@
+//! What contrail's servers and its own client are known to get wrong, one test each.
+
+use serde_json::json;
+use syncline_core::client::contrail::record_uri;
+
+use crate::rig::{ALICE, BOB, Message, NSID, Rig, SPACE, TIME_MS, live, newest, record};
+
+/// `time_us` is ms in snapshots and µs in live events.
+#[test]
+fn times_in_two_units_sort_as_one() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[record("b", 20), record("a", 10)], None);
+    rig.created(&stream, live("between", 15));
+    rig.created(&stream, live("new", 30));
+    assert_eq!(rig.shown(watch), ["new", "b", "between", "a"]);
+    // what came live comes again in a snapshot, in the other unit, and stays where it is
+    rig.snapshot(
+        &stream,
+        &[record("new", 30), record("b", 20), record("between", 15), record("a", 10)],
+        None,
+    );
+    assert_eq!(rig.shown(watch), ["new", "b", "between", "a"]);
+}
+
+/// A browser's own retry asks again with the same URL and ticket, and the status stays `live`.
+#[test]
+fn every_attempt_has_a_ticket_of_its_own() {
+    let mut rig = Rig::with_tickets(|_| {});
+    let watch = rig.watch(&newest(SPACE));
+    assert!(rig.asks_nothing(), "nothing goes out without a ticket");
+    rig.give_ticket("first");
+    let stream = rig.asked();
+    assert_eq!(stream.param("ticket").as_deref(), Some("first"));
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[record("a", 1)], None);
+    rig.closed(&stream, None);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("reconnecting", vec!["a".to_owned()]));
+    rig.wait_for_deadline();
+    rig.give_ticket("second");
+    assert_eq!(rig.asked().param("ticket").as_deref(), Some("second"));
+}
+
+/// Live events come for every record of the collection, whatever the query asks for.
+#[test]
+fn live_events_obey_the_filter() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE).filter(Message::n.lt(100)));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[record("a", 10)], None);
+    rig.created(&stream, live("late", 200));
+    assert_eq!(rig.shown(watch), ["a"]);
+    // and what stops to match leaves
+    let mut changed = live("a", 10);
+    changed["value"]["n"] = json!(300);
+    rig.created(&stream, changed);
+    assert!(rig.shown(watch).is_empty());
+}
+
+#[test]
+fn live_events_obey_the_limit() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE).limit(2));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[record("b", 20), record("a", 10)], None);
+    rig.created(&stream, live("c", 30));
+    assert_eq!(rig.shown(watch), ["c", "b"]);
+    // a window: what leaves it is replaced by the next one
+    rig.deleted(&stream, "b");
+    assert_eq!(rig.shown(watch), ["c", "a"]);
+}
+
+/// Their store forgets its rows, and its cache, when it is stopped.
+#[test]
+fn rows_stay_when_a_watch_is_stopped() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE).limit(5));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[record("b", 20), record("a", 10)], None);
+    rig.core.stop(rig.now, watch);
+    rig.drain();
+    assert!(rig.open.is_empty(), "nothing stays open");
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("closed", vec!["b".to_owned(), "a".to_owned()]));
+}
+
+/// Theirs cannot be started again.
+#[test]
+fn a_stopped_watch_starts_again() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE).limit(5));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[record("b", 20), record("a", 10)], None);
+    rig.core.stop(rig.now, watch);
+    rig.core.start(rig.now, watch);
+    rig.drain();
+    let stream = rig.asked();
+    assert_eq!(rig.shown(watch), ["b", "a"]);
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[record("c", 30), record("a", 10)], None);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["c".to_owned(), "a".to_owned()]));
+}
+
+/// Their client never evicts over a socket: what was deleted while it was away stays for ever.
+#[test]
+fn a_socket_evicts_what_was_not_sent_again() {
+    let mut rig =
+        Rig::with(|config| config.transport = syncline_core::client::TransportPreference::WebSocket);
+    let watch = rig.watch(&newest(SPACE));
+    let ask = rig.asked();
+    rig.handshake(&ask, &[record("b", 20), record("a", 10)], None, "/socket?ticket=t1");
+    let socket = rig.asked();
+    rig.opened(&socket);
+    rig.closed(&socket, None);
+    rig.wait_for_deadline();
+    let ask = rig.asked();
+    rig.handshake(&ask, &[record("b", 20)], None, "/socket?ticket=t2");
+    assert_eq!(rig.shown(watch), ["b", "a"], "not before the snapshot is complete");
+    let socket = rig.asked();
+    rig.opened(&socket);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["b".to_owned()]));
+}
+
+/// Theirs takes anybody's record with the same `rkey` for the one that was waited for.
+#[test]
+fn an_optimistic_row_waits_for_its_own_author() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[], None);
+    rig.core.add_optimistic(rig.now, &SPACE.into(), &Message::of(ALICE, "k", "mine")).unwrap();
+    let mut theirs = live("k", 5);
+    (theirs["uri"], theirs["did"]) = (json!(record_uri(BOB, NSID, "k")), json!(BOB));
+    rig.created(&stream, theirs);
+    assert_eq!(rig.shown(watch), ["k?", "k"]);
+    rig.created(&stream, live("k", 1));
+    assert_eq!(rig.shown(watch), ["k", "k"]);
+    let texts = rig.core.entries::<Message>(watch).into_iter().map(|entry| entry.record.did.clone());
+    assert_eq!(texts.collect::<Vec<_>>(), [BOB, ALICE]);
+}
+
+/// A record may come twice, and may be deleted without ever having been there.
+#[test]
+fn events_may_come_twice_or_for_nothing() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[record("a", 10), record("a", 10)], None);
+    rig.created(&stream, live("a", 10));
+    rig.deleted(&stream, "never");
+    assert_eq!(rig.shown(watch), ["a"]);
+    rig.deleted(&stream, "a");
+    rig.deleted(&stream, "a");
+    assert!(rig.shown(watch).is_empty());
+}
+
+/// A socket gives no sign of life: the snapshot is asked for again, and shows what the socket should have told.
+#[test]
+fn a_socket_that_has_died_is_noticed() {
+    let mut rig =
+        Rig::with(|config| config.transport = syncline_core::client::TransportPreference::WebSocket);
+    let watch = rig.watch(&newest(SPACE));
+    let ask = rig.asked();
+    rig.handshake(&ask, &[record("a", 10)], None, "/socket");
+    let socket = rig.asked();
+    rig.opened(&socket);
+    // all is quiet, and the service has nothing new
+    assert_eq!(rig.wait_for_deadline().as_secs(), 60);
+    let probe = rig.asked();
+    rig.handshake(&probe, &[record("a", 10)], None, "/socket");
+    assert_eq!((rig.status(watch), rig.open.len()), ("live", 1));
+    // it has, and the socket said nothing: the row shows, and the socket has five seconds to tell
+    assert_eq!(rig.wait_for_deadline().as_secs(), 60);
+    let probe = rig.asked();
+    rig.handshake(&probe, &[record("b", 20), record("a", 10)], None, "/socket");
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["b".to_owned(), "a".to_owned()]));
+    assert_eq!(rig.wait_for_deadline().as_secs(), 5);
+    assert_eq!((rig.status(watch), rig.open.len()), ("reconnecting", 0));
+}
+
+#[test]
+fn a_socket_that_was_only_slow_stays() {
+    let mut rig =
+        Rig::with(|config| config.transport = syncline_core::client::TransportPreference::WebSocket);
+    let watch = rig.watch(&newest(SPACE));
+    let ask = rig.asked();
+    rig.handshake(&ask, &[record("a", 10)], None, "/socket");
+    let socket = rig.asked();
+    rig.opened(&socket);
+    rig.wait_for_deadline();
+    let probe = rig.asked();
+    rig.handshake(&probe, &[record("b", 20), record("a", 10)], None, "/socket");
+    rig.created(&socket, live("b", 20));
+    assert_eq!(rig.wait_for_deadline().as_secs(), 60);
+    assert_eq!(rig.status(watch), "live");
+}
+
+/// One that keeps alive is believed; one that does not is not.
+#[test]
+fn silence_ends_an_event_stream() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[record("a", TIME_MS)], None);
+    for _ in 0..10 {
+        rig.wait(std::time::Duration::from_secs(15));
+        rig.frame(&stream, "");
+    }
+    assert_eq!(rig.status(watch), "live");
+    assert_eq!(rig.wait_for_deadline().as_secs(), 45);
+    assert_eq!(rig.status(watch), "reconnecting");
+}

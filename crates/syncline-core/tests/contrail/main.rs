@@ -1,0 +1,9 @@
+//! Watching a contrail service, driven by hand: what real services have said, and what they are known to get wrong.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
+
+mod defects;
+mod pages;
+mod rig;
+mod streams;
+mod traces;

@@ -1,0 +1,133 @@
+//! A snapshot holds at most 200 records: the rest comes in pages.
+
+use serde_json::Value;
+
+use crate::rig::{Asked, Message, Rig, SPACE, live, newest, record};
+
+fn page(from: i64, to: i64) -> Vec<Value> {
+    (to..from).rev().map(|n| record(&format!("m{n:03}"), n)).collect()
+}
+
+fn answer(rig: &mut Rig, asked: &Asked, records: &[Value], cursor: Option<&str>) {
+    rig.opened(asked);
+    rig.snapshot(asked, records, cursor);
+}
+
+#[test]
+fn a_query_without_a_limit_gets_all_pages() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let stream = rig.asked();
+    assert_eq!(stream.param("limit").as_deref(), Some("200"));
+    answer(&mut rig, &stream, &page(450, 250), Some("c1"));
+    assert_eq!((rig.shown(watch).len(), rig.status(watch)), (200, "snapshot"));
+    let second = rig.asked();
+    assert_eq!(second.param("cursor").as_deref(), Some("c1"));
+    // what happens meanwhile is not lost
+    rig.created(&stream, live("new", 999));
+    answer(&mut rig, &second, &page(250, 50), Some("c2"));
+    let third = rig.asked();
+    assert_eq!(third.param("cursor").as_deref(), Some("c2"));
+    answer(&mut rig, &third, &page(50, 0), None);
+    assert_eq!((rig.shown(watch).len(), rig.status(watch)), (451, "live"));
+    assert_eq!(rig.open.len(), 1, "the pages are closed, the stream is not");
+}
+
+#[test]
+fn a_limit_says_how_many_pages() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE).limit(250));
+    let stream = rig.asked();
+    answer(&mut rig, &stream, &page(450, 250), Some("c1"));
+    let second = rig.asked();
+    answer(&mut rig, &second, &page(250, 50), Some("c2"));
+    assert_eq!((rig.shown(watch).len(), rig.status(watch)), (250, "live"));
+    assert!(rig.asks_nothing());
+    // the next page is fetched when the window runs out of rows
+    for n in (50..250).rev() {
+        rig.deleted(&stream, &format!("m{n:03}"));
+    }
+    let third = rig.asked();
+    assert_eq!(third.param("cursor").as_deref(), Some("c2"));
+    answer(&mut rig, &third, &page(50, 0), None);
+    assert_eq!((rig.shown(watch).len(), rig.status(watch)), (250, "live"));
+}
+
+/// Rows of pages that a person has loaded are evicted only after those pages were fetched again.
+#[test]
+fn loaded_pages_stay_until_they_are_fetched_again() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let stream = rig.asked();
+    answer(&mut rig, &stream, &page(300, 100), Some("c1"));
+    let second = rig.asked();
+    answer(&mut rig, &second, &page(100, 0), None);
+    rig.closed(&stream, None);
+    rig.wait_for_deadline();
+    let stream = rig.asked();
+    // of each page half was deleted meanwhile
+    answer(&mut rig, &stream, &page(300, 200), Some("c1"));
+    assert_eq!((rig.shown(watch).len(), rig.status(watch)), (300, "snapshot"));
+    let second = rig.asked();
+    answer(&mut rig, &second, &page(100, 50), None);
+    assert_eq!((rig.shown(watch).len(), rig.status(watch)), (150, "live"));
+}
+
+#[test]
+fn deletions_between_the_pages_count() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let stream = rig.asked();
+    answer(&mut rig, &stream, &page(20, 10), Some("c1"));
+    let second = rig.asked();
+    rig.deleted(&stream, "m015");
+    answer(&mut rig, &second, &page(10, 0), None);
+    assert_eq!(rig.shown(watch).len(), 19);
+}
+
+#[test]
+fn a_service_that_goes_in_circles_is_left() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let stream = rig.asked();
+    answer(&mut rig, &stream, &page(20, 10), Some("c1"));
+    let second = rig.asked();
+    answer(&mut rig, &second, &page(20, 10), Some("c2"));
+    assert!(rig.asks_nothing());
+    assert_eq!((rig.shown(watch).len(), rig.status(watch)), (10, "live"));
+}
+
+#[test]
+fn a_page_that_fails_is_a_failure_of_the_stream() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let stream = rig.asked();
+    answer(&mut rig, &stream, &page(20, 10), Some("c1"));
+    let second = rig.asked();
+    rig.closed(&second, None);
+    assert_eq!((rig.status(watch), rig.shown(watch).len(), rig.open.len()), ("reconnecting", 10, 0));
+}
+
+/// Rows beyond the window are not kept without end, and fetched again when they are needed.
+#[test]
+fn the_reserve_behind_a_window_is_bounded() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE).limit(2));
+    let stream = rig.asked();
+    answer(&mut rig, &stream, &page(2, 0), None);
+    for n in 0..1_200 {
+        rig.created(&stream, live(&format!("n{n:04}"), 1_000 + n));
+    }
+    assert_eq!(rig.shown(watch), ["n1199", "n1198"]);
+    assert!(rig.core.row::<Message>(&SPACE.into(), record("m000", 0)["uri"].as_str().unwrap()).is_err());
+    for n in (0..1_200).rev() {
+        rig.deleted(&stream, &format!("n{n:04}"));
+        if !rig.asks_nothing() {
+            break;
+        }
+    }
+    let again = rig.asked();
+    assert_eq!(again.param("cursor"), None);
+    answer(&mut rig, &again, &page(2, 0), None);
+    assert_eq!((rig.shown(watch), rig.status(watch)), (vec!["m001".to_owned(), "m000".to_owned()], "live"));
+}
