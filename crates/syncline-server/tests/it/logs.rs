@@ -11,12 +11,36 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::support::http::{Sse, post, refusal};
+use crate::support::records;
 use crate::support::ws::Ws;
 use crate::support::{Server, hello_with_token, note, notes, put, subscribe};
 
 /// Everything that Syncline logs, as one text.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<String>>);
+
+/// The same, of everything that logs.
+#[derive(Clone, Default)]
+struct WholeLog(Log);
+
+impl Subscriber for WholeLog {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        self.0.new_span(attributes)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        self.0.event(event);
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
 
 impl Visit for Log {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
@@ -82,6 +106,42 @@ async fn neither_rows_nor_tokens_are_logged() {
         assert!(log.contains(expected), "{expected} is missing in {log}");
     }
     for secret in ["-of-ada", "-of-eve", link.as_str()] {
+        assert!(!log.contains(secret), "{secret} is in {log}");
+    }
+}
+
+#[tokio::test]
+async fn no_ticket_and_no_invitation_is_logged() {
+    let log = WholeLog::default();
+    let logging = tracing::subscriber::set_default(log.clone());
+    let settings = records::watch().tickets(records::keys()).invites(|token, _| async move {
+        (token == "invitation-good").then(|| User { id: "guest".into(), name: None })
+    });
+    let syncline = records::messages(settings).build().await.unwrap();
+    let app = records::app(&syncline);
+    let messages = format!("{}?spaceUri=room-a", records::MESSAGES);
+    let mint = messages.replace("watchRecords", "watchTicket");
+    let (_, minted) = records::ask(&app, records::request("POST", &mint, Some("token-of-ada"))).await;
+    let ticket = minted["ticket"].as_str().unwrap();
+    let tampered = ticket.replace('.', ".A");
+    for further in [
+        format!("&ticket={ticket}"),
+        format!("&ticket={tampered}"),
+        "&inviteToken=invitation-good".to_owned(),
+        "&inviteToken=invitation-bad".to_owned(),
+    ] {
+        for mode in ["", "&mode=ws"] {
+            let uri = format!("{messages}{further}{mode}");
+            let asked = tower::ServiceExt::oneshot(app.clone(), records::request("GET", &uri, None));
+            drop(asked.await.unwrap());
+        }
+    }
+    records::all_have_gone(&syncline).await;
+    drop(logging);
+    let log = log.0.0.lock().unwrap();
+    assert!(log.contains("conn = 1"), "{log}");
+    let (body, signature) = ticket.split_once('.').unwrap();
+    for secret in [body, signature, "invitation-", "token-of-ada"] {
         assert!(!log.contains(secret), "{secret} is in {log}");
     }
 }

@@ -58,7 +58,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let listener = listener.tap_io(|connection| connection.set_nodelay(true).unwrap());
-        let app: Router = Router::new().nest("/sync", syncline.router());
+        let app: Router =
+            Router::new().nest("/sync", syncline.router()).nest("/xrpc", syncline.xrpc_router());
         let (stop, stopped) = oneshot::channel::<()>();
         let handle = syncline.clone();
         let shutdown = async move {

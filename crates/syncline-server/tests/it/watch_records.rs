@@ -3,3 +3,6 @@
 mod listing;
 mod live;
 mod refusals;
+mod rights;
+mod socket;
+mod tickets;

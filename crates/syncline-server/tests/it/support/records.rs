@@ -1,5 +1,7 @@
 //! A client of `watchRecords`, written from what contrail's servers say, and a server for it.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -9,11 +11,18 @@ use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use syncline_macros::Record;
+use syncline_server::ticket::Keys;
 use syncline_server::watch_records::{Mapping, WatchRecords};
-use syncline_server::{AuthError, Builder, Credentials, Memory, Rules, Syncline, User, Visibility};
+use syncline_server::{
+    AuthError, Builder, Credentials, Error, Memory, Rules, SpaceId, Syncline, User, Visibility, code,
+};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tower::ServiceExt as _;
 
-use crate::support::soon;
+use crate::support::{Server, soon};
 
 /// A row of a chat.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
@@ -68,6 +77,26 @@ pub(crate) fn messages(watch: WatchRecords) -> Builder<Memory> {
         .collection::<Message>(MessageRules)
         .authenticate(who)
         .watch_records(watch)
+}
+
+/// Who may not enter any more.
+pub(crate) type Banned = Arc<Mutex<BTreeSet<String>>>;
+
+/// The same, in spaces that those who are banned may not enter.
+pub(crate) fn with_members(watch: WatchRecords) -> (Builder<Memory>, Banned) {
+    let banned = Banned::default();
+    let rule = Arc::clone(&banned);
+    let may_open = move |user: &User, _: &SpaceId| {
+        let banned = rule.lock().unwrap().contains(user.id.as_str());
+        if banned { Err(Error::new(code::FORBIDDEN, "you were asked to leave")) } else { Ok(()) }
+    };
+    (messages(watch).spaces(may_open), banned)
+}
+
+pub(crate) const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+pub(crate) fn keys() -> Keys {
+    Keys::new("one", SECRET).unwrap()
 }
 
 pub(crate) fn app(syncline: &Syncline) -> Router {
@@ -167,13 +196,69 @@ impl Records {
     }
 }
 
+/// A watch over a WebSocket, as a server of contrail's in-memory kind has it.
+pub(crate) struct RecordsSocket {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl RecordsSocket {
+    /// `path` is what `wsUrl` says.
+    pub(crate) async fn open(server: &Server, path: &str, token: Option<&str>) -> Result<Self, WsError> {
+        let mut request = format!("ws://{}{path}", server.address).into_client_request().unwrap();
+        if let Some(token) = token {
+            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        soon(connect_async(request)).await.map(|(socket, _)| Self { socket })
+    }
+
+    /// The next event; the close code and reason when it is closed instead.
+    pub(crate) async fn event(&mut self) -> Result<(String, Value), Option<(u16, String)>> {
+        loop {
+            match soon(self.socket.next()).await {
+                Some(Ok(WsMessage::Text(text))) => {
+                    let Value::Object(mut event) = serde_json::from_str(&text).unwrap() else {
+                        panic!("{text}")
+                    };
+                    let kind = event["kind"].as_str().unwrap().to_owned();
+                    assert_eq!(event.len(), 2, "{text}");
+                    return Ok((kind, event.remove("data").unwrap()));
+                }
+                Some(Ok(WsMessage::Close(close))) => {
+                    return Err(close.map(|close| (close.code.into(), close.reason.to_string())));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(None),
+            }
+        }
+    }
+
+    pub(crate) async fn hear(&mut self, kind: &str) -> Value {
+        let (heard, data) = self.event().await.unwrap();
+        assert_eq!(heard, kind, "{data}");
+        data
+    }
+
+    pub(crate) async fn snapshot(&mut self) -> Vec<String> {
+        self.hear("snapshot.start").await;
+        let mut keys = Vec::new();
+        loop {
+            let (kind, data) = self.event().await.unwrap();
+            match kind.as_str() {
+                "snapshot.record" => keys.push(data["record"]["rkey"].as_str().unwrap().to_owned()),
+                "snapshot.end" => return keys,
+                _ => panic!("{kind} in a snapshot"),
+            }
+        }
+    }
+}
+
 /// Somebody who writes over Syncline's own protocol, in this process.
 pub(crate) struct Writer {
     app: Router,
     stream: Records,
     link: String,
     client: String,
-    written: std::collections::BTreeMap<String, u64>,
+    written: BTreeMap<String, u64>,
 }
 
 impl Writer {
@@ -184,7 +269,7 @@ impl Writer {
         let response = soon(app.clone().oneshot(request)).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         let stream = Records { body: response.into_body().into_data_stream(), buffer: Vec::new() };
-        let (app, written) = (app.clone(), std::collections::BTreeMap::new());
+        let (app, written) = (app.clone(), BTreeMap::new());
         let mut writer = Self { app, stream, link: String::new(), client, written };
         writer.link = writer.frame().await[0]["welcome"]["link"].as_str().unwrap().to_owned();
         writer

@@ -1,0 +1,122 @@
+//! Rights that are lost while somebody watches, here and on Syncline's own routes.
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::support::records::{
+    A_SECOND, MESSAGES, Message, Records, RecordsSocket, Writer, all_have_gone, app, ask, keys, message,
+    request, watch, with_members,
+};
+use crate::support::{Heard, Server, hello_with_token, ws::Ws};
+
+#[tokio::test]
+async fn who_is_no_member_any_more_is_told_so_within_a_second_and_the_stream_ends() {
+    let (builder, banned) = with_members(watch().tickets(keys()));
+    let syncline = builder.build().await.unwrap();
+    let app = app(&syncline);
+    let mut alice = Records::watch_as(&app, "room-a", "", "token-of-alice").await;
+    let mut bob = Records::watch_as(&app, "room-a", "", "token-of-bob").await;
+    alice.snapshot().await;
+    bob.snapshot().await;
+    banned.lock().unwrap().insert("bob".into());
+    syncline.rights_changed("bob");
+    let told = async {
+        assert_eq!(bob.hear("member.removed").await, json!({ "space": "room-a", "did": "bob" }));
+        assert!(bob.event().await.is_none(), "the stream ends");
+    };
+    tokio::time::timeout(A_SECOND, told).await.unwrap();
+    let again = ask(&app, request("GET", &format!("{MESSAGES}?spaceUri=room-a"), Some("token-of-bob"))).await;
+    assert_eq!(again, (StatusCode::FORBIDDEN, json!({ "error": "Forbidden", "reason": "not-member" })));
+    // and nobody else hears of it
+    let mut ada = Writer::new(&app, "ada").await;
+    ada.put("room-a", &message("m1", "without bob", 1)).await;
+    assert_eq!(alice.hear("record.created").await["record"]["rkey"], "m1");
+}
+
+#[tokio::test]
+async fn a_socket_is_closed_with_4003() {
+    let (builder, banned) = with_members(watch());
+    let server = Server::of(builder.build().await.unwrap()).await;
+    let path = format!("{MESSAGES}?spaceUri=room-a");
+    let mut bob = RecordsSocket::open(&server, &path, Some("token-of-bob")).await.unwrap();
+    bob.snapshot().await;
+    banned.lock().unwrap().insert("bob".into());
+    server.syncline.rights_changed("bob");
+    let told = async {
+        assert_eq!(bob.hear("member.removed").await, json!({ "space": "room-a", "did": "bob" }));
+        assert_eq!(bob.event().await.unwrap_err(), Some((4003, "membership-revoked".into())));
+    };
+    tokio::time::timeout(A_SECOND, told).await.unwrap();
+    assert!(RecordsSocket::open(&server, &path, Some("token-of-bob")).await.is_err());
+    all_have_gone(&server.syncline).await;
+}
+
+#[tokio::test]
+async fn rights_that_change_nothing_are_not_heard_of() {
+    let (builder, _) = with_members(watch());
+    let syncline = builder.build().await.unwrap();
+    let app = app(&syncline);
+    let mut ada = Writer::new(&app, "ada").await;
+    ada.put("room-a", &Message { hidden: true, ..message("m1", "hidden", 1) }).await;
+    let mut bob = Records::watch_as(&app, "room-a", "", "token-of-bob").await;
+    assert_eq!(bob.snapshot().await.0, [""; 0]);
+    syncline.rights_changed("bob");
+    // looked at anew, nothing has changed for him: what comes next is news
+    ada.put("room-a", &message("m2", "for all", 2)).await;
+    assert_eq!(bob.hear("record.created").await["record"]["rkey"], "m2");
+}
+
+/// The next `failed`. Everything else is looked at anew, of which there is nothing.
+async fn failure(ws: &mut Ws) -> Heard {
+    loop {
+        let heard = ws.hear().await;
+        if heard.name == "failed" {
+            return heard;
+        }
+        assert_eq!((heard.name.as_str(), &heard.body["subs"]), ("reset", &json!([])));
+    }
+}
+
+#[tokio::test]
+async fn on_its_own_route_the_subscription_fails_within_a_second() {
+    let (builder, banned) = with_members(watch());
+    let server = Server::of(builder.build().await.unwrap()).await;
+    let mut bob = Ws::connect(&server).await;
+    bob.say(&hello_with_token("client-b", "token-of-bob")).await;
+    bob.hear_one("welcome").await;
+    let query = json!({ "space": "room-a", "collection": "messages" });
+    bob.say(&json!({ "subscribe": { "sub": 1, "query": query } })).await;
+    bob.hear_one("snapshot").await;
+    banned.lock().unwrap().insert("bob".into());
+    server.syncline.rights_changed("bob");
+    let told = async {
+        let failed = failure(&mut bob).await;
+        assert_eq!((&failed.body["sub"], failed.code()), (&json!(1), "forbidden"));
+    };
+    tokio::time::timeout(A_SECOND, told).await.unwrap();
+    bob.say(&json!({ "subscribe": { "sub": 2, "query": query } })).await;
+    assert_eq!(failure(&mut bob).await.code(), "forbidden");
+}
+
+#[tokio::test]
+async fn on_its_own_route_a_bad_query_is_refused_with_the_name_of_the_field() {
+    let (builder, _) = with_members(watch());
+    let server = Server::of(builder.build().await.unwrap()).await;
+    let mut ada = Ws::connect(&server).await;
+    ada.say(&hello_with_token("client-a", "token-of-ada")).await;
+    ada.hear_one("welcome").await;
+    for (sub, (part, code, field)) in [
+        (json!({ "limit": 0 }), "bad_query", "limit"),
+        (json!({ "order": [["nothing", "asc"]] }), "unknown_field", "nothing"),
+        (json!({ "where": { "eq": ["nothing", 1] } }), "unknown_field", "nothing"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut query = json!({ "space": "room-a", "collection": "messages" });
+        query.as_object_mut().unwrap().extend(part.as_object().unwrap().clone());
+        ada.say(&json!({ "subscribe": { "sub": sub, "query": query } })).await;
+        let failed = ada.hear_one("failed").await;
+        assert_eq!((failed.code(), &failed.body["error"]["field"]), (code, &json!(field)));
+    }
+}
