@@ -12,9 +12,11 @@
 //! ```
 
 mod backoff;
+mod cache;
 mod collection;
 pub mod contrail;
 mod core;
+mod export;
 mod frames;
 mod link;
 mod pending;
@@ -29,10 +31,13 @@ mod writes;
 use std::time::Duration;
 
 pub use backoff::Backoff;
+pub use cache::CacheConfig;
 pub use core::ClientCore;
+pub use export::Export;
 
 use crate::error::Error;
-use crate::id::{ClientId, Version};
+use crate::id::{ClientId, UserId, Version};
+use crate::query::QuerySpec;
 use crate::wire::User;
 
 /// How a [`ClientCore`] is set up.
@@ -58,6 +63,8 @@ pub struct Config {
     pub schema_version: u32,
     /// The server is a contrail service, and not one of Syncline's own.
     pub contrail: Option<contrail::Service>,
+    /// What is kept between visits; `None` where the driver has no storage.
+    pub cache: Option<CacheConfig>,
 }
 
 impl Config {
@@ -75,6 +82,7 @@ impl Config {
             linger: Duration::from_secs(2),
             schema_version: 0,
             contrail: None,
+            cache: None,
         }
     }
 }
@@ -152,6 +160,19 @@ pub enum Input<'a> {
     Online(bool),
     /// The page is visible or not: a hint.
     Visible(bool),
+    /// Answers [`Output::Load`].
+    Loaded {
+        /// Which question.
+        load: u64,
+        /// Whose rows these are: who was asked for, or, when nobody was, who was here last as far as storage knows.
+        user: Option<UserId>,
+        /// What was [stored](Output::Store) last for this query and person.
+        stored: Option<&'a [u8]>,
+    },
+    /// Answers [`Output::Store`]: it is done, or has been given up.
+    Stored,
+    /// Storage has failed, and what is stored does not outlive this visit; or it works again.
+    StorageDegraded(Option<Error>),
     /// Time has passed; [`ClientCore::deadline`] says when it matters.
     Tick,
 }
@@ -197,6 +218,24 @@ pub enum Output {
     },
     /// Ask the application for credentials, once; answer with [`Input::Credentials`].
     Credentials,
+    /// Look up what is stored of a query; answer with [`Input::Loaded`]. Nothing waits longer for it than
+    /// [`CacheConfig::load_within`].
+    Load {
+        /// To be named in the answer.
+        load: u64,
+        /// Whose rows; without one, those of whoever was here last.
+        user: Option<UserId>,
+        /// Of what.
+        query: QuerySpec,
+    },
+    /// Keep this for other visits, all of it or nothing; answer with [`Input::Stored`]. There is no other one before
+    /// that, unless it takes 30 s.
+    Store {
+        /// Who is here, and to be known as the last one who was.
+        user: UserId,
+        /// What to keep of each query for this person; `None` when nothing is to be kept of it.
+        lists: Vec<(QuerySpec, Option<Vec<u8>>)>,
+    },
     /// This transport works here: give it as [`Config::remembered`] next time.
     Remember(Transport),
     /// A watch has diffs to [take](ClientCore::take) or another [state](ClientCore::watch_state).
@@ -270,8 +309,10 @@ pub struct WatchState {
     pub status: Status,
     /// Why it failed, or which row could not be read.
     pub error: Option<Error>,
-    /// Whether its rows have been complete at least once.
+    /// Whether its rows have been complete at least once, or there are some of an earlier visit.
     pub loaded: bool,
+    /// Whether its rows are of an earlier visit: the server has not answered on this one.
+    pub cached: bool,
 }
 
 /// How the one connection to the server stands.
@@ -287,4 +328,6 @@ pub struct ConnectionState {
     pub last_error: Option<Error>,
     /// Who the server says we are.
     pub user: Option<User>,
+    /// Why nothing can be kept for the next visit; `None` while that is well, or not wanted.
+    pub storage_degraded: Option<Error>,
 }

@@ -38,7 +38,7 @@ impl<R: Record> Mirror<R> {
             compiled: CompiledQuery::new(query.spec(), R::FIELDS).ok(),
             query,
             entries: Vec::new(),
-            state: WatchState { status: Status::Idle, error: None, loaded: false },
+            state: WatchState { status: Status::Idle, error: None, loaded: false, cached: false },
             cursor: None,
         }
     }

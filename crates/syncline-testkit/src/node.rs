@@ -36,6 +36,8 @@ pub(crate) struct ClientNode {
     pub(crate) writes: BTreeMap<WriteRef, Written>,
     pub(crate) credentials: Credentials,
     pub(crate) remembered: Option<Transport>,
+    /// Where it keeps rows.
+    pub(crate) browser: Option<String>,
     /// When it tried to connect, in the last minute.
     pub(crate) attempts: VecDeque<Duration>,
     /// What must never be sent to it.
@@ -80,6 +82,7 @@ impl ClientNode {
             name: name.to_owned(),
             user,
             remembered: config.remembered,
+            browser: None,
             core: ClientCore::new(config),
             ahead: Duration::from_millis(86_400_123 * index as u64),
             deadline: None,

@@ -1,5 +1,6 @@
 //! The simulation: one thread, one clock, one source of chance.
 
+mod browsers;
 mod builder;
 mod checks;
 mod clients;
@@ -29,6 +30,7 @@ use crate::faults::Faults;
 use crate::node::{ClientNode, Server};
 use crate::rng::Rng;
 use crate::trace::{Trace, Who};
+use browsers::Browser;
 use event::{Event, Events};
 
 /// A whole system in one thread: clients with their real [`ClientCore`], a server
@@ -50,6 +52,7 @@ pub struct Sim {
     server: Server,
     disk: Disk,
     backup: Option<Copy>,
+    browsers: BTreeMap<String, Browser>,
     disk_latency: Duration,
     connections: BTreeMap<ConnId, Connection>,
     next_conn: ConnId,

@@ -77,6 +77,10 @@ impl Driver {
                 self.credentials = self.shared.setup.credentials.as_ref().map(|provide| provide())
             }
             Output::Remember(transport) => platform::remember(&self.shared.setup.url, transport),
+            // without storage it asks for none
+            Output::Load { .. } | Output::Store { .. } => {}
+            // it is not told of a contrail service
+            Output::Call { .. } | Output::Access { .. } => {}
             // given to the handles where they come up
             Output::Changed(_) | Output::ConnectionChanged | Output::Settled { .. } => {}
         }

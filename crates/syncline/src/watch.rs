@@ -111,7 +111,7 @@ impl<R: Record> Watch<R> {
     pub async fn loaded(&self) -> Result<(), Error> {
         let mut changes = self.mailbox.notifier.listen();
         loop {
-            let WatchState { status, error, loaded } = self.state();
+            let WatchState { status, error, loaded, .. } = self.state();
             let without = |code, message| Err(error.clone().unwrap_or_else(|| Error::new(code, message)));
             match status {
                 _ if loaded => return Ok(()),

@@ -1,5 +1,7 @@
 //! The typed rows of one collection in one space: the confirmed base, what is shown of it, and the views on it.
 
+mod stored;
+
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
@@ -18,6 +20,8 @@ use crate::id::Key;
 use crate::query::{CompiledQuery, QuerySpec};
 use crate::record::{AnyRow, Record, downcast};
 use crate::schema::{CollectionDef, Undecodable};
+
+pub(crate) use stored::{Began, Most};
 
 /// A change of more rows than this, and of more than a quarter of all, rebuilds the views instead of editing them.
 const MANY: usize = 256;
@@ -47,6 +51,17 @@ pub(crate) trait AnyCollection: Send {
     /// Makes those confirmed rows of other views members that the query wants, as many as it wants. Unless they are
     /// `shown`, they are not before the view is complete.
     fn begin_from(&mut self, session: SessionId, others: &[SessionId], shown: bool);
+    /// Makes rows of an earlier visit, and no others, members of a view that has had no answer. Rows that are there
+    /// already stay as they are; where others look at newer rows than these, they may contradict them.
+    fn begin_stored(
+        &mut self,
+        session: SessionId,
+        rows: &mut dyn Iterator<Item = &[u8]>,
+        others_are_ahead: bool,
+    ) -> Began;
+    /// Writes the confirmed rows of a view in its order, each with a line break behind it. Says whether that is all of
+    /// them.
+    fn write_members(&self, session: SessionId, most: Most, into: &mut Vec<u8>) -> bool;
     /// Closes it; rows that no other view holds go with it at the next commit.
     fn close_view(&mut self, session: SessionId);
     fn observe(&mut self, session: SessionId, watch: WatchId);
@@ -318,6 +333,19 @@ impl<R: Record> AnyCollection for Collection<R> {
             self.add_member(session, slot);
             self.touched.push(slot);
         }
+    }
+
+    fn begin_stored(
+        &mut self,
+        session: SessionId,
+        rows: &mut dyn Iterator<Item = &[u8]>,
+        others_are_ahead: bool,
+    ) -> Began {
+        self.begin_with(session, rows, others_are_ahead)
+    }
+
+    fn write_members(&self, session: SessionId, most: Most, into: &mut Vec<u8>) -> bool {
+        self.write_first_members(session, most, into)
     }
 
     fn close_view(&mut self, session: SessionId) {

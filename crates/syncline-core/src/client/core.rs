@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::client::cache::{Cache, Loading};
 use crate::client::contrail::{Happened, Streams};
 use crate::client::link::{Event, Link};
 use crate::client::session::{Phase, Session, SessionId};
@@ -36,6 +37,7 @@ pub struct ClientCore {
     pub(super) next_id: u64,
     /// Writes are sent again from here on, after the server said it could not handle them.
     pub(super) resend_at: Option<Duration>,
+    pub(super) cache: Cache,
     pub(super) outputs: VecDeque<Output>,
     pub(super) changed: BTreeSet<WatchId>,
     pub(super) connection_seen: ConnectionState,
@@ -54,8 +56,11 @@ impl ClientCore {
             pending: 0,
             last_error: None,
             user: None,
+            storage_degraded: None,
         };
         Self {
+            // a contrail service does not say who somebody is, nor where its rows stand
+            cache: Cache::new(config.cache.clone().filter(|_| config.contrail.is_none())),
             config,
             rng,
             schema,
@@ -79,7 +84,19 @@ impl ClientCore {
     pub fn handle(&mut self, now: Duration, input: Input<'_>) {
         let mut out = Vec::new();
         let event = match input {
-            _ if self.streams.is_some() => {
+            Input::Loaded { load, user, stored } => {
+                self.loaded(now, load, user, stored);
+                Event::None
+            }
+            Input::Stored => {
+                self.stored();
+                Event::None
+            }
+            Input::StorageDegraded(error) => {
+                self.storage_degraded(error);
+                Event::None
+            }
+            input if self.streams.is_some() => {
                 self.stream_input(now, input);
                 Event::None
             }
@@ -105,7 +122,11 @@ impl ClientCore {
                 self.link.offline(now, &mut out);
                 Event::None
             }
-            Input::Visible(false) => Event::None,
+            Input::Visible(false) => {
+                // it may never be seen again
+                self.store(now, true);
+                Event::None
+            }
             Input::Tick => self.tick(now, &mut out),
         };
         self.after(now, event, out);
@@ -121,6 +142,7 @@ impl ClientCore {
             Input::Online(true) | Input::Visible(true) => self.retry_streams(now, false),
             Input::Tick => self.tick_streams(now),
             Input::Online(false) | Input::Visible(false) | Input::Credentials(_) => {}
+            Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
         }
     }
 
@@ -131,6 +153,9 @@ impl ClientCore {
         let overdue = |at: Option<Duration>| at.is_some_and(|at| now >= at);
         for session in self.sessions.values_mut().filter(|session| overdue(session.retry_at())) {
             session.phase = Phase::Idle;
+        }
+        for loading in self.sessions.values_mut().filter_map(|session| session.loading.as_mut()) {
+            loading.tick(now);
         }
         let late = self.sessions.values().any(|session| overdue(session.overdue()))
             || overdue(self.oldest_unanswered_write());
@@ -164,8 +189,10 @@ impl ClientCore {
         }
         let sessions = self.sessions.values().filter_map(|session| session.overdue().or(session.retry_at()));
         let open = self.link.is_open();
-        let late = sessions.chain(self.oldest_unanswered_write()).min().filter(|_| open);
-        [self.link.deadline(), late, self.resend_at].into_iter().flatten().min()
+        let loading = self.sessions.values().filter_map(|session| session.loading.and_then(Loading::until));
+        let late = sessions.chain(self.oldest_unanswered_write()).chain(loading).min().filter(|_| open);
+        let store_at = self.cache.store_at().filter(|_| self.link.user().is_some());
+        [self.link.deadline(), late, self.resend_at, store_at].into_iter().flatten().min()
     }
 
     /// The author of the writes that are made now.
@@ -187,16 +214,19 @@ impl ClientCore {
             pending: self.pending_writes(),
             last_error: self.connection_error().cloned(),
             user: self.link.user().cloned(),
+            storage_degraded: self.cache.degraded().cloned(),
         }
     }
 
     /// Asked after every frame, so it copies nothing.
     fn connection_has_changed(&self) -> bool {
-        let ConnectionState { status, transport, pending, last_error, user } = &self.connection_seen;
+        let ConnectionState { status, transport, pending, last_error, user, storage_degraded } =
+            &self.connection_seen;
         (*status, *transport, *pending)
             != (self.connection_status(), self.connection_transport(), self.pending_writes())
             || last_error.as_ref() != self.connection_error()
             || user.as_ref() != self.link.user()
+            || storage_degraded.as_ref() != self.cache.degraded()
     }
 
     fn connection_status(&self) -> Status {
@@ -238,6 +268,7 @@ impl ClientCore {
 
     /// Ends the connection for good.
     pub fn close(&mut self, now: Duration) {
+        self.store(now, true);
         let mut out = Vec::new();
         let event = self.link.close(&mut out);
         self.close_streams();
@@ -259,6 +290,7 @@ impl ClientCore {
             self.send_writes(now);
         }
         self.see_to_streams(now);
+        self.store(now, false);
         self.note_status_changes();
         self.spaces.retain(|_, space| !space.is_idle() || space.next_write > 1);
     }
@@ -289,7 +321,7 @@ impl ClientCore {
         let mut out = Vec::new();
         let overdue = now + self.config.answer_within * 3;
         for (&id, session) in &mut self.sessions {
-            if session.phase == Phase::Idle {
+            if session.phase == Phase::Idle && !session.loading.is_some_and(|loading| loading.waits(now)) {
                 self.next_sub += 1;
                 let sub = self.next_sub;
                 session.phase = Phase::Asked { sub, overdue };

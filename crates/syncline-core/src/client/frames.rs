@@ -67,11 +67,13 @@ impl ClientCore {
     }
 
     fn welcomed(&mut self, now: Duration, welcome: Welcome, out: &mut Vec<Output>) -> Event {
-        let before = self.link.user().map(|user| user.id.clone());
-        let other = before.is_some_and(|before| before != welcome.user.id);
+        let before = self.link.user().map(|user| &user.id).or(self.shown_to());
+        let other = before.is_some_and(|before| *before != welcome.user.id);
         self.link.welcome(now, welcome, out);
         self.refuse_oversize();
-        if other { self.change_identity(now, out) } else { Event::None }
+        let event = if other { self.change_identity(now, out) } else { Event::None };
+        self.cache_welcomed(now);
+        event
     }
 
     fn failed(&mut self, now: Duration, failed: Failed) {
@@ -89,6 +91,7 @@ impl ClientCore {
         }
         session.error = Some(failed.error);
         let space = session.query.space.clone();
+        self.keep_leaving(now, id);
         self.end_chain(&space);
         self.commit(&space);
         self.note(id);
@@ -142,7 +145,7 @@ impl ClientCore {
             session.stands_at(snapshot.cursor);
             session.selective = snapshot.selective;
             let (space_id, collection) = (session.query.space.clone(), session.collection);
-            space.told = Some(snapshot.cursor.version);
+            (space.told, space.unsaved) = (Some(snapshot.cursor.version), true);
             self.settle_up_to(&space_id, &snapshot.writes, snapshot.cursor.version);
             self.rows_have_come(&space_id, [collection]);
         }
@@ -177,7 +180,7 @@ impl ClientCore {
                 }
             }
         }
-        space.told = Some(resume.cursor.version);
+        (space.told, space.unsaved) = (Some(resume.cursor.version), true);
         self.settle_up_to(&space_id, &resume.writes, resume.cursor.version);
         self.rows_have_come(&space_id, [collection]);
         self.note(id);
@@ -262,7 +265,7 @@ impl ClientCore {
                 }
                 touched.insert(collection);
             }
-            space.told = live.then_some(changes.to);
+            (space.told, space.unsaved) = (live.then_some(changes.to), live);
             self.advance(&changes.space, changes.to);
         }
         for ack in &changes.acks {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::client::WatchId;
+use crate::client::cache::{Earlier, Loading};
 use crate::client::space::Space;
 use crate::error::Error;
 use crate::id::{Cursor, Key};
@@ -34,6 +35,12 @@ pub(crate) struct Session {
     pub(crate) selective: bool,
     /// The slots of the rows that the server was told are held, in that order.
     pub(crate) held: Vec<u32>,
+    /// Storage has been asked for rows of an earlier visit.
+    pub(crate) loading: Option<Loading>,
+    /// It shows rows of an earlier visit, and the server has not answered on this one.
+    pub(crate) earlier: Option<Earlier>,
+    /// What it stands at has not been stored.
+    pub(crate) unsaved: bool,
     /// The answer is there, and held until others are too: see [`returning`](crate::client::returning).
     pub(crate) answered: bool,
     /// Why it failed.
@@ -129,6 +136,9 @@ impl Session {
             was_live: false,
             selective: false,
             held: Vec::new(),
+            loading: None,
+            earlier: None,
+            unsaved: false,
             answered: false,
             error: None,
             unreadable: Unreadable::default(),
@@ -155,11 +165,19 @@ impl Session {
     /// The server's answer is there: its rows are the result as of this cursor.
     pub(crate) fn stands_at(&mut self, cursor: Cursor) {
         (self.cursor, self.loaded, self.was_live) = (Some(cursor), true, true);
+        (self.loading, self.earlier) = (None, None);
+    }
+
+    /// There are no rows to show: none from the server, none of an earlier visit, and not all from other lists.
+    pub(crate) fn is_without_rows(&self) -> bool {
+        let has_rows = self.loaded || self.earlier.is_some();
+        !has_rows && self.phase != Phase::Failed
     }
 
     /// Its rows are not to be shown any more.
     pub(crate) fn forget(&mut self) {
         (self.cursor, self.loaded, self.unreadable) = (None, false, Unreadable::default());
+        (self.earlier, self.unsaved) = (None, false);
     }
 
     /// The connection is gone; rows stay.
@@ -177,7 +195,7 @@ impl Session {
 
     /// It shows rows of an earlier connection, and what has become of them is still to come.
     pub(crate) fn is_returning(&self) -> bool {
-        self.loaded && self.phase.is_open() && !self.answered
+        (self.loaded || self.earlier.is_some()) && self.phase.is_open() && !self.answered
     }
 
     /// Rows may come that it does not show yet.

@@ -28,6 +28,8 @@ pub(crate) struct Space {
     pub(crate) told: Option<Version>,
     /// What waits until all of the space is back.
     pub(crate) held: Held,
+    /// Confirmed rows have changed, or where they stand.
+    pub(crate) unsaved: bool,
 }
 
 /// The confirmed rows, by collection.
@@ -76,6 +78,7 @@ impl Space {
             handled: 0,
             told: None,
             held: Held::default(),
+            unsaved: false,
         }
     }
 

@@ -72,6 +72,23 @@ impl<R: Record> View<R> {
         self.query.matches(row)
     }
 
+    /// The first members in the order of what is confirmed of them, at most so many, and whether they are all.
+    pub(crate) fn first_members(&self, most: usize, rows: &[Slot<R>]) -> (Vec<u32>, bool) {
+        let row = |slot: u32| rows.get(slot as usize).and_then(Slot::confirmed);
+        let compare = |a: &u32, b: &u32| match (row(*a), row(*b)) {
+            (Some(a), Some(b)) => self.query.compare(a, b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        };
+        let mut members: Vec<u32> = self.members.ones().map(|slot| slot as u32).collect();
+        let all = members.len() <= most;
+        if !all {
+            members.select_nth_unstable_by(most, compare);
+            members.truncate(most);
+        }
+        members.sort_unstable_by(compare);
+        (members, all)
+    }
+
     /// A new observer starts with a `Reset`.
     pub(crate) fn observe(&mut self, watch: WatchId) {
         self.observers.insert(watch, Observer { diffs: Vec::new(), reset: true });

@@ -57,7 +57,7 @@ impl ClientCore {
         let (query, open) = (watch.query.clone(), watch.open);
         let result = match watch.session {
             Some(session) => Ok(session),
-            None => self.session(&query, open),
+            None => self.session(now, &query, open),
         };
         match result {
             Ok(session) => self.attach(id, session),
@@ -76,7 +76,7 @@ impl ClientCore {
         let Some(watch) = self.watches.get_mut(&id).filter(|watch| !watch.stopped) else { return };
         watch.stopped = true;
         if let Some(session) = watch.session {
-            self.detach(id, session);
+            self.detach(now, id, session);
         }
         self.changed.insert(id);
         self.after(now, Event::None, Vec::new());
@@ -85,6 +85,7 @@ impl ClientCore {
     /// The session for a query: the one there is, or a new one.
     fn session(
         &mut self,
+        now: Duration,
         query: &QuerySpec,
         open: fn(&mut Space, SessionId, &QuerySpec) -> Result<(), Error>,
     ) -> Result<SessionId, Error> {
@@ -101,6 +102,7 @@ impl ClientCore {
         self.start_from_others(id, &mut session);
         self.sessions.insert(id, session);
         self.by_query.insert(query.clone(), id);
+        self.begin_from_earlier(now, id);
         self.commit(&query.space);
         Ok(id)
     }
@@ -116,14 +118,15 @@ impl ClientCore {
         // versions of another history say nothing, so those that are live go before those that are not
         let standing = |(_, other): (_, &Session)| Some((other.phase.is_live(), other.cursor?));
         let newest = others().filter_map(standing).max_by_key(|(live, cursor)| (*live, cursor.version));
-        let Some((_, cursor)) = newest else { return };
+        let Some((live, cursor)) = newest else { return };
         let ahead = others().filter(|(_, other)| other.cursor == Some(cursor));
-        let (mut have_all, mut same_list, mut selective) = (false, false, false);
+        let (mut have_all, mut same_list, mut selective, mut earlier) = (false, false, false, None);
         let note = |(&id, other): (&SessionId, &Session)| {
             // a row that could not be read there is to be reported here too
             have_all |= query.is_part_of(&other.query) && other.unreadable.is_empty();
             same_list |= query.is_same_list(&other.query);
             selective |= other.selective;
+            earlier = earlier.take().or(other.earlier.clone());
             id
         };
         let ahead: Vec<_> = ahead.map(note).collect();
@@ -131,6 +134,7 @@ impl ClientCore {
         let Some(rows) = rows else { return };
         rows.begin_from(id, &ahead, have_all || same_list);
         (session.cursor, session.loaded, session.selective) = (Some(cursor), have_all, selective);
+        session.earlier = earlier.filter(|_| !live && (have_all || same_list));
     }
 
     fn attach(&mut self, watch: WatchId, id: SessionId) {
@@ -150,7 +154,10 @@ impl ClientCore {
     }
 
     /// A watch looks away. The last one that looked ends the subscription; the rows stay where they are.
-    fn detach(&mut self, watch: WatchId, id: SessionId) {
+    fn detach(&mut self, now: Duration, watch: WatchId, id: SessionId) {
+        if self.sessions.get(&id).is_some_and(|session| session.watches.iter().eq([&watch])) {
+            self.keep_leaving(now, id);
+        }
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.watches.remove(&watch);
         session.stopped.insert(watch);
@@ -211,22 +218,27 @@ impl ClientCore {
         rows.map(|rows| rows.entries(id)).unwrap_or_default()
     }
 
+    pub(super) fn session_of(&self, watch: WatchId) -> Option<SessionId> {
+        self.watches.get(&watch)?.session
+    }
+
     fn place(&self, watch: WatchId) -> Option<(SessionId, SpaceId)> {
-        let session = self.watches.get(&watch)?.session?;
+        let session = self.session_of(watch)?;
         Some((session, self.sessions.get(&session)?.query.space.clone()))
     }
 
     /// How a watch stands.
     pub fn watch_state(&self, watch: WatchId) -> WatchState {
-        let closed = WatchState { status: Status::Closed, error: None, loaded: false };
+        let closed = WatchState { status: Status::Closed, error: None, loaded: false, cached: false };
         let Some(watch) = self.watches.get(&watch) else { return closed };
         let session = watch.session.filter(|_| !watch.stopped);
         let Some(session) = session.and_then(|session| self.sessions.get(&session)) else {
             let failed = watch.error.is_some();
             let status = if failed { Status::Failed } else { Status::Closed };
-            return WatchState { status, error: watch.error.clone(), loaded: false };
+            return WatchState { status, error: watch.error.clone(), loaded: false, cached: false };
         };
-        let loaded = session.loaded;
+        let cached = session.earlier.is_some();
+        let loaded = session.loaded || cached;
         let link = match (&self.streams, watch.session) {
             (Some(streams), Some(session)) => streams.status_of(session),
             _ => self.link.status(),
@@ -249,7 +261,7 @@ impl ClientCore {
         let link_error =
             matches!(status, Status::Failed | Status::NeedsAuth).then(|| self.connection_error().cloned());
         let error = session.error.as_ref().or(session.unreadable.first()).cloned();
-        WatchState { status, error: error.or(link_error.flatten()), loaded }
+        WatchState { status, error: error.or(link_error.flatten()), loaded, cached }
     }
 
     /// Where the rows of a watch stand; there is no place before they have been complete once.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::client::core::ClientCore;
-use crate::client::frames::forget_rows;
 use crate::client::link::Event;
 use crate::client::pending::{Effect, Pending, Stage};
 use crate::client::queue::IntentId;
@@ -310,9 +309,7 @@ impl ClientCore {
             (state.client, state.next_write, state.handled) = (self.config.client.clone(), 1, 0);
         }
         self.ask_refused_again();
-        for (&id, session) in &mut self.sessions {
-            forget_rows(id, session, &mut self.spaces);
-        }
+        self.forget_everybody();
         for space in &ids {
             self.commit(space);
         }

@@ -105,6 +105,7 @@ impl SimBuilder {
             server: Server::new(engine),
             disk: Disk::default(),
             backup: None,
+            browsers: BTreeMap::new(),
             disk_latency: Duration::from_millis(2),
             connections: BTreeMap::new(),
             next_conn: 0,

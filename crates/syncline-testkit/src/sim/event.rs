@@ -9,6 +9,7 @@ use syncline_core::space::{ConnId, Identity};
 use syncline_core::{Error, SpaceId};
 
 use crate::sim::Sim;
+use crate::sim::browsers::Answer;
 
 /// Something that is going to happen. What concerns a server that has died since is told by its `life`.
 pub(crate) enum Event {
@@ -44,6 +45,8 @@ pub(crate) enum Event {
     Starts,
     /// The application has fetched credentials.
     Credentials { client: usize, result: Result<Option<String>, Error> },
+    /// A client's own storage answers it.
+    Storage { client: usize, answer: Answer },
     /// What a test has planned.
     Planned(Box<dyn FnOnce(&mut Sim)>),
 }

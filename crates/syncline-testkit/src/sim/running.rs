@@ -148,6 +148,7 @@ impl Sim {
                     self.feed_client(client, client::Input::Credentials(result));
                 }
             }
+            Event::Storage { client, answer } => self.storage_has_answered(client, answer),
             Event::Planned(action) => action(self),
         }
     }
@@ -201,11 +202,15 @@ impl Sim {
                 self.trace.note(self.now, Who::Client(index), format!("remembers {}", transport.as_str()));
                 self.clients[index].remembered = Some(transport);
             }
+            client::Output::Load { load, user, query } => self.client_loads(index, load, user, query),
+            client::Output::Store { user, lists } => self.client_stores(index, user, lists),
             client::Output::Changed(watch) => self.pull(index, watch),
             client::Output::ConnectionChanged => {
                 let status = self.clients[index].core.connection().status.as_str();
                 self.trace.note(self.now, Who::Client(index), format!("is {status}"));
             }
+            // the simulation's server is none of contrail's
+            client::Output::Call { .. } | client::Output::Access { .. } => {}
             client::Output::Settled { write, result } => self.settled(index, write, result),
         }
     }

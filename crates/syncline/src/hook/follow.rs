@@ -128,7 +128,7 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
     fn show_state(&mut self) {
         match (&self.watch, &self.query) {
             (Some((watch, _)), _) => {
-                let WatchState { status, error, loaded } = watch.state();
+                let WatchState { status, error, loaded, .. } = watch.state();
                 let coming =
                     matches!(status, Status::Connecting | Status::Snapshot { .. } | Status::Reconnecting);
                 self.loaded |= loaded;

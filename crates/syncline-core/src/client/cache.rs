@@ -1,0 +1,397 @@
+//! What is kept between visits: confirmed rows of each query, for a first paint before there is a connection, and to come
+//! back from where they stand.
+//!
+//! ```text
+//!  a new list ── Load ──▶ storage ── Loaded ──▶ rows are shown ──▶ subscribe {cursor, held}
+//!                                  (or 300 ms)
+//!  rows change ── 200 ms without another change, 2 s at most ──▶ Store ──▶ storage ── Stored ──▶ the next one
+//! ```
+//!
+//! Storage is asked by query and person. Who is here is known from `welcome`; before the first one, it is taken to be who
+//! was here last. If `welcome` then says somebody else, that is a change of identity like any other: what was shown goes.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::client::collection::{Began, Most};
+use crate::client::core::ClientCore;
+use crate::client::export::{Export, Head};
+use crate::client::frames::forget_rows;
+use crate::client::session::{Phase, Session, SessionId};
+use crate::client::{Output, WatchId};
+use crate::error::Error;
+use crate::id::{SpaceId, UserId};
+use crate::query::QuerySpec;
+
+/// What is kept between visits, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// The rows kept of one query: the first ones of its order.
+    pub rows: usize,
+    /// The bytes kept of one query; what does not fit is left out, from the end.
+    pub bytes: usize,
+    /// How long a new list waits for storage before it asks the server without it.
+    pub load_within: Duration,
+    /// How long nothing has to change before it is stored.
+    pub store_after: Duration,
+    /// How long something that keeps changing may go without being stored.
+    pub store_within: Duration,
+}
+
+impl Default for CacheConfig {
+    /// 200 rows and 1 MiB a query, 300 ms for storage to answer, stored 200 ms after the last change and 2 s after the
+    /// first.
+    fn default() -> Self {
+        Self {
+            rows: 200,
+            bytes: 1 << 20,
+            load_within: Duration::from_millis(300),
+            store_after: Duration::from_millis(200),
+            store_within: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Storage that does not answer for so long is asked again with what there is then.
+const STORED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Exports that may wait for their queries to be watched; older ones give way.
+const MAX_IMPORTS: usize = 256;
+
+/// See the [module](self).
+#[derive(Default)]
+pub(crate) struct Cache {
+    config: Option<CacheConfig>,
+    loads: u64,
+    /// Who is taken to be here until `welcome` says it.
+    assumed: Option<UserId>,
+    /// Whom storage knows as the last one here.
+    known: Option<UserId>,
+    /// Spaces with rows that have changed since they were stored.
+    unsaved: BTreeSet<SpaceId>,
+    /// Rows of lists that nobody looks at any more, to be stored with the next ones; nothing is to be removed.
+    leaving: BTreeMap<QuerySpec, Option<Vec<u8>>>,
+    /// When the first and the last change came that have not been stored.
+    changed: Option<(Duration, Duration)>,
+    /// Storage is at work, until it says that it is done, or this.
+    storing: Option<Duration>,
+    /// Nothing is stored before the next `welcome`.
+    paused: bool,
+    degraded: Option<Error>,
+    /// Brought by the application for queries that are not watched yet, oldest first.
+    imports: VecDeque<Export>,
+}
+
+/// A session's question to storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Loading {
+    load: u64,
+    /// The server is not asked before; `None` once it may be.
+    until: Option<Duration>,
+}
+
+impl Loading {
+    pub(crate) fn until(self) -> Option<Duration> {
+        self.until
+    }
+
+    pub(crate) fn waits(self, now: Duration) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
+    /// Whoever comes late does not keep anybody awake.
+    pub(crate) fn tick(&mut self, now: Duration) {
+        self.until = self.until.filter(|until| now < *until);
+    }
+}
+
+/// Whose rows of an earlier visit a session shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Earlier {
+    /// `None` for those that the application brought.
+    user: Option<UserId>,
+}
+
+impl Cache {
+    pub(crate) fn new(config: Option<CacheConfig>) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    pub(crate) fn degraded(&self) -> Option<&Error> {
+        self.degraded.as_ref()
+    }
+
+    /// When something is to be stored.
+    pub(crate) fn store_at(&self) -> Option<Duration> {
+        let config = self.config.as_ref().filter(|_| !self.paused)?;
+        let (first, last) = self.changed?;
+        let due = (last + config.store_after).min(first + config.store_within);
+        Some(self.storing.map_or(due, |until| due.max(until)))
+    }
+
+    fn note_change(&mut self, now: Duration) {
+        let first = self.changed.map_or(now, |(first, _)| first);
+        self.changed = Some((first, now));
+    }
+
+    /// What was to be stored is not.
+    fn drop_unsaved(&mut self) {
+        (self.unsaved, self.leaving, self.changed) = (BTreeSet::new(), BTreeMap::new(), None);
+    }
+}
+
+impl ClientCore {
+    /// The confirmed rows of a watch, and where they stand; `None` before they have been complete once.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use syncline_core::{ClientId, Record};
+    /// # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+    /// # #[record(collection = "todos", key = id)]
+    /// # struct Todo { id: String }
+    /// use syncline_core::client::{ClientCore, Config, Export};
+    ///
+    /// # fn example(text: String) -> Result<(), syncline_core::Error> {
+    /// let mut core = ClientCore::new(Config::new(ClientId::from("client-1"), 7));
+    /// core.import(Duration::ZERO, Export::decode(text)?);
+    /// let watch = core.watch(Duration::ZERO, &Todo::in_space("list-42")); // shows the rows at once
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn export(&self, watch: WatchId) -> Option<Export> {
+        let id = self.session_of(watch)?;
+        self.export_session(id, Most { rows: usize::MAX, bytes: usize::MAX })
+    }
+
+    /// Takes rows up that were [exported](Self::export). They are shown at once in the watch of their query that there is
+    /// or will be, unless that has rows from the server; it then asks the server for what has changed since. Exports of
+    /// another schema version are dropped.
+    pub fn import(&mut self, now: Duration, export: Export) {
+        match self.by_query.get(export.query()) {
+            Some(&id) => self.restore(id, &export, None),
+            None => {
+                self.cache.imports.retain(|other| other.query() != export.query());
+                if self.cache.imports.len() >= MAX_IMPORTS {
+                    self.cache.imports.pop_front();
+                }
+                self.cache.imports.push_back(export);
+            }
+        }
+        self.after(now, crate::client::link::Event::None, Vec::new());
+    }
+
+    /// Somebody leaves: nothing is stored any more before the server has said who is here.
+    pub fn pause_storing(&mut self) {
+        self.cache.drop_unsaved();
+        self.cache.paused = true;
+        (self.cache.assumed, self.cache.known) = (None, None);
+        self.cache.imports.clear();
+    }
+
+    /// Storage has failed, or works again.
+    pub(super) fn storage_degraded(&mut self, error: Option<Error>) {
+        self.cache.degraded = error;
+    }
+
+    /// Begins a session with what is known of its query from before.
+    pub(super) fn begin_from_earlier(&mut self, now: Duration, id: SessionId) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let place = self.cache.imports.iter().position(|export| *export.query() == session.query);
+        if let Some(export) = place.and_then(|place| self.cache.imports.remove(place)) {
+            self.restore(id, &export, None);
+        }
+        self.load(now, id);
+    }
+
+    /// Asks storage, where the session has nothing better.
+    fn load(&mut self, now: Duration, id: SessionId) {
+        let Some(config) = self.cache.config.as_ref().filter(|_| !self.cache.paused) else { return };
+        let user = self.link.user().map(|user| &user.id).or(self.cache.assumed.as_ref()).cloned();
+        // whoever stands beside it on a live connection has what storage has, and newer
+        let beside = |other: &Session, session: &Session| {
+            other.phase.is_live() && other.query.space == session.query.space
+        };
+        let Some(session) = self.sessions.get(&id) else { return };
+        let has_some = session.cursor.is_some() && self.sessions.values().any(|other| beside(other, session));
+        if !session.is_without_rows() || has_some {
+            return;
+        }
+        self.cache.loads += 1;
+        let (load, until) = (self.cache.loads, Some(now + config.load_within));
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.loading = Some(Loading { load, until });
+        self.outputs.push_back(Output::Load { load, user, query: session.query.clone() });
+    }
+
+    /// Storage has answered.
+    pub(super) fn loaded(&mut self, now: Duration, load: u64, user: Option<UserId>, stored: Option<&[u8]>) {
+        let asked = |session: &Session| session.loading.is_some_and(|loading| loading.load == load);
+        let Some((&id, session)) = self.sessions.iter_mut().find(|(_, session)| asked(session)) else {
+            return;
+        };
+        session.loading = None;
+        let here = self.link.user().map(|user| &user.id).or(self.cache.assumed.as_ref());
+        if here.is_some() && here != user.as_ref() {
+            // asked before it was known who is here
+            self.load(now, id);
+            return;
+        }
+        if self.cache.known.is_none() {
+            self.cache.known.clone_from(&user);
+        }
+        self.cache.assumed.clone_from(&user);
+        // what another version of the application has stored is of no use, and overwritten soon
+        if let Some(export) = stored.and_then(|bytes| Export::decode(bytes).ok()) {
+            self.restore(id, &export, user);
+        }
+    }
+
+    /// Shows rows of an earlier visit in a session that has none from the server.
+    fn restore(&mut self, id: SessionId, export: &Export, user: Option<UserId>) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let Head { app, query, cursor, complete, selective, .. } = export.head();
+        let is_of_use = (*app, query) == (self.schema.version, &session.query);
+        if !is_of_use || !session.is_without_rows() || matches!(session.phase, Phase::Snapshot { .. }) {
+            return;
+        }
+        let near = |(other, near): &(&SessionId, &Session)| {
+            **other != id && near.query.space == query.space && near.collection == session.collection
+        };
+        let standing = self.sessions.iter().filter(near).filter_map(|(_, other)| other.cursor);
+        let (mut others_are_ahead, mut other_history) = (false, false);
+        for other in standing {
+            others_are_ahead |= other.version >= cursor.version;
+            other_history |= other.incarnation != cursor.incarnation;
+        }
+        if other_history {
+            return;
+        }
+        let rows = self.spaces.get_mut(&query.space).and_then(|space| space.base.get_mut(session.collection));
+        let Some(rows) = rows else { return };
+        let began = rows.begin_stored(id, &mut export.rows(), others_are_ahead);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        match began {
+            Began::Refused => return,
+            Began::Hidden => (session.loaded, session.earlier) = (false, None),
+            Began::Shown { all } => {
+                (session.loaded, session.earlier) = (*complete && all, Some(Earlier { user }));
+            }
+        }
+        (session.cursor, session.selective) = (Some(*cursor), *selective);
+        self.commit(&query.space);
+        self.note(id);
+    }
+
+    /// Whose rows of an earlier visit are shown, where the server has not said who is here.
+    pub(super) fn shown_to(&self) -> Option<&UserId> {
+        self.sessions.values().find_map(|session| session.earlier.as_ref()?.user.as_ref())
+    }
+
+    /// The server has said who is here.
+    pub(super) fn cache_welcomed(&mut self, now: Duration) {
+        let Some(user) = self.link.user().map(|user| user.id.clone()) else { return };
+        self.cache.paused = false;
+        if self.cache.config.is_none() {
+            return;
+        }
+        let before = self.cache.assumed.replace(user.clone());
+        if self.cache.known.as_ref() != Some(&user) {
+            self.cache.note_change(now);
+        }
+        if before.as_ref() != Some(&user) {
+            // what was asked for somebody else, or for nobody
+            let asks = |session: &Session| session.is_without_rows() && session.loading.is_none();
+            let without = self.sessions.iter().filter(|(_, session)| asks(session));
+            let without: Vec<_> = without.map(|(&id, _)| id).collect();
+            without.into_iter().for_each(|id| self.load(now, id));
+        }
+    }
+
+    /// Another person's rows are neither to be shown nor stored.
+    pub(super) fn forget_everybody(&mut self) {
+        self.cache.drop_unsaved();
+        for (&id, session) in &mut self.sessions {
+            forget_rows(id, session, &mut self.spaces);
+        }
+    }
+
+    /// A session is about to be left, or has lost its rows: what it has is kept as it is now.
+    pub(super) fn keep_leaving(&mut self, now: Duration, id: SessionId) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let Some(config) = self.cache.config.as_ref().filter(|_| !self.cache.paused) else { return };
+        let refused = session.phase == Phase::Failed;
+        if !refused && !session.unsaved {
+            return;
+        }
+        let most = Most { rows: config.rows, bytes: config.bytes };
+        let export = if refused { None } else { self.export_session(id, most).map(Export::into_bytes) };
+        if refused || export.is_some() {
+            self.cache.leaving.insert(session.query.clone(), export);
+            self.cache.note_change(now);
+        }
+    }
+
+    /// Stores what is due. With `all`, what is not due too.
+    pub(super) fn store(&mut self, now: Duration, all: bool) {
+        self.note_unsaved(now);
+        let Some(config) = self.cache.config.as_ref().filter(|_| !self.cache.paused) else { return };
+        let due = self.cache.store_at().is_some_and(|at| all || now >= at);
+        let Some(user) = self.link.user().filter(|_| due).map(|user| user.id.clone()) else { return };
+        let most = Most { rows: config.rows, bytes: config.bytes };
+        let unsaved = std::mem::take(&mut self.cache.unsaved);
+        let ids: Vec<_> =
+            self.sessions.iter().filter(|(_, one)| unsaved.contains(&one.query.space)).collect();
+        let ids: Vec<_> = ids.into_iter().filter(|(_, one)| one.unsaved).map(|(&id, _)| id).collect();
+        let mut put = std::mem::take(&mut self.cache.leaving);
+        for id in ids {
+            let export = self.export_session(id, most);
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            session.unsaved = false;
+            if let Some(export) = export {
+                put.insert(session.query.clone(), Some(export.into_bytes()));
+            }
+        }
+        self.cache.changed = None;
+        if put.is_empty() && self.cache.known.as_ref() == Some(&user) {
+            return;
+        }
+        self.cache.known = Some(user.clone());
+        self.cache.storing = Some(now + STORED_WITHIN);
+        self.outputs.push_back(Output::Store { user, lists: put.into_iter().collect() });
+    }
+
+    /// Storage has done it, or given it up.
+    pub(super) fn stored(&mut self) {
+        self.cache.storing = None;
+    }
+
+    fn note_unsaved(&mut self, now: Duration) {
+        if self.cache.config.is_none() {
+            return;
+        }
+        for (id, space) in self.spaces.iter_mut().filter(|(_, space)| space.unsaved) {
+            space.unsaved = false;
+            for session in self.sessions.values_mut().filter(|session| session.query.space == *id) {
+                session.unsaved |= session.phase.is_live();
+            }
+            self.cache.unsaved.insert(id.clone());
+            self.cache.note_change(now);
+        }
+    }
+
+    /// The rows of a session, as far as they are what the server has said and no row is missing that should be there.
+    fn export_session(&self, id: SessionId, most: Most) -> Option<Export> {
+        let session = self.sessions.get(&id)?;
+        if !session.loaded || session.phase == Phase::Failed {
+            return None;
+        }
+        let base = self.spaces.get(&session.query.space)?.base.get(session.collection)?;
+        let mut rows = Vec::new();
+        let all = base.write_members(id, most, &mut rows);
+        let mut head =
+            Head::new(self.schema.version, session.query.clone(), session.cursor?, session.selective);
+        head.complete = all && session.unreadable.is_empty();
+        Some(Export::new(head, &rows))
+    }
+}

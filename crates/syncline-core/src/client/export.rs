@@ -1,0 +1,143 @@
+//! The rows of one query in the form in which they leave a client: for storage between visits, for a page that a server
+//! has rendered.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+use crate::error::{Error, code};
+use crate::id::Cursor;
+use crate::query::QuerySpec;
+
+/// The version of the form. What has another one is not read.
+const FORMAT: u32 = 1;
+
+/// What a client knows of one query: its confirmed rows in order, and where they stand. Made by
+/// [`ClientCore::export`](super::ClientCore::export) or kept by a [cache](super::CacheConfig), and taken up by
+/// [`ClientCore::import`](super::ClientCore::import).
+///
+/// It is text: the first line says what it is, then comes one row a line, each as the JSON it has on the wire.
+///
+/// ```text
+/// {"syncline":1,"app":0,"query":{"space":"list-42","collection":"todos"},"cursor":{…},"complete":true}
+/// {"id":"t1","text":"Milk","done":true}
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Export {
+    head: Head,
+    bytes: Vec<u8>,
+    rows_at: usize,
+}
+
+/// The first line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    syncline: u32,
+    /// The schema version of the application that made it.
+    pub(crate) app: u32,
+    pub(crate) query: QuerySpec,
+    /// The rows are the result as of then.
+    pub(crate) cursor: Cursor,
+    /// They are all rows of it; else they are the first ones.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) complete: bool,
+    /// What the result holds depends on who asks.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) selective: bool,
+}
+
+impl Head {
+    pub(crate) fn new(app: u32, query: QuerySpec, cursor: Cursor, selective: bool) -> Self {
+        Self { syncline: FORMAT, app, query, cursor, complete: false, selective }
+    }
+}
+
+impl Export {
+    /// Puts one together; every row of `rows` ends with a line break.
+    pub(crate) fn new(head: Head, rows: &[u8]) -> Self {
+        // made of maps with text keys: writing it to memory cannot fail
+        let mut bytes = serde_json::to_vec(&head).unwrap_or_default();
+        bytes.push(b'\n');
+        let rows_at = bytes.len();
+        bytes.extend_from_slice(rows);
+        Self { head, bytes, rows_at }
+    }
+
+    /// Reads what [`as_bytes`](Self::as_bytes) gave. The rows are left as they are: those that cannot be read any more
+    /// are left out when they are taken up.
+    ///
+    /// # Errors
+    /// `bad_frame` when it is not of this form, or of another version of it.
+    pub fn decode(bytes: impl Into<Vec<u8>>) -> Result<Self, Error> {
+        let bytes = bytes.into();
+        let (head, rows) = split(&bytes)?;
+        let rows_at = bytes.len() - rows.len();
+        Ok(Self { head, bytes, rows_at })
+    }
+
+    /// All of it, to be kept or sent.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// All of it, to be kept or sent.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// What was asked.
+    pub fn query(&self) -> &QuerySpec {
+        &self.head.query
+    }
+
+    /// The rows are the result as of then.
+    pub fn cursor(&self) -> Cursor {
+        self.head.cursor
+    }
+
+    /// Whether these are all rows of the result. Else they are some, the first ones of its order.
+    pub fn is_complete(&self) -> bool {
+        self.head.complete
+    }
+
+    /// The rows, each as its JSON, in the query's order.
+    pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        lines(self.bytes.get(self.rows_at..).unwrap_or_default())
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+}
+
+fn split(bytes: &[u8]) -> Result<(Head, &[u8]), Error> {
+    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
+    let not_ours = |error: &dyn std::fmt::Display| {
+        Error::new(code::BAD_FRAME, format!("not the rows of a query: {error}"))
+    };
+    let head: Head = serde_json::from_slice(&bytes[..end]).map_err(|error| not_ours(&error))?;
+    if head.syncline != FORMAT {
+        return Err(not_ours(&"of another version"));
+    }
+    Ok((head, bytes.get(end + 1..).unwrap_or_default()))
+}
+
+fn lines(rows: &[u8]) -> impl Iterator<Item = &[u8]> {
+    rows.split(|&byte| byte == b'\n').filter(|line| !line.is_empty())
+}
+
+/// As one text, for a page that a server has rendered, say.
+impl Serialize for Export {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(std::str::from_utf8(&self.bytes).map_err(ser::Error::custom)?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Export {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::decode(String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
