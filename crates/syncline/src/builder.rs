@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use syncline_core::client::{ClientCore, Config};
 
+use crate::contrail::Contrail;
 use crate::credentials::{IntoCredentials, Provider, provider};
 use crate::platform::{self, Spawner, SystemTime};
 use crate::shared::{Setup, Shared};
@@ -35,6 +36,7 @@ pub struct ClientBuilder {
     linger: Option<Duration>,
     schema_version: u32,
     credentials: Option<Provider>,
+    contrail: Option<Contrail>,
     connector: Option<Arc<dyn Connector>>,
     spawner: Spawner,
     latency: Latency,
@@ -52,6 +54,7 @@ impl ClientBuilder {
             linger: None,
             schema_version: 0,
             credentials: None,
+            contrail: None,
             connector: platform::default_connector(),
             spawner: Spawner::default(),
             latency: Latency::default(),
@@ -109,6 +112,14 @@ impl ClientBuilder {
         self
     }
 
+    /// The server is a contrail service and not one of Syncline's own: the client's address is where `/xrpc/` stands.
+    /// Each query has a stream of its own there, over server-sent events for the first four and WebSockets for more, unless
+    /// [`transport`](Self::transport) says otherwise.
+    pub fn contrail(mut self, service: Contrail) -> Self {
+        self.contrail = Some(service);
+        self
+    }
+
     /// Another way to connect than the platform's own. A native client needs one.
     pub fn connector(mut self, connector: impl Connector) -> Self {
         self.connector = Some(Arc::new(connector));
@@ -146,6 +157,7 @@ impl ClientBuilder {
             config.remembered = platform::remembered(&self.url);
         }
         config.has_credentials = self.credentials.is_some();
+        config.contrail = self.contrail.as_ref().map(|service| service.service(config.has_credentials));
         config.backoff = self.backoff;
         config.answer_within = self.answer_within.unwrap_or(config.answer_within);
         config.linger = self.linger.unwrap_or(config.linger);
@@ -154,6 +166,7 @@ impl ClientBuilder {
             url: self.url,
             connector: self.connector,
             credentials: self.credentials,
+            contrail: self.contrail,
             spawner: self.spawner,
             latency: self.latency,
         };

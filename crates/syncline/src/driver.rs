@@ -3,12 +3,13 @@
 //! Everything that needs the outside lives in this task: the connection, timers, the browser's objects and listeners.
 //! When the task ends, they end.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use syncline_core::client::contrail::{Access, Call};
 use syncline_core::client::{Input, Output};
 
 use crate::platform::{self, Hints, sleep};
@@ -24,16 +25,19 @@ const FRAMES_AT_ONCE: usize = 64;
 
 pub(crate) struct Driver {
     shared: Arc<Shared>,
-    line: Line,
+    /// The connections, by attempt: one to a Syncline server, one for each stream of a contrail service.
+    lines: BTreeMap<u64, Line>,
+    /// Which line is looked at first, so that a busy one holds up no other.
+    turn: u64,
+    access: BTreeMap<u64, BoxFuture<Result<Access, Error>>>,
     credentials: Option<BoxFuture<Result<Option<String>, Error>>>,
     timer: Option<(Duration, BoxFuture<()>)>,
     _hints: Hints,
 }
 
 enum Line {
-    None,
-    Opening { attempt: u64, connecting: BoxFuture<Result<Link, Error>> },
-    Open { attempt: u64, link: Link, waiting: VecDeque<Vec<u8>> },
+    Opening { connecting: BoxFuture<Result<Link, Error>> },
+    Open { link: Link, waiting: VecDeque<Vec<u8>> },
 }
 
 impl Driver {
@@ -41,9 +45,14 @@ impl Driver {
     pub(crate) fn start(shared: Arc<Shared>) -> BoxFuture<()> {
         Box::pin(async move {
             let hints = Hints::listen(Arc::downgrade(&shared));
-            let mut driver = Self { shared, line: Line::None, credentials: None, timer: None, _hints: hints };
+            let mut driver = Self::new(shared, hints);
             poll_fn(|cx| driver.poll(cx)).await;
         })
+    }
+
+    fn new(shared: Arc<Shared>, hints: Hints) -> Self {
+        let (lines, access) = (BTreeMap::new(), BTreeMap::new());
+        Self { shared, lines, turn: 0, access, credentials: None, timer: None, _hints: hints }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -55,7 +64,10 @@ impl Driver {
             if self.shared.look(|state| state.closed) {
                 return Poll::Ready(());
             }
-            let happened = self.poll_credentials(cx) || self.poll_line(cx) || self.poll_timer(cx);
+            let happened = self.poll_credentials(cx)
+                || self.poll_access(cx)
+                || self.poll_lines(cx)
+                || self.poll_timer(cx);
             if !happened {
                 return Poll::Pending;
             }
@@ -71,6 +83,15 @@ impl Driver {
     fn perform(&mut self, effect: Output, cx: &mut Context<'_>) {
         match effect {
             Output::Open { attempt, transport, hello } => self.open(attempt, transport, hello),
+            Output::Call { attempt, call } => self.call(attempt, call),
+            Output::Access { attempt, request } => {
+                let setup = &self.shared.setup;
+                let asking = setup
+                    .contrail
+                    .as_ref()
+                    .map(|service| service.access(request, setup.credentials.as_ref()));
+                self.access.extend(asking.map(|asking| (attempt, asking)));
+            }
             Output::Send { attempt, frame } => self.send(attempt, frame),
             Output::Close { attempt } => self.close(attempt, cx),
             Output::Credentials => {
@@ -87,65 +108,71 @@ impl Driver {
     }
 
     fn open(&mut self, attempt: u64, transport: Transport, hello: Vec<u8>) {
-        self.line = Line::None;
         if let Some(connector) = &self.shared.setup.connector {
             let url = self.shared.setup.url.clone();
             let connecting = connector.connect(ConnectRequest { url, transport, hello });
-            self.line = Line::Opening { attempt, connecting };
+            self.lines.insert(attempt, Line::Opening { connecting });
         }
     }
 
-    fn send(&mut self, to: u64, frame: Vec<u8>) {
-        match &mut self.line {
-            Line::Open { attempt, waiting, .. } if *attempt == to && waiting.len() < MAX_WAITING => {
-                waiting.push_back(frame);
-            }
-            Line::Open { attempt, .. } if *attempt == to => {
-                let stuck = Error::new(code::CONNECTION, "the connection takes no more frames");
-                self.lost(to, Some(stuck));
-            }
-            // a connection that is gone; the core sends again on the next one what has to arrive
-            _ => {}
+    fn call(&mut self, attempt: u64, call: Call) {
+        if let Some(connector) = &self.shared.setup.connector {
+            let connecting = connector.call(&self.shared.setup.url, call);
+            self.lines.insert(attempt, Line::Opening { connecting });
         }
     }
 
-    fn close(&mut self, which: u64, cx: &mut Context<'_>) {
-        let current = match &self.line {
-            Line::None => false,
-            Line::Opening { attempt, .. } | Line::Open { attempt, .. } => *attempt == which,
-        };
-        if current {
-            // what can leave at once still does: an unsubscribe, say
-            if let Line::Open { link, waiting, .. } = &mut self.line {
-                let _ = poll_send(link, waiting, cx);
-            }
-            self.line = Line::None;
+    fn send(&mut self, attempt: u64, frame: Vec<u8>) {
+        // a connection that is gone takes nothing; the core sends again on the next one what has to arrive
+        let Some(Line::Open { waiting, .. }) = self.lines.get_mut(&attempt) else { return };
+        if waiting.len() < MAX_WAITING {
+            waiting.push_back(frame);
+        } else {
+            self.lost(attempt, Some(Error::new(code::CONNECTION, "the connection takes no more frames")));
+        }
+    }
+
+    fn close(&mut self, attempt: u64, cx: &mut Context<'_>) {
+        self.access.remove(&attempt);
+        // what can leave at once still does: an unsubscribe, say
+        if let Some(Line::Open { mut link, mut waiting }) = self.lines.remove(&attempt) {
+            let _ = poll_send(&mut link, &mut waiting, cx);
         }
     }
 
     fn lost(&mut self, attempt: u64, error: Option<Error>) {
-        self.line = Line::None;
+        self.lines.remove(&attempt);
         self.tell(Input::Closed { attempt, error });
     }
 
-    fn poll_line(&mut self, cx: &mut Context<'_>) -> bool {
-        match &mut self.line {
-            Line::None => false,
-            Line::Opening { attempt, connecting } => {
+    /// Something of one line, each in its turn.
+    fn poll_lines(&mut self, cx: &mut Context<'_>) -> bool {
+        let after = self.lines.range(self.turn + 1..).map(|(attempt, _)| *attempt);
+        let before = self.lines.range(..=self.turn).map(|(attempt, _)| *attempt);
+        let turns: Vec<_> = after.chain(before).collect();
+        let Some(happened) = turns.into_iter().find(|attempt| self.poll_line(*attempt, cx)) else {
+            return false;
+        };
+        self.turn = happened;
+        true
+    }
+
+    fn poll_line(&mut self, attempt: u64, cx: &mut Context<'_>) -> bool {
+        match self.lines.get_mut(&attempt) {
+            None => false,
+            Some(Line::Opening { connecting }) => {
                 let Poll::Ready(result) = connecting.as_mut().poll(cx) else { return false };
-                let attempt = *attempt;
                 match result {
                     Ok(link) => {
                         let link = delayed(link, &self.shared.setup.latency);
-                        self.line = Line::Open { attempt, link, waiting: VecDeque::new() };
+                        self.lines.insert(attempt, Line::Open { link, waiting: VecDeque::new() });
                         self.tell(Input::Opened { attempt });
                     }
                     Err(error) => self.lost(attempt, Some(error)),
                 }
                 true
             }
-            Line::Open { attempt, link, waiting } => {
-                let attempt = *attempt;
+            Some(Line::Open { link, waiting }) => {
                 if let Err(error) = poll_send(link, waiting, cx) {
                     self.lost(attempt, Some(error));
                     return true;
@@ -159,6 +186,17 @@ impl Driver {
                 true
             }
         }
+    }
+
+    fn poll_access(&mut self, cx: &mut Context<'_>) -> bool {
+        let answered = self.access.iter_mut().find_map(|(&attempt, asking)| match asking.as_mut().poll(cx) {
+            Poll::Ready(result) => Some((attempt, result)),
+            Poll::Pending => None,
+        });
+        let Some((attempt, result)) = answered else { return false };
+        self.access.remove(&attempt);
+        self.tell(Input::Access { attempt, result });
+        true
     }
 
     fn poll_credentials(&mut self, cx: &mut Context<'_>) -> bool {
@@ -198,9 +236,12 @@ impl Driver {
 /// A runtime may end before the client does; then another one may go on from here.
 impl Drop for Driver {
     fn drop(&mut self) {
-        match std::mem::replace(&mut self.line, Line::None) {
-            Line::None => {}
-            Line::Opening { attempt, .. } | Line::Open { attempt, .. } => self.lost(attempt, None),
+        for attempt in std::mem::take(&mut self.lines).into_keys() {
+            self.tell(Input::Closed { attempt, error: None });
+        }
+        for attempt in std::mem::take(&mut self.access).into_keys() {
+            let nobody = Error::new(code::CONNECTION, "nobody waits for access");
+            self.tell(Input::Access { attempt, result: Err(nobody) });
         }
         if self.credentials.take().is_some() {
             self.tell(Input::Credentials(Err(Error::new(code::CONNECTION, "nobody waits for credentials"))));
@@ -237,19 +278,14 @@ mod tests {
         let client = Client::builder("memory").connector(connector).build();
         client.retry_now();
         let (link, _server) = link_pair();
-        let mut driver = Driver {
-            shared: Arc::clone(client.shared()),
-            line: Line::Open { attempt: 1, link, waiting: VecDeque::new() },
-            credentials: None,
-            timer: None,
-            _hints: Hints::listen(std::sync::Weak::new()),
-        };
+        let mut driver = Driver::new(Arc::clone(client.shared()), Hints::listen(std::sync::Weak::new()));
+        driver.lines.insert(1, Line::Open { link, waiting: VecDeque::new() });
         for _ in 0..MAX_WAITING {
             driver.send(1, b"{}".to_vec());
         }
-        assert!(matches!(&driver.line, Line::Open { waiting, .. } if waiting.len() == MAX_WAITING));
+        assert!(matches!(&driver.lines[&1], Line::Open { waiting, .. } if waiting.len() == MAX_WAITING));
         driver.send(1, b"{}".to_vec());
-        assert!(matches!(driver.line, Line::None));
+        assert!(driver.lines.is_empty());
         assert_eq!(client.connection().status, Status::Idle);
     }
 }

@@ -11,6 +11,7 @@
 mod builder;
 mod client;
 mod connection;
+pub mod contrail;
 mod credentials;
 mod driver;
 pub mod hook;

@@ -9,6 +9,7 @@ use futures::channel::oneshot;
 use futures::task::AtomicWaker;
 use syncline_core::client::{ClientCore, ConnectionState, Output, WatchId, WatchState, WriteRef};
 
+use crate::contrail::Contrail;
 use crate::credentials::Provider;
 use crate::driver::Driver;
 use crate::notify::{Listener, Notifier};
@@ -24,6 +25,7 @@ pub(crate) struct Setup {
     pub(crate) url: String,
     pub(crate) connector: Option<Arc<dyn Connector>>,
     pub(crate) credentials: Option<Provider>,
+    pub(crate) contrail: Option<Contrail>,
     pub(crate) spawner: Spawner,
     pub(crate) latency: Latency,
 }

@@ -1,7 +1,7 @@
 //! Server-sent events out of bytes that arrive in arbitrary pieces.
 //!
-//! What the HTML standard says of `text/event-stream`, as far as a stream of frames needs it: events with their data,
-//! in any of the three line endings. Names, ids and retry times are read over, and comments keep the line warm.
+//! What the HTML standard says of `text/event-stream`, as far as a client of its own needs it: events with their names
+//! and data, in any of the three line endings. Ids and retry times are read over.
 
 use std::collections::VecDeque;
 
@@ -10,6 +10,15 @@ use crate::{Error, code};
 /// The most that one event may hold. The largest frame is a run of rows of 1 MB each.
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
+/// One thing that the stream said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SseItem {
+    /// An event, with its name if it has one.
+    Event { name: Option<Vec<u8>>, data: Vec<u8> },
+    /// A comment: the server is there.
+    Comment,
+}
+
 /// See the [module](self).
 #[derive(Default)]
 pub(crate) struct SseParser {
@@ -17,7 +26,9 @@ pub(crate) struct SseParser {
     line: Vec<u8>,
     /// The data lines so far of the event that has not ended yet.
     data: Option<Vec<u8>>,
-    events: VecDeque<Vec<u8>>,
+    /// The name of that event.
+    name: Option<Vec<u8>>,
+    items: VecDeque<SseItem>,
     after_cr: bool,
     started: bool,
 }
@@ -47,30 +58,33 @@ impl SseParser {
         self.check_size()
     }
 
-    /// The data of the next complete event.
-    pub(crate) fn next_event(&mut self) -> Option<Vec<u8>> {
-        self.events.pop_front()
+    /// The next complete event or comment.
+    pub(crate) fn next_item(&mut self) -> Option<SseItem> {
+        self.items.pop_front()
     }
 
     fn end_of_line(&mut self, line: &[u8]) {
         let started = std::mem::replace(&mut self.started, true);
         let line = if started { line } else { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) };
         if line.is_empty() {
-            self.events.extend(self.data.take());
+            let name = self.name.take();
+            self.items.extend(self.data.take().map(|data| SseItem::Event { name, data }));
             return;
         }
         let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
-        if &line[..colon] != b"data" {
-            return;
-        }
         let value = line.get(colon + 1..).unwrap_or_default();
         let value = value.strip_prefix(b" ").unwrap_or(value);
-        match &mut self.data {
-            Some(data) => {
-                data.push(b'\n');
-                data.extend_from_slice(value);
-            }
-            None => self.data = Some(value.to_vec()),
+        match &line[..colon] {
+            b"" if self.items.back() != Some(&SseItem::Comment) => self.items.push_back(SseItem::Comment),
+            b"event" => self.name = (!value.is_empty()).then(|| value.to_vec()),
+            b"data" => match &mut self.data {
+                Some(data) => {
+                    data.push(b'\n');
+                    data.extend_from_slice(value);
+                }
+                None => self.data = Some(value.to_vec()),
+            },
+            _ => {}
         }
     }
 
@@ -86,16 +100,35 @@ impl SseParser {
 mod tests {
     use super::*;
 
-    fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
+    fn items<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<SseItem> {
         let mut parser = SseParser::default();
-        let mut events = Vec::new();
+        let mut items = Vec::new();
         for piece in pieces {
             parser.push(piece).unwrap();
-            events.extend(
-                std::iter::from_fn(|| parser.next_event()).map(|event| String::from_utf8(event).unwrap()),
-            );
+            items.extend(std::iter::from_fn(|| parser.next_item()));
         }
-        events
+        items
+    }
+
+    fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
+        let data = |item| match item {
+            SseItem::Event { data, .. } => Some(String::from_utf8(data).unwrap()),
+            SseItem::Comment => None,
+        };
+        items(pieces).into_iter().filter_map(data).collect()
+    }
+
+    #[test]
+    fn events_have_names_and_comments_are_told() {
+        let event = |name: Option<&str>, data: &str| SseItem::Event {
+            name: name.map(|name| name.as_bytes().to_vec()),
+            data: data.as_bytes().to_vec(),
+        };
+        let stream =
+            b": keepalive\n\nevent: record.created\ndata: 1\n\ndata: 2\n\nevent: lost\n\nevent:\ndata: 3\n\n";
+        let expected =
+            [SseItem::Comment, event(Some("record.created"), "1"), event(None, "2"), event(None, "3")];
+        assert_eq!(items([&stream[..]]), expected);
     }
 
     const STREAM: &[u8] = "\u{feff}: hello\ndata: one\n\nevent: frame\r\nid: 7\r\ndata: {\"a\":1}\r\ndata:two\r\n\r\n: keepalive\n\ndata\rdata:  ü\r\rretry: 5\n\ndata: never ends".as_bytes();

@@ -5,7 +5,11 @@
 
 #[cfg(target_arch = "wasm32")]
 mod address;
+#[cfg(target_arch = "wasm32")]
+mod contrail;
 mod delay;
+#[cfg(target_arch = "wasm32")]
+mod events;
 pub mod memory;
 #[cfg(target_arch = "wasm32")]
 mod sse;
@@ -18,7 +22,8 @@ use futures::{SinkExt, StreamExt};
 
 pub(crate) use delay::{Latency, delayed};
 
-use crate::{BoxFuture, Error, FrameSink, FrameStream, Transport};
+use crate::contrail::Call;
+use crate::{BoxFuture, Error, FrameSink, FrameStream, Transport, code};
 
 /// Makes connections to one server.
 pub trait Connector: Send + Sync + 'static {
@@ -27,6 +32,17 @@ pub trait Connector: Send + Sync + 'static {
     /// # Errors
     /// Why there is no connection: the server's own error where it gave one, else one of code `connection`.
     fn connect(&self, request: ConnectRequest) -> BoxFuture<Result<Link, Error>>;
+
+    /// Makes one request to the contrail service at `url`. What comes back arrives as frames; nothing is sent.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); [`refusal`](crate::contrail::refusal) says what a status means. A connector that
+    /// does not know contrail refuses with `unsupported_protocol`.
+    fn call(&self, url: &str, call: Call) -> BoxFuture<Result<Link, Error>> {
+        let _ = (url, call);
+        let message = "this connector makes no requests to a contrail service";
+        Box::pin(async move { Err(Error::new(code::UNSUPPORTED_PROTOCOL, message)) })
+    }
 }
 
 /// Which connection to make.
@@ -87,5 +103,10 @@ impl Connector for BrowserConnector {
                 Transport::Sse => sse::connect(&request.url, request.hello).await,
             }
         })
+    }
+
+    fn call(&self, url: &str, call: Call) -> BoxFuture<Result<Link, Error>> {
+        let url = url.to_owned();
+        Box::pin(async move { contrail::call(&url, call).await })
     }
 }

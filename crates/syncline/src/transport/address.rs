@@ -1,5 +1,6 @@
 //! The addresses of a server's routes.
 
+use syncline_core::client::contrail::Address;
 use wasm_bindgen::JsValue;
 use web_sys::{Url, window};
 
@@ -13,12 +14,28 @@ pub(crate) fn http(base: &str, route: &str) -> Result<String, Error> {
 /// The same for a WebSocket: `http` becomes `ws`, `https` becomes `wss`.
 pub(crate) fn websocket(base: &str, route: &str) -> Result<String, Error> {
     let url = resolve(base, route)?;
+    Ok(over_websocket(&url))
+}
+
+/// The same address for a WebSocket: `http` becomes `ws`, `https` becomes `wss`.
+pub(crate) fn over_websocket(url: &Url) -> String {
     match url.protocol().as_str() {
         "http:" => url.set_protocol("ws:"),
         "https:" => url.set_protocol("wss:"),
         _ => {}
     }
-    Ok(url.href())
+    url.href()
+}
+
+/// Where a request to a contrail service at `base` goes.
+pub(crate) fn contrail(base: &str, address: &Address) -> Result<Url, Error> {
+    let (path, params) = address.as_str().split_once('?').unwrap_or((address.as_str(), ""));
+    let url = resolve(base, path)?;
+    if address.is_at_origin() {
+        url.set_pathname(path);
+    }
+    url.set_search(params);
+    Ok(url)
 }
 
 fn resolve(base: &str, route: &str) -> Result<Url, Error> {

@@ -8,18 +8,14 @@ use std::task::{Context, Poll, ready};
 use futures::channel::mpsc;
 use futures::{SinkExt, Stream, StreamExt};
 use gloo_net::http::{Request, RequestBuilder, Response};
-use js_sys::{Reflect, Uint8Array};
 use syncline_core::wire::{Frame, ServerMessage};
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, ReadableStreamDefaultReader, RequestCredentials};
+use web_sys::RequestCredentials;
 
-use crate::sse_parser::SseParser;
+use crate::sse_parser::SseItem;
+use crate::transport::events::{Abort, EVENT_STREAM, Events, lost, unreachable};
 use crate::transport::{Link, address};
 use crate::{BoxFuture, Error, code};
 
-/// What a stream is made of.
-const EVENT_STREAM: &str = "text/event-stream";
 /// Names the stream that a POST belongs to.
 const LINK_HEADER: &str = "x-syncline-link";
 /// Frames that may wait for a POST; the driver keeps more.
@@ -33,26 +29,18 @@ pub(crate) async fn connect(base: &str, hello: Vec<u8>) -> Result<Link, Error> {
     let response = post(&stream, &abort).header("accept", EVENT_STREAM);
     let response =
         checked(response.body(text(hello)).map_err(unreachable)?.send().await.map_err(unreachable)?).await?;
-    let kind = response.headers().get("content-type").unwrap_or_default();
-    if !kind.starts_with(EVENT_STREAM) {
-        return Err(lost(format!("there is no Syncline server: the answer is {kind:?}")));
-    }
-    let body = response.body().ok_or_else(|| lost("the stream has no body"))?;
-    let reader = body.get_reader().dyn_into().map_err(|_| lost("the stream cannot be read"))?;
+    let events = Events::of(&response)?;
 
     let (sender, outgoing) = mpsc::channel(FRAMES);
     let upload = Upload { url: send, link: None, outgoing, next: None, posting: None };
-    let receiver =
-        Receiver { reader, reading: None, parser: SseParser::default(), upload, ended: false, abort };
+    let receiver = Receiver { events, upload, ended: false, abort };
     let closed = |_| lost("the stream was closed");
     Ok(Link { sender: Box::pin(sender.sink_map_err(closed)), receiver: Box::pin(receiver) })
 }
 
 /// Reads the stream, and sees to the uploads meanwhile: both belong to one connection, and one task.
 struct Receiver {
-    reader: ReadableStreamDefaultReader,
-    reading: Option<JsFuture>,
-    parser: SseParser,
+    events: Events,
     upload: Upload,
     ended: bool,
     abort: Abort,
@@ -64,20 +52,12 @@ impl Receiver {
             return Poll::Ready(Err(error));
         }
         loop {
-            if let Some(frame) = self.parser.next_event() {
-                self.upload.learn_link(&frame);
-                return Poll::Ready(Ok(frame));
-            }
-            let reading = self.reading.get_or_insert_with(|| JsFuture::from(self.reader.read()));
-            let piece = ready!(Pin::new(reading).poll(cx));
-            self.reading = None;
-            let piece = piece.map_err(|_| lost("the stream broke off"))?;
-            match Reflect::get(&piece, &JsValue::from_str("value"))
-                .ok()
-                .and_then(|value| value.dyn_into().ok())
-            {
-                Some(bytes) => self.parser.push(&Uint8Array::to_vec(&bytes))?,
-                None => return Poll::Ready(Err(lost("the server ended the stream"))),
+            match ready!(self.events.poll_item(cx))? {
+                SseItem::Event { data, .. } => {
+                    self.upload.learn_link(&data);
+                    return Poll::Ready(Ok(data));
+                }
+                SseItem::Comment => {}
             }
         }
     }
@@ -154,31 +134,12 @@ impl Upload {
     }
 }
 
-/// Ends every request of a connection when it is dropped.
-struct Abort(AbortController);
-
-impl Abort {
-    fn new() -> Result<Self, Error> {
-        AbortController::new().map(Self).map_err(|_| lost("this browser cannot stop a stream"))
-    }
-
-    fn now(&self) {
-        self.0.abort();
-    }
-}
-
-impl Drop for Abort {
-    fn drop(&mut self) {
-        self.now();
-    }
-}
-
 fn post(url: &str, abort: &Abort) -> RequestBuilder {
     Request::post(url)
         .header("content-type", "application/json")
         // cookies go along to a server of another origin too, as they do with a WebSocket
         .credentials(RequestCredentials::Include)
-        .abort_signal(Some(&abort.0.signal()))
+        .abort_signal(Some(&abort.signal()))
 }
 
 /// The response, or what the server refused it with: its own error, or what the status means.
@@ -205,12 +166,4 @@ async fn checked(response: Response) -> Result<Response, Error> {
 
 fn text(frame: Vec<u8>) -> String {
     String::from_utf8(frame).unwrap_or_default()
-}
-
-fn unreachable(error: gloo_net::Error) -> Error {
-    lost(format!("the server cannot be reached: {error}"))
-}
-
-fn lost(why: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(code::CONNECTION, why)
 }

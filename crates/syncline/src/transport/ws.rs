@@ -7,18 +7,23 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use futures::{Sink, Stream};
-use gloo_net::websocket::events::CloseEvent;
 use gloo_net::websocket::futures::WebSocket;
 use gloo_net::websocket::{Message, State, WebSocketError};
 
 use crate::transport::{Link, address};
 use crate::{Error, code};
 
+/// What it means that a socket was closed, by its code and reason.
+pub(super) type Closed = fn(u16, &str) -> Error;
+
 pub(crate) async fn connect(base: &str) -> Result<Link, Error> {
-    let url = address::websocket(base, "ws")?;
-    let socket = WebSocket::open(&url)
+    open(&address::websocket(base, "ws")?, closed_by).await
+}
+
+pub(super) async fn open(url: &str, closed_by: Closed) -> Result<Link, Error> {
+    let socket = WebSocket::open(url)
         .map_err(|error| Error::new(code::CONNECTION, format!("the WebSocket cannot be opened: {error}")))?;
-    let socket = Rc::new(RefCell::new(Socket { socket, first: None, ended: false }));
+    let socket = Rc::new(RefCell::new(Socket { socket, first: None, ended: false, closed_by }));
     poll_fn(|cx| socket.borrow_mut().poll_open(cx)).await?;
     Ok(Link { sender: Box::pin(Sender(Rc::clone(&socket))), receiver: Box::pin(Receiver(socket)) })
 }
@@ -28,6 +33,7 @@ struct Socket {
     /// A frame that came before anybody looked whether the socket is open.
     first: Option<Vec<u8>>,
     ended: bool,
+    closed_by: Closed,
 }
 
 impl Socket {
@@ -60,7 +66,7 @@ impl Socket {
                 Some(Err(WebSocketError::ConnectionError)) => continue,
                 Some(Err(WebSocketError::ConnectionClose(event))) => {
                     self.ended = true;
-                    Err(closed_by(&event))
+                    Err((self.closed_by)(event.code, &event.reason))
                 }
                 Some(Err(_)) | None => {
                     self.ended = true;
@@ -116,7 +122,7 @@ fn closed() -> Error {
     Error::new(code::CONNECTION, "the WebSocket was closed")
 }
 
-fn closed_by(event: &CloseEvent) -> Error {
-    let reason = if event.reason.is_empty() { String::new() } else { format!(": {}", event.reason) };
-    Error::new(code::CONNECTION, format!("the WebSocket was closed with {}{reason}", event.code))
+fn closed_by(code: u16, reason: &str) -> Error {
+    let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    Error::new(code::CONNECTION, format!("the WebSocket was closed with {code}{reason}"))
 }

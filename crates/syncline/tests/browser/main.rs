@@ -2,6 +2,7 @@
 #![cfg(target_arch = "wasm32")]
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
+mod contrail;
 mod fakes;
 mod page;
 mod streaming;

@@ -75,7 +75,7 @@ async fn a_refusal_is_the_servers_own_error_where_it_gives_one() {
     // as of a page that is served for every address there is
     let page = refused(200, "<h1>welcome</h1>").await;
     assert_eq!(page.code(), code::CONNECTION);
-    assert!(page.message().starts_with("there is no Syncline server"), "{page}");
+    assert!(page.message().starts_with("there is no such server"), "{page}");
 }
 
 #[wasm_bindgen_test]

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what is not there fails the test")]
 
 mod connecting;
+mod contrail;
 mod ending;
 mod server;
 mod watching;

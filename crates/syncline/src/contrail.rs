@@ -1,0 +1,133 @@
+//! Watching a contrail service instead of a Syncline server.
+//!
+//! Rows are records of contrail's `watchRecords`, laid out flat: the fields of a record's body stand beside `uri`, `did`,
+//! `rkey`, `cid`, `space` and `time_us` (µs, whatever the service counts in), which win over fields of the body with the same name; the
+//! body as a whole is in `value`. The key is `uri`. The collection is what stands in the method's name, `message` in
+//! `app.example.message.watchRecords`; the space of a query is a `spaceUri`, or a DID for an `actor`.
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use syncline::contrail::{Contrail, record_uri};
+//! use syncline::{Client, Record};
+//!
+//! #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+//! #[record(collection = "message", key = uri)]
+//! struct Message {
+//!     uri: String,
+//!     did: String,
+//!     rkey: String,
+//!     time_us: i64,
+//!     text: String,
+//! }
+//!
+//! # async fn fetch_ticket(_: &str) -> Result<String, syncline::Error> { Ok(String::new()) }
+//! # fn example() -> Result<(), syncline::Error> {
+//! let service = Contrail::new("app.example").ticket_with(|query| async move { fetch_ticket(query.space.as_str()).await });
+//! let client = Client::builder("https://service.example").contrail(service).build();
+//! let space = "ats://did:plc:alice/app.example.space/general";
+//! let newest = client.watch(Message::in_space(space).order_by(Message::time_us.desc()).order_by(Message::rkey.desc()).limit(50));
+//!
+//! // the application writes by its own means, and shows the row until it comes
+//! let uri = record_uri("did:plc:alice", "app.example.message", "3k2a");
+//! let row = Message { uri, did: "did:plc:alice".into(), rkey: "3k2a".into(), time_us: i64::MAX, text: "Hi".into() };
+//! client.add_optimistic(space, row)?;
+//! # let _ = newest;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use syncline_core::client::contrail::{Access, Service};
+pub use syncline_core::client::contrail::{
+    AccessRequest, Address, Answer, Bearer, Call, record_uri, refusal, socket_closed,
+};
+
+use crate::credentials::{IntoCredentials, Provider};
+use crate::{BoxFuture, Error, MaybeSend};
+
+/// Asks the application for a ticket.
+type TicketProvider = Arc<dyn Fn(AccessRequest) -> BoxFuture<Result<Option<String>, Error>> + Send + Sync>;
+
+/// Which contrail service, and what it lets somebody in with; see the [module](self).
+///
+/// A bearer token, as for a service-auth JWT, comes from [`ClientBuilder::credentials`](crate::ClientBuilder::credentials); it goes into a
+/// header and never into a URL.
+#[derive(Clone)]
+pub struct Contrail {
+    namespace: String,
+    invite: Option<String>,
+    ticket: Option<TicketProvider>,
+}
+
+impl Contrail {
+    /// A service whose methods are called `{namespace}.{collection}.watchRecords`.
+    pub fn new(namespace: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), invite: None, ticket: None }
+    }
+
+    /// One ticket for every attempt. Tickets last two minutes, so that this is for services with others.
+    #[must_use]
+    pub fn ticket(self, ticket: impl Into<String>) -> Self {
+        let ticket = ticket.into();
+        self.ticket_with(move |_| {
+            let ticket = ticket.clone();
+            async move { ticket }
+        })
+    }
+
+    /// Where tickets come from: asked afresh for every attempt, with what is to be watched. An answer that takes longer
+    /// than [`answer_within`](crate::ClientBuilder::answer_within) is a failed attempt. The answer is a text, an `Option` of one, or a `Result` of
+    /// either.
+    #[must_use]
+    pub fn ticket_with<F, Fut>(mut self, provide: F) -> Self
+    where
+        F: Fn(AccessRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoCredentials> + MaybeSend + 'static,
+    {
+        self.ticket = Some(Arc::new(move |request| {
+            let answer = provide(request);
+            Box::pin(async move { answer.await.into_credentials() })
+        }));
+        self
+    }
+
+    /// A token that lets somebody read who is no member.
+    #[must_use]
+    pub fn invite_token(mut self, token: impl Into<String>) -> Self {
+        self.invite = Some(token.into());
+        self
+    }
+
+    pub(crate) fn service(&self, has_credentials: bool) -> Service {
+        let has_access = self.ticket.is_some() || has_credentials;
+        Service { namespace: self.namespace.clone(), invite: self.invite.clone(), has_access }
+    }
+
+    /// Asks for all that an attempt needs.
+    pub(crate) fn access(
+        &self,
+        request: AccessRequest,
+        credentials: Option<&Provider>,
+    ) -> BoxFuture<Result<Access, Error>> {
+        let ticket = self.ticket.as_ref().map(|provide| provide(request));
+        let bearer = credentials.map(|provide| provide());
+        Box::pin(async move {
+            let given = |asked: Option<BoxFuture<Result<Option<String>, Error>>>| async {
+                match asked {
+                    Some(asked) => asked.await,
+                    None => Ok(None),
+                }
+            };
+            let (ticket, bearer) = futures::try_join!(given(ticket), given(bearer))?;
+            Ok(Access { ticket, bearer })
+        })
+    }
+}
+
+impl fmt::Debug for Contrail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Contrail").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
