@@ -35,6 +35,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
     pub(crate) heartbeat: Duration,
 
+    /// For how long a ticket to watch is good
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "120")]
+    pub(crate) ticket_lifetime: Duration,
+
+    /// Whoever shows this may take guests out of rooms, at `POST /moderation`; nobody unless it is given
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) moderator: Option<String>,
+
     /// For work on the apps: the pages that `trunk serve` and `dx serve` serve on this machine may connect too
     #[arg(long)]
     pub(crate) dev: bool,

@@ -2,10 +2,12 @@
 
 mod args;
 mod gauges;
+mod moderation;
 mod pages;
 mod session;
 mod session_routes;
 mod shutdown;
+mod watch;
 
 use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};
@@ -20,6 +22,7 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Args;
+use crate::moderation::Removed;
 use crate::session::Sessions;
 
 #[tokio::main]
@@ -33,10 +36,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         std::fs::create_dir_all(folder)?;
     }
     let sessions = Sessions::beside(&args.data)?;
-    let syncline = syncline(&args, sessions.clone()).await?;
+    let removed = Removed::default();
+    let syncline = syncline(&args, sessions.clone(), removed.clone()).await?;
     let app = Router::new()
         .nest("/sync", syncline.router())
+        .nest("/xrpc", syncline.xrpc_router())
         .merge(session_routes::routes(sessions, &args.allowed_origins())?)
+        .merge(moderation::routes(removed, syncline.clone(), args.moderator.clone()))
         .merge(gauges::routes(syncline.clone()))
         .merge(pages::routes(&args.dist));
 
@@ -60,9 +66,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn syncline(args: &Args, sessions: Sessions) -> Result<Syncline, Box<dyn Error>> {
+async fn syncline(args: &Args, sessions: Sessions, removed: Removed) -> Result<Syncline, Box<dyn Error>> {
     let mut config = Config::default();
     config.engine.heartbeat = args.heartbeat;
+    let records = watch::records(&sessions, args.ticket_lifetime)?;
     let syncline = Syncline::builder()
         .config(config)
         .storage(Sqlite::open(&args.data)?)
@@ -71,9 +78,13 @@ async fn syncline(args: &Args, sessions: Sessions) -> Result<Syncline, Box<dyn E
             let user = sessions.user(&credentials);
             async move { user }
         })
-        .spaces(may_open)
+        .spaces(move |user, space| {
+            may_open(user, space)?;
+            removed.check(user, space)
+        })
         .collection::<Todo>(TodoRules)
         .collection::<Message>(MessageRules)
+        .watch_records(records)
         .build()
         .await?;
     Ok(syncline)

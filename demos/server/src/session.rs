@@ -86,6 +86,12 @@ impl Sessions {
         })
     }
 
+    /// What tickets are signed with: another secret, that lasts as long as this one. No session is signed like that, as
+    /// none has a space in its body.
+    pub(crate) fn ticket_secret(&self) -> Vec<u8> {
+        self.mac.clone().chain_update("tickets to watch").finalize().into_bytes().to_vec()
+    }
+
     /// What Syncline asks for every connection: who is it?
     pub(crate) fn user(&self, credentials: &Credentials) -> Result<User, AuthError> {
         let guest = match &credentials.token {
