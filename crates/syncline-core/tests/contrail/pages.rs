@@ -1,6 +1,7 @@
 //! A snapshot holds at most 200 records: the rest comes in pages.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use syncline_core::Query;
 
 use crate::rig::{Asked, Message, Rig, SPACE, live, newest, record};
 
@@ -56,8 +57,13 @@ fn a_limit_says_how_many_pages() {
 /// Rows of pages that a person has loaded are evicted only after those pages were fetched again.
 #[test]
 fn loaded_pages_stay_until_they_are_fetched_again() {
+    loaded_pages_stay(&newest(SPACE));
+    loaded_pages_stay(&newest(SPACE).limit(300));
+}
+
+fn loaded_pages_stay(query: &Query<Message>) {
     let mut rig = Rig::new();
-    let watch = rig.watch(&newest(SPACE));
+    let watch = rig.watch(query);
     let stream = rig.asked();
     answer(&mut rig, &stream, &page(300, 100), Some("c1"));
     let second = rig.asked();
@@ -71,6 +77,20 @@ fn loaded_pages_stay_until_they_are_fetched_again() {
     let second = rig.asked();
     answer(&mut rig, &second, &page(100, 50), None);
     assert_eq!((rig.shown(watch).len(), rig.status(watch)), (150, "live"));
+}
+
+#[test]
+fn a_live_event_does_not_end_a_snapshot() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let stream = rig.asked();
+    answer(&mut rig, &stream, &page(3, 0), None);
+    rig.event(&stream, "snapshot.start", json!({}));
+    rig.created(&stream, live("new", 10));
+    assert_eq!(rig.shown(watch), ["new", "m002", "m001", "m000"]);
+    rig.event(&stream, "snapshot.record", json!({"record": record("m001", 1)}));
+    rig.event(&stream, "snapshot.end", json!({}));
+    assert_eq!(rig.shown(watch), ["new", "m001"]);
 }
 
 #[test]

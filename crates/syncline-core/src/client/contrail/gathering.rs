@@ -22,10 +22,6 @@ impl Gathering {
         self.fresh.insert(uri.into())
     }
 
-    pub(super) fn forget(&mut self, uri: &str) {
-        self.fresh.remove(uri);
-    }
-
     /// Those members of a view that have been sent again.
     pub(super) fn members(&self, rows: &dyn AnyCollection, view: SessionId) -> Vec<u32> {
         rows.members(view).into_iter().filter(|&slot| self.fresh.contains(rows.key(slot))).collect()

@@ -117,9 +117,6 @@ impl ClientCore {
         let Some(rows) = space.and_then(|space| space.base.get_mut(session.collection)) else { return };
         rows.remove_member(stream.reserve.unwrap_or(id), key);
         session.unreadable.forget(key);
-        if let Some(gathering) = &mut stream.gathering {
-            gathering.forget(key);
-        }
     }
 
     /// A page is complete, or a row may have left the window: fetches more if more is wanted, and shows what there is.
