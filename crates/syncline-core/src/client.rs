@@ -13,7 +13,7 @@
 
 mod backoff;
 mod cache;
-mod collection;
+pub(crate) mod collection;
 pub mod contrail;
 mod core;
 mod export;
@@ -21,6 +21,7 @@ mod frames;
 mod link;
 mod pending;
 mod queue;
+mod related;
 mod returning;
 mod session;
 mod space;

@@ -42,6 +42,25 @@ pub enum Diff<R> {
     },
 }
 
+/// What has changed of the rows that belong to those of a watch, in one relation.
+#[derive(Debug)]
+pub struct RelatedDiff<C> {
+    /// Forget all children; those below are all there are.
+    pub reset_children: bool,
+    /// The parents whose children have changed, each with all it has now, in order; there may be none left.
+    pub children: Vec<(Key, Vec<Entry<C>>)>,
+    /// Forget all counts; those below are all there are.
+    pub reset_counts: bool,
+    /// The parents that have another number of children now.
+    pub counts: Vec<(Key, u64)>,
+}
+
+impl<C> Default for RelatedDiff<C> {
+    fn default() -> Self {
+        Self { reset_children: false, children: Vec::new(), reset_counts: false, counts: Vec::new() }
+    }
+}
+
 /// A row as a person sees it: the record with all local effects, and whether they are confirmed.
 #[derive(Debug)]
 pub struct Entry<R> {

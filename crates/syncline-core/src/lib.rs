@@ -34,7 +34,7 @@ pub mod schema;
 pub mod space;
 pub mod wire;
 
-pub use diff::{Diff, Entry, RowState};
+pub use diff::{Diff, Entry, RelatedDiff, RowState};
 pub use error::{Error, code};
 pub use id::{ClientId, Cursor, Incarnation, Key, SpaceId, UserId, Version, WriteId};
 pub use query::{Direction, Filter, OrderBy, Query, QuerySpec, Relation, RelationSpec};

@@ -165,7 +165,6 @@ impl<R: Record> Query<R> {
     }
 
     /// The collections of the relations.
-    #[expect(dead_code, reason = "the client follows relations next")]
     pub(crate) fn children(&self) -> &[CollectionDef] {
         &self.children
     }

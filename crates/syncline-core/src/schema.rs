@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::client::collection::{AnyCollection, Collection};
 use crate::error::{Error, code};
 use crate::id::{Key, check_key};
 use crate::record::{AnyRow, FieldDef, Record};
@@ -26,6 +27,8 @@ pub struct CollectionDef {
     decode: fn(&[u8]) -> Coded<Arc<dyn AnyRow>>,
     encode: fn(&dyn AnyRow) -> Coded<Vec<u8>>,
     patch: Patch,
+    /// A client's rows of it: none yet.
+    pub(crate) base: fn() -> Box<dyn AnyCollection>,
 }
 
 /// A row that is not of its collection's type.
@@ -56,6 +59,7 @@ impl CollectionDef {
                 });
                 Ok(Arc::new(patched?))
             },
+            base: || Box::new(Collection::<R>::new()),
         }
     }
 
@@ -161,7 +165,11 @@ impl Schema {
     /// When two Rust types share a collection name: a mistake in the program.
     #[track_caller]
     pub fn add<R: Record>(&mut self) {
-        let def = CollectionDef::of::<R>();
+        self.add_def(CollectionDef::of::<R>());
+    }
+
+    #[track_caller]
+    pub(crate) fn add_def(&mut self, def: CollectionDef) {
         if let Some(before) = self.collections.insert(def.name, def) {
             assert!(
                 before.row_type == def.row_type,

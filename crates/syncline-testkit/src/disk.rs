@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use syncline_core::query::CompiledRelation;
 use syncline_core::record::AnyRow;
 use syncline_core::space::{ClientRecord, Commit, LogEntry, SpaceImage, StoredRow};
-use syncline_core::{ClientId, Incarnation, Key, QuerySpec, Schema, SpaceId, Version, WriteId};
+use syncline_core::{
+    ClientId, CollectionDef, Incarnation, Key, QuerySpec, RelationSpec, Schema, SpaceId, Version, WriteId,
+};
 
 /// The rows of a space at one version, by collection and key.
 pub(crate) type State = BTreeMap<(&'static str, Key), Arc<dyn AnyRow>>;
@@ -260,5 +263,21 @@ pub(crate) fn evaluate(
         rows.filter(|row| compiled.matches(&***row) && visible(&***row)).cloned().collect();
     rows.sort_by(|a, b| compiled.compare(&**a, &**b));
     rows.truncate(compiled.limit.unwrap_or(usize::MAX));
+    rows
+}
+
+/// What a relation wants of a state for one parent, whatever its limit: the plain way.
+pub(crate) fn evaluate_children(
+    spec: &RelationSpec,
+    parent: &str,
+    state: &State,
+    def: &CollectionDef,
+    visible: impl Fn(&dyn AnyRow) -> bool,
+) -> Vec<Arc<dyn AnyRow>> {
+    let Ok(relation) = CompiledRelation::new(spec, def.fields) else { return Vec::new() };
+    let rows = state.iter().filter(|((collection, _), _)| *collection == def.name).map(|(_, row)| row);
+    let is_child = |row: &dyn AnyRow| relation.parent(row) == Some(parent) && visible(row);
+    let mut rows: Vec<_> = rows.filter(|row| is_child(&***row)).cloned().collect();
+    rows.sort_by(|a, b| relation.query.compare(&**a, &**b));
     rows
 }

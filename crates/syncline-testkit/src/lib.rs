@@ -60,6 +60,7 @@ mod mirror;
 mod node;
 mod outbox;
 mod policy;
+mod related;
 mod rng;
 mod seeds;
 mod sim;

@@ -10,6 +10,7 @@ use syncline_core::{ClientId, Error, SpaceId, Version, code};
 
 use crate::faults::{CrashPoint, Direction, Fault, Path};
 use crate::mirror::AnyMirror;
+use crate::related::AnyRelated;
 
 /// When a simulation starts, in Unix ms.
 const EPOCH: u64 = 1_750_000_000_000;
@@ -47,6 +48,8 @@ pub(crate) struct ClientNode {
 /// A watch and what an application makes of it.
 pub(crate) struct Watched {
     pub(crate) mirror: Box<dyn AnyMirror>,
+    /// The children of its rows, relation by relation.
+    pub(crate) related: Vec<Box<dyn AnyRelated>>,
     pub(crate) stopped: bool,
     /// It has changed since the views were last checked.
     pub(crate) changed: bool,

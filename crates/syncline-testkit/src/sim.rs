@@ -28,6 +28,7 @@ use crate::connection::Connection;
 use crate::disk::{Copy, Disk};
 use crate::faults::Faults;
 use crate::node::{ClientNode, Server};
+use crate::related::Relate;
 use crate::rng::Rng;
 use crate::trace::{Trace, Who};
 use browsers::Browser;
@@ -61,6 +62,8 @@ pub struct Sim {
     schema: Schema,
     /// Make the server's collections known to a client.
     register: Vec<fn(&mut ClientCore)>,
+    /// Make the mirrors of relations to the server's collections.
+    relate: BTreeMap<&'static str, Relate>,
     access: Arc<dyn Access>,
     config: space::Config,
     invariants: Vec<Invariant>,

@@ -391,7 +391,8 @@ impl ClientCore {
         let all = base.write_members(id, most, &mut rows);
         let mut head =
             Head::new(self.schema.version, session.query.clone(), session.cursor?, session.selective);
-        head.complete = all && session.unreadable.is_empty();
+        // children are not kept yet: without them it is not all
+        head.complete = all && session.first_unreadable().is_none() && session.relations.is_empty();
         Some(Export::new(head, &rows))
     }
 }

@@ -13,11 +13,11 @@ use hashbrown::HashTable;
 
 use crate::client::WatchId;
 use crate::client::session::SessionId;
-use crate::client::view::View;
+use crate::client::view::{Children, View};
 use crate::diff::{Diff, Entry, RowState};
 use crate::error::Error;
 use crate::id::Key;
-use crate::query::{CompiledQuery, QuerySpec};
+use crate::query::{CompiledQuery, CompiledRelation, QuerySpec};
 use crate::record::{AnyRow, Record, downcast};
 use crate::schema::{CollectionDef, Undecodable};
 
@@ -32,6 +32,8 @@ pub(crate) struct Overlaid {
     pub(crate) row: Option<Arc<dyn AnyRow>>,
     /// How the latest of them stands.
     pub(crate) state: RowState,
+    /// The server has done the latest of them; lists that are behind do not know it yet.
+    pub(crate) applied: bool,
 }
 
 /// The local effects on one collection, by key.
@@ -48,6 +50,20 @@ pub(crate) trait AnyCollection: Send {
 
     /// Opens a view for a session.
     fn open_view(&mut self, session: SessionId, query: &QuerySpec) -> Result<(), Error>;
+    /// Opens a view of children.
+    fn open_children(&mut self, view: SessionId, relation: CompiledRelation);
+    /// Makes those confirmed rows of other views of children that belong to these parents members; see
+    /// [`begin_from`](Self::begin_from).
+    fn begin_children_from(
+        &mut self,
+        view: SessionId,
+        others: &[SessionId],
+        parents: &BTreeSet<Key>,
+        shown: bool,
+    );
+    /// What local effects add to the numbers of children that the server counts in a view, and take away from them, by
+    /// parent. Where it is `live`, those that it has `applied` are in its numbers.
+    fn adjustments(&self, view: SessionId, overlay: &Overlay, live: bool) -> BTreeMap<Key, i64>;
     /// Makes those confirmed rows of other views members that the query wants, as many as it wants. Unless they are
     /// `shown`, they are not before the view is complete.
     fn begin_from(&mut self, session: SessionId, others: &[SessionId], shown: bool);
@@ -171,6 +187,17 @@ impl<R: Record> Collection<R> {
         self.views.get_mut(&session).map(|view| view.take(watch, &self.slots)).unwrap_or_default()
     }
 
+    /// What has changed of the children in a view since somebody looked last, and whether that is all there is.
+    pub(crate) fn take_children(&mut self, view: SessionId, watch: WatchId) -> (bool, Vec<Children<R>>) {
+        let view = self.views.get_mut(&view);
+        view.map(|view| view.take_children(watch, &self.slots)).unwrap_or_default()
+    }
+
+    /// The children of one parent, in order.
+    pub(crate) fn children(&self, view: SessionId, parent: &str) -> Vec<Entry<R>> {
+        self.views.get(&view).map(|view| view.children(parent, &self.slots)).unwrap_or_default()
+    }
+
     pub(crate) fn entries(&self, session: SessionId) -> Vec<Entry<R>> {
         self.views.get(&session).map(|view| view.entries(&self.slots)).unwrap_or_default()
     }
@@ -178,6 +205,15 @@ impl<R: Record> Collection<R> {
     /// What is shown of the row at a key.
     pub(crate) fn shown(&self, key: &str) -> Option<&Entry<R>> {
         self.slots[self.find(key)? as usize].shown.as_ref()
+    }
+
+    /// The slots of all members of these views.
+    fn known_to(&self, views: &[SessionId]) -> FixedBitSet {
+        let mut known = FixedBitSet::with_capacity(self.slots.len());
+        for view in views.iter().filter_map(|view| self.views.get(view)) {
+            known.union_with(&view.members);
+        }
+        known
     }
 
     fn find(&self, key: &str) -> Option<u32> {
@@ -322,11 +358,52 @@ impl<R: Record> AnyCollection for Collection<R> {
         Ok(())
     }
 
-    fn begin_from(&mut self, session: SessionId, others: &[SessionId], shown: bool) {
-        let mut known = FixedBitSet::with_capacity(self.slots.len());
-        for other in others.iter().filter_map(|other| self.views.get(other)) {
-            known.union_with(&other.members);
+    fn open_children(&mut self, view: SessionId, relation: CompiledRelation) {
+        self.views.insert(view, View::of_children(relation));
+    }
+
+    fn begin_children_from(
+        &mut self,
+        view: SessionId,
+        others: &[SessionId],
+        parents: &BTreeSet<Key>,
+        shown: bool,
+    ) {
+        let known = self.known_to(others);
+        let Some(children) = self.views.get_mut(&view) else { return };
+        children.hidden = !shown;
+        let is_wanted = |slot: &usize| {
+            let row = self.slots[*slot].confirmed();
+            let parent = row.and_then(|row| children.parent(row));
+            parent.is_some_and(|parent| parents.contains(parent))
+        };
+        for slot in known.ones().filter(is_wanted).collect::<Vec<_>>() {
+            self.add_member(view, slot as u32);
+            self.touched.push(slot as u32);
         }
+    }
+
+    fn adjustments(&self, view: SessionId, overlay: &Overlay, live: bool) -> BTreeMap<Key, i64> {
+        let mut adjustments = BTreeMap::new();
+        let Some(view) = self.views.get(&view) else { return adjustments };
+        for (key, overlaid) in overlay {
+            if overlaid.state != RowState::Pending || (live && overlaid.applied) {
+                continue;
+            }
+            let confirmed = self.find(key.as_str()).and_then(|slot| self.slots[slot as usize].confirmed());
+            let before = confirmed.and_then(|row| view.parent(row));
+            let after = overlaid.row.as_ref().and_then(|row| row.as_any().downcast_ref::<R>());
+            let after = after.and_then(|row| view.parent(row));
+            if before != after {
+                before.into_iter().for_each(|parent| *adjustments.entry(parent.into()).or_default() -= 1);
+                after.into_iter().for_each(|parent| *adjustments.entry(parent.into()).or_default() += 1);
+            }
+        }
+        adjustments
+    }
+
+    fn begin_from(&mut self, session: SessionId, others: &[SessionId], shown: bool) {
+        let known = self.known_to(others);
         let Some(view) = self.views.get_mut(&session) else { return };
         view.hidden = !shown;
         for slot in view.choose(known.ones().map(|slot| slot as u32), &self.slots) {

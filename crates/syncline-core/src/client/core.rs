@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::client::cache::{Cache, Loading};
 use crate::client::contrail::{Happened, Streams};
 use crate::client::link::{Event, Link};
+use crate::client::related::Related;
 use crate::client::session::{Phase, Session, SessionId};
 use crate::client::space::Space;
 use crate::client::watches::Watch;
@@ -30,6 +31,8 @@ pub struct ClientCore {
     pub(super) streams: Option<Streams>,
     pub(super) spaces: BTreeMap<SpaceId, Space>,
     pub(super) sessions: BTreeMap<SessionId, Session>,
+    /// The sessions of the views of children.
+    pub(super) by_view: BTreeMap<SessionId, SessionId>,
     pub(super) by_query: BTreeMap<QuerySpec, SessionId>,
     pub(super) by_sub: BTreeMap<SubId, SessionId>,
     pub(super) watches: BTreeMap<WatchId, Watch>,
@@ -68,6 +71,7 @@ impl ClientCore {
             streams,
             spaces: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            by_view: BTreeMap::new(),
             by_query: BTreeMap::new(),
             by_sub: BTreeMap::new(),
             watches: BTreeMap::new(),
@@ -349,8 +353,9 @@ impl ClientCore {
         }
     }
 
-    /// The watches of a session have something new.
+    /// The watches of a session, or of that to which a view of children belongs, have something new.
     pub(super) fn note(&mut self, session: SessionId) {
+        let session = self.by_view.get(&session).copied().unwrap_or(session);
         if let Some(session) = self.sessions.get(&session) {
             self.changed.extend(&session.watches);
         }
@@ -360,10 +365,22 @@ impl ClientCore {
     pub(super) fn commit(&mut self, id: &SpaceId) {
         let behind = |session: &&Session| session.query.space == *id && session.is_behind();
         let behind: BTreeSet<_> =
-            self.sessions.values().filter(behind).map(|session| session.collection).collect();
+            self.sessions.values().filter(behind).flat_map(Session::collections).collect();
         let Some(space) = self.spaces.get_mut(id).filter(|space| !space.held.is_released()) else { return };
         space.queue.drop_applied(&behind);
-        for session in space.commit(&self.schema) {
+        let (mut changed, overlaid) = space.commit(&self.schema);
+        for (&session, one) in self.sessions.iter_mut().filter(|(_, one)| one.query.space == *id) {
+            let live = one.phase.is_live();
+            for Related { view, collection, counts, .. } in &mut one.relations {
+                let Some(counts) = counts else { continue };
+                if (counts.needs_commit() || overlaid.contains(collection))
+                    && counts.commit(space.adjustments(*view, collection, live))
+                {
+                    changed.insert(session);
+                }
+            }
+        }
+        for session in changed {
             self.note(session);
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::client::core::ClientCore;
 use crate::client::link::Event;
+use crate::client::related::Related;
 use crate::client::session::{Phase, Session, SessionId, Unreadable};
 use crate::client::space::Space;
 use crate::client::{Output, collection::AnyCollection};
@@ -12,7 +13,8 @@ use crate::error::{Error, code};
 use crate::id::{Key, SpaceId};
 use crate::schema::Undecodable;
 use crate::wire::{
-    Changes, ClientMessage, Failed, Frame, Reset, Resume, ServerMessage, Snapshot, Welcome, encode,
+    Changes, ClientMessage, Count, Failed, Frame, GoneChildren, RelatedPart, Reset, Resume, Run,
+    ServerMessage, Snapshot, Welcome, encode,
 };
 
 /// Something is missing that must have been sent: what is held cannot be trusted to be complete.
@@ -105,7 +107,7 @@ impl ClientCore {
         }) else {
             return Ok(());
         };
-        let Some(base) = space.base.get_mut(session.collection) else { return Ok(()) };
+        let own = own_rows(rows, &snapshot.related, &session.relations)?;
         let expected = match session.phase {
             Phase::Snapshot { next_chunk, .. } => next_chunk,
             _ => 0,
@@ -115,8 +117,7 @@ impl ClientCore {
             return if session.phase.is_live() { Ok(()) } else { Err(Gap) };
         }
         if snapshot.chunk == 0 {
-            base.begin_snapshot(id);
-            session.unreadable = Unreadable::default();
+            session.begin_snapshot(id, &mut space.base);
         } else if snapshot.chunk < expected || !matches!(session.phase, Phase::Snapshot { .. }) {
             return Ok(());
         } else if snapshot.chunk > expected {
@@ -126,9 +127,26 @@ impl ClientCore {
             Phase::Snapshot { done, .. } if snapshot.chunk > 0 => done,
             _ => 0,
         };
-        for row in rows {
-            if let Err(row) = base.snapshot_row(id, row) {
-                session.unreadable.note(row);
+        if let Some(base) = space.base.get_mut(session.collection) {
+            for row in own {
+                if let Err(row) = base.snapshot_row(id, row) {
+                    session.unreadable.note(row);
+                }
+            }
+        }
+        for (relation, children) in runs(&rows[own.len()..], &snapshot.related) {
+            let related = &mut session.relations[relation];
+            let Some(base) = related.rows(&mut space.base) else { continue };
+            for row in children {
+                if let Err(row) = base.snapshot_row(related.view, row) {
+                    related.unreadable.note(row);
+                }
+            }
+        }
+        for count in &snapshot.counts {
+            let related = session.relations.get_mut(count.relation);
+            if let Some(counts) = related.and_then(|related| related.counts.as_mut()) {
+                counts.tell_of_snapshot(count);
             }
         }
         session.phase = Phase::Snapshot {
@@ -139,15 +157,16 @@ impl ClientCore {
             overdue: now + self.config.answer_within * 3,
         };
         if snapshot.last {
-            base.finish_snapshot(id);
+            session.finish_snapshot(id, &mut space.base);
             session.phase = Phase::Live { sub: snapshot.sub };
             session.answered = false;
             session.stands_at(snapshot.cursor);
             session.selective = snapshot.selective;
-            let (space_id, collection) = (session.query.space.clone(), session.collection);
+            let collections: BTreeSet<_> = session.collections().collect();
+            let space_id = session.query.space.clone();
             (space.told, space.unsaved) = (Some(snapshot.cursor.version), true);
             self.settle_up_to(&space_id, &snapshot.writes, snapshot.cursor.version);
-            self.rows_have_come(&space_id, [collection]);
+            self.rows_have_come(&space_id, collections);
         }
         self.note(id);
         Ok(())
@@ -159,7 +178,8 @@ impl ClientCore {
         if !matches!(session.phase, Phase::Asked { .. }) {
             return Ok(());
         }
-        let (space_id, collection) = (session.query.space.clone(), session.collection);
+        let own = own_rows(rows, &resume.related, &session.relations)?;
+        let space_id = session.query.space.clone();
         let Some(space) = self.spaces.get_mut(&space_id) else { return Ok(()) };
         if space.told.is_some_and(|told| told != resume.cursor.version) {
             return Err(Gap);
@@ -167,22 +187,48 @@ impl ClientCore {
         session.phase = Phase::Live { sub: resume.sub };
         session.answered = false;
         session.stands_at(resume.cursor);
-        if let Some(base) = space.base.get_mut(collection) {
+        if let Some(base) = space.base.get_mut(session.collection) {
             base.complete_view(id);
-            for row in rows {
+            for row in own {
                 let slot = base.upsert(row);
-                put(base, id, session, slot);
+                put(base, id, &mut session.unreadable, slot);
             }
-            resume.del.iter().for_each(|key| delete(base, id, session, key));
+            resume.del.iter().for_each(|key| delete_parent(base, id, session, key));
             for &place in &resume.gone {
                 if let Some(key) = session.held.get(place as usize).map(|&slot| Key::from(base.key(slot))) {
-                    delete(base, id, session, key.as_str());
+                    delete_parent(base, id, session, key.as_str());
                 }
             }
         }
+        for related in &mut session.relations {
+            if let Some(base) = related.rows(&mut space.base) {
+                base.complete_view(related.view);
+            }
+            if let Some(counts) = &mut related.counts {
+                counts.is_stale = true;
+            }
+        }
+        for (relation, children) in runs(&rows[own.len()..], &resume.related) {
+            let related = &mut session.relations[relation];
+            let Some(base) = related.rows(&mut space.base) else { continue };
+            for row in children {
+                let slot = base.upsert(row);
+                put(base, related.view, &mut related.unreadable, slot);
+            }
+        }
+        for GoneChildren { relation, gone } in &resume.gone_children {
+            let Some(related) = session.relations.get_mut(*relation) else { continue };
+            let Some(base) = related.rows(&mut space.base) else { continue };
+            let key = |&place: &u32| Some(Key::from(base.key(*related.held.get(place as usize)?)));
+            for key in gone.iter().filter_map(key).collect::<Vec<_>>() {
+                delete(base, related.view, &mut related.unreadable, key.as_str());
+            }
+        }
+        tell_counts(session, &resume.counts);
+        let collections: BTreeSet<_> = session.collections().collect();
         (space.told, space.unsaved) = (Some(resume.cursor.version), true);
         self.settle_up_to(&space_id, &resume.writes, resume.cursor.version);
-        self.rows_have_come(&space_id, [collection]);
+        self.rows_have_come(&space_id, collections);
         self.note(id);
         Ok(())
     }
@@ -244,8 +290,13 @@ impl ClientCore {
             });
             let open: Vec<_> = open.collect();
             // before anything is touched: all of it counts, or none
-            for (part, _, phase) in &open {
-                if !phase.is_live() || part.put.iter().any(|&line| line >= rows.len()) {
+            for (part, id, phase) in &open {
+                let relations = self.sessions.get(id).map_or(0, |session| session.relations.len());
+                let children = part.related.iter().flat_map(|related| &related.put);
+                if !phase.is_live()
+                    || part.put.iter().chain(children).any(|&line| line >= rows.len())
+                    || part.related.iter().any(|related| related.relation >= relations)
+                {
                     return Err(Gap);
                 }
             }
@@ -254,16 +305,27 @@ impl ClientCore {
                 let Some(session) = self.sessions.get_mut(&id) else { continue };
                 let collection = session.collection;
                 let Some(base) = space.base.get_mut(collection) else { continue };
-                let unreadable = !session.unreadable.is_empty();
+                let unreadable = session.first_unreadable().is_some();
                 for (line, row) in part.put.iter().filter_map(|&line| Some((line, rows.get(line)?))) {
                     let slot = decoded.slot(collection, base, line, row);
-                    put(base, id, session, slot);
+                    put(base, id, &mut session.unreadable, slot);
                 }
-                part.del.iter().for_each(|key| delete(base, id, session, key));
-                if unreadable || !session.unreadable.is_empty() {
+                part.del.iter().for_each(|key| delete_parent(base, id, session, key));
+                touched.insert(collection);
+                for RelatedPart { relation, put: lines, del } in &part.related {
+                    let related = &mut session.relations[*relation];
+                    let Some(base) = space.base.get_mut(related.collection) else { continue };
+                    for &line in lines {
+                        let slot = decoded.slot(related.collection, base, line, rows[line]);
+                        put(base, related.view, &mut related.unreadable, slot);
+                    }
+                    del.iter().for_each(|key| delete(base, related.view, &mut related.unreadable, key));
+                    touched.insert(related.collection);
+                }
+                tell_counts(session, &part.counts);
+                if unreadable || session.first_unreadable().is_some() {
                     self.changed.extend(&session.watches);
                 }
-                touched.insert(collection);
             }
             (space.told, space.unsaved) = (live.then_some(changes.to), live);
             self.advance(&changes.space, changes.to);
@@ -291,35 +353,80 @@ impl ClientCore {
 /// Nothing of a session's rows is to be shown any more, once that is committed.
 pub(super) fn forget_rows(id: SessionId, session: &mut Session, spaces: &mut BTreeMap<SpaceId, Space>) {
     session.forget();
-    let space = spaces.get_mut(&session.query.space);
-    if let Some(base) = space.and_then(|space| space.base.get_mut(session.collection)) {
+    let Some(space) = spaces.get_mut(&session.query.space) else { return };
+    if let Some(base) = space.base.get_mut(session.collection) {
         base.clear_view(id);
+    }
+    session.relations.iter_mut().for_each(|related| related.clear(&mut space.base));
+}
+
+/// The rows of a frame that are not children.
+fn own_rows<'a, 'r>(
+    rows: &'a [&'r [u8]],
+    related: &[Run],
+    relations: &[Related],
+) -> Result<&'a [&'r [u8]], Gap> {
+    if related.iter().any(|run| run.relation >= relations.len()) {
+        return Err(Gap);
+    }
+    let children = related.iter().fold(0_usize, |sum, run| sum.saturating_add(run.rows));
+    rows.get(..rows.len().checked_sub(children).ok_or(Gap)?).ok_or(Gap)
+}
+
+/// The children of a frame, with their relations.
+fn runs<'a, 'r>(mut rows: &'a [&'r [u8]], related: &[Run]) -> Vec<(usize, &'a [&'r [u8]])> {
+    let mut runs = Vec::with_capacity(related.len());
+    for run in related {
+        let (these, rest) = rows.split_at(run.rows.min(rows.len()));
+        runs.push((run.relation, these));
+        rows = rest;
+    }
+    runs
+}
+
+fn tell_counts(session: &mut Session, counts: &[Count]) {
+    for count in counts {
+        let related = session.relations.get_mut(count.relation);
+        if let Some(counts) = related.and_then(|related| related.counts.as_mut()) {
+            counts.tell(&count.parent, count.n);
+        }
     }
 }
 
 /// The server says that a row is in a session's result. One that cannot be read is not shown, and neither is what it
 /// was before.
-fn put(base: &mut dyn AnyCollection, id: SessionId, session: &mut Session, slot: Result<u32, Undecodable>) {
+fn put(
+    base: &mut dyn AnyCollection,
+    view: SessionId,
+    unreadable: &mut Unreadable,
+    slot: Result<u32, Undecodable>,
+) {
     match slot {
         Ok(slot) => {
-            base.add_member(id, slot);
-            if !session.unreadable.is_empty() {
-                session.unreadable.forget(base.key(slot));
+            base.add_member(view, slot);
+            if !unreadable.is_empty() {
+                unreadable.forget(base.key(slot));
             }
         }
         Err(row) => {
             if let Some(key) = &row.key {
-                base.remove_member(id, key.as_str());
+                base.remove_member(view, key.as_str());
             }
-            session.unreadable.note(row);
+            unreadable.note(row);
         }
     }
 }
 
 /// The server says that a row is not, or not any more, in a session's result.
-fn delete(base: &mut dyn AnyCollection, id: SessionId, session: &mut Session, key: &str) {
-    base.remove_member(id, key);
-    session.unreadable.forget(key);
+fn delete(base: &mut dyn AnyCollection, view: SessionId, unreadable: &mut Unreadable, key: &str) {
+    base.remove_member(view, key);
+    unreadable.forget(key);
+}
+
+/// The same of a row that may be a parent.
+fn delete_parent(base: &mut dyn AnyCollection, id: SessionId, session: &mut Session, key: &str) {
+    delete(base, id, &mut session.unreadable, key);
+    session.relations.iter_mut().for_each(|related| related.forget_parent(key));
 }
 
 /// Rows of one frame that have been decoded, so that two sessions with the same row decode it once.

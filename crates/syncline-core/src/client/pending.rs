@@ -81,6 +81,11 @@ impl Pending {
         matches!(self.stage, Stage::Local { .. })
     }
 
+    /// Whether the server has done it, and only a list that is behind still lacks its rows.
+    pub(crate) fn is_applied(&self) -> bool {
+        matches!(self.stage, Stage::Applied)
+    }
+
     /// How a row stands that it was the last to touch.
     pub(crate) fn state(&self) -> RowState {
         match &self.stage {

@@ -322,7 +322,7 @@ impl Queue {
             }
             for ((collection, key), row) in draft.into_touched() {
                 rows.entry(collection).or_default().insert(key.clone());
-                let overlaid = Overlaid { row, state: intent.state() };
+                let overlaid = Overlaid { row, state: intent.state(), applied: intent.is_applied() };
                 self.overlays.entry(collection).or_default().insert(key, overlaid);
             }
         }

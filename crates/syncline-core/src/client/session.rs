@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::client::WatchId;
 use crate::client::cache::{Earlier, Loading};
-use crate::client::space::Space;
+use crate::client::related::Related;
+use crate::client::space::{Base, Space};
 use crate::error::Error;
 use crate::id::{Cursor, Key};
 use crate::query::QuerySpec;
@@ -41,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) earlier: Option<Earlier>,
     /// What it stands at has not been stored.
     pub(crate) unsaved: bool,
+    /// The children of its rows, relation by relation.
+    pub(crate) relations: Vec<Related>,
     /// The answer is there, and held until others are too: see [`returning`](crate::client::returning).
     pub(crate) answered: bool,
     /// Why it failed.
@@ -139,6 +142,7 @@ impl Session {
             loading: None,
             earlier: None,
             unsaved: false,
+            relations: Vec::new(),
             answered: false,
             error: None,
             unreadable: Unreadable::default(),
@@ -149,17 +153,57 @@ impl Session {
     /// back as a whole.
     pub(crate) fn say_what_is_held(&mut self, id: SessionId, space: &Space, seed: u64) -> Option<Held> {
         self.held.clear();
-        let is_needed = self.selective || self.query.limit.is_some() || !self.loaded;
+        let is_needed =
+            self.selective || self.query.limit.is_some() || !self.relations.is_empty() || !self.loaded;
         if self.cursor.is_none() || !is_needed {
             return None;
         }
         let rows = space.base.get(self.collection)?;
-        let members = rows.members(id);
-        if members.len() > MAX_HELD {
+        self.held = rows.members(id);
+        let mut count = self.held.len();
+        for related in &mut self.relations {
+            related.held = space.base.get(related.collection)?.members(related.view);
+            count += related.held.len() + if related.counts.is_some() { self.held.len() } else { 0 };
+        }
+        if count > MAX_HELD {
             return None;
         }
-        self.held = members;
-        Some(Held::new(seed, self.held.iter().map(|&slot| rows.key(slot))))
+        let mut held = Held::new(seed, self.held.iter().map(|&slot| rows.key(slot)));
+        for related in &self.relations {
+            let children = space.base.get(related.collection)?;
+            let parents = self.held.iter().map(|&slot| rows.key(slot));
+            let counts = related.counts.iter().flat_map(|counts| parents.clone().map(|key| counts.told(key)));
+            held = held.with_children(related.held.iter().map(|&slot| children.key(slot)), counts);
+        }
+        Some(held)
+    }
+
+    /// The collections whose rows it shows.
+    pub(crate) fn collections(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.collection).chain(self.relations.iter().map(|related| related.collection))
+    }
+
+    /// The first row that could not be read.
+    pub(crate) fn first_unreadable(&self) -> Option<&Error> {
+        let related = self.relations.iter().filter_map(|related| related.unreadable.first());
+        self.unreadable.first().into_iter().chain(related).next()
+    }
+
+    /// A snapshot begins.
+    pub(crate) fn begin_snapshot(&mut self, id: SessionId, base: &mut Base) {
+        self.unreadable = Unreadable::default();
+        if let Some(rows) = base.get_mut(self.collection) {
+            rows.begin_snapshot(id);
+        }
+        self.relations.iter_mut().for_each(|related| related.begin_snapshot(base));
+    }
+
+    /// It is complete.
+    pub(crate) fn finish_snapshot(&mut self, id: SessionId, base: &mut Base) {
+        if let Some(rows) = base.get_mut(self.collection) {
+            rows.finish_snapshot(id);
+        }
+        self.relations.iter_mut().for_each(|related| related.finish_snapshot(base));
     }
 
     /// The server's answer is there: its rows are the result as of this cursor.

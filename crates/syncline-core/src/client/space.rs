@@ -8,9 +8,9 @@ use crate::client::queue::{Queue, Rows};
 use crate::client::returning::Held;
 use crate::client::session::SessionId;
 use crate::draft::ReadRows;
-use crate::id::{ClientId, SpaceId, Version, WriteId};
+use crate::id::{ClientId, Key, SpaceId, Version, WriteId};
 use crate::record::{AnyRow, Record};
-use crate::schema::Schema;
+use crate::schema::{CollectionDef, Schema};
 
 /// See the [module](self).
 pub(crate) struct Space {
@@ -56,8 +56,8 @@ impl Base {
     }
 
     /// Opens a collection, unless it is open.
-    pub(crate) fn open<R: Record>(&mut self) -> &mut (dyn AnyCollection + 'static) {
-        &mut **self.0.entry(R::COLLECTION).or_insert_with(|| Box::new(Collection::<R>::new()))
+    pub(crate) fn open(&mut self, def: &CollectionDef) -> &mut (dyn AnyCollection + 'static) {
+        &mut **self.0.entry(def.name).or_insert_with(def.base)
     }
 }
 
@@ -83,8 +83,9 @@ impl Space {
     }
 
     /// The one place where anything becomes visible: replays the pending writes over the base, as far as what was
-    /// prepared can have changed them, and shows the result. Gives the sessions whose views changed.
-    pub(crate) fn commit(&mut self, schema: &Schema) -> BTreeSet<SessionId> {
+    /// prepared can have changed them, and shows the result. Gives the views that changed, and the collections of whose
+    /// rows the local effects may be others now.
+    pub(crate) fn commit(&mut self, schema: &Schema) -> (BTreeSet<SessionId>, BTreeSet<&'static str>) {
         let mut touched = Rows::new();
         for (name, collection) in &mut self.base.0 {
             collection.evict();
@@ -96,7 +97,14 @@ impl Space {
             let overlay = self.queue.overlay(name).unwrap_or(&no_overlay);
             collection.commit(overlay, overlaid.get(name).unwrap_or(&no_keys), &mut changed);
         }
-        changed
+        let overlaid = overlaid.into_iter().filter(|(_, keys)| !keys.is_empty()).map(|(name, _)| name);
+        (changed, overlaid.collect())
+    }
+
+    /// What local effects make of the numbers of children that the server counts in a view.
+    pub(crate) fn adjustments(&self, view: SessionId, collection: &str, live: bool) -> BTreeMap<Key, i64> {
+        let (rows, overlay) = (self.base.get(collection), self.queue.overlay(collection));
+        rows.zip(overlay).map(|(rows, overlay)| rows.adjustments(view, overlay, live)).unwrap_or_default()
     }
 
     /// Rows of this collection have come: what stood in for them is done.

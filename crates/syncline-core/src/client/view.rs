@@ -1,6 +1,6 @@
 //! One query's rows in order, and the diffs that lead there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
@@ -9,15 +9,21 @@ use crate::client::WatchId;
 use crate::client::collection::Slot;
 use crate::diff::{Diff, Entry};
 use crate::id::Key;
-use crate::query::CompiledQuery;
+use crate::query::{CompiledQuery, CompiledRelation};
 use crate::record::Record;
+use crate::scalar::ScalarRef;
 
 /// An observer that has not taken this many diffs gets a `Reset` instead.
 const MAX_WAITING_DIFFS: usize = 4096;
 
-/// The rows of one session's query.
+/// The children of one parent, in order.
+pub(crate) type Children<R> = (Key, Vec<Entry<R>>);
+
+/// The rows of one session's query, or the children of them all.
 pub(crate) struct View<R> {
     query: CompiledQuery,
+    /// Its rows are children: they stand by parent, and are looked at by parent.
+    families: Option<Families>,
     /// Rows that the server says are in the result, by slot.
     pub(crate) members: FixedBitSet,
     /// Rows that are in `order`, by slot.
@@ -33,6 +39,12 @@ pub(crate) struct View<R> {
     observers: BTreeMap<WatchId, Observer<R>>,
 }
 
+struct Families {
+    relation: CompiledRelation,
+    /// The parents whose children have changed since somebody looked last; `None` stands for all.
+    readers: BTreeMap<WatchId, Option<BTreeSet<Key>>>,
+}
+
 struct Observer<R> {
     diffs: Vec<Diff<R>>,
     reset: bool,
@@ -42,6 +54,7 @@ impl<R: Record> View<R> {
     pub(crate) fn new(query: CompiledQuery) -> Self {
         Self {
             query,
+            families: None,
             members: FixedBitSet::new(),
             present: FixedBitSet::new(),
             order: Vec::new(),
@@ -49,6 +62,73 @@ impl<R: Record> View<R> {
             hidden: false,
             incoming: None,
             observers: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn of_children(relation: CompiledRelation) -> Self {
+        let query = relation.by_parent();
+        let families = Some(Families { relation, readers: BTreeMap::new() });
+        Self { families, ..Self::new(query) }
+    }
+
+    /// The parent that a row is a child of here.
+    pub(crate) fn parent<'a>(&self, row: &'a R) -> Option<&'a str> {
+        self.families.as_ref()?.relation.parent(row)
+    }
+
+    /// The children that have changed since somebody looked last, by parent, and whether these are all there are.
+    pub(crate) fn take_children(&mut self, watch: WatchId, slots: &[Slot<R>]) -> (bool, Vec<Children<R>>) {
+        let Some(families) = &mut self.families else { return (false, Vec::new()) };
+        let changed = families.readers.entry(watch).or_default().replace(BTreeSet::new());
+        match changed {
+            Some(parents) => {
+                let children = |parent: Key| {
+                    let children = self.children(parent.as_str(), slots);
+                    (parent, children)
+                };
+                (false, parents.into_iter().map(children).collect())
+            }
+            None => (true, self.all_children(slots)),
+        }
+    }
+
+    fn all_children(&self, slots: &[Slot<R>]) -> Vec<Children<R>> {
+        let mut all: Vec<Children<R>> = Vec::new();
+        for entry in entries(&self.order, slots) {
+            let Some(parent) = self.parent(&entry.record).map(Key::from) else { continue };
+            match all.last_mut() {
+                Some((last, children)) if *last == parent => children.push(entry),
+                _ => all.push((parent, vec![entry])),
+            }
+        }
+        all
+    }
+
+    /// The children of one parent, in order.
+    pub(crate) fn children(&self, parent: &str, slots: &[Slot<R>]) -> Vec<Entry<R>> {
+        let Some(families) = &self.families else { return Vec::new() };
+        let (field, parent) = (families.relation.field(), ScalarRef::Text(parent));
+        let shown = |slot: u32| slots[slot as usize].shown.as_ref();
+        let of = |slot: u32| shown(slot).map_or(ScalarRef::Null, |entry| entry.record.field(field));
+        let start = self.order.partition_point(|&slot| of(slot) < parent);
+        let children = self.order[start..].iter().take_while(|&&slot| of(slot) == parent);
+        children.filter_map(|&slot| shown(slot).cloned()).collect()
+    }
+
+    /// Children have come, gone or changed.
+    fn note_family(&mut self, entries: [Option<&Entry<R>>; 2]) {
+        let Some(Families { relation, readers }) = &mut self.families else { return };
+        for parent in entries.into_iter().flatten().filter_map(|entry| relation.parent(&*entry.record)) {
+            for reader in readers.values_mut() {
+                if let Some(parents) = reader
+                    && !parents.contains(parent)
+                {
+                    parents.insert(parent.into());
+                    if parents.len() > MAX_WAITING_DIFFS {
+                        *reader = None;
+                    }
+                }
+            }
         }
     }
 
@@ -96,6 +176,9 @@ impl<R: Record> View<R> {
 
     pub(crate) fn unobserve(&mut self, watch: WatchId) {
         self.observers.remove(&watch);
+        if let Some(families) = &mut self.families {
+            families.readers.remove(&watch);
+        }
     }
 
     pub(crate) fn take(&mut self, watch: WatchId, slots: &[Slot<R>]) -> Vec<Diff<R>> {
@@ -124,7 +207,7 @@ impl<R: Record> View<R> {
         let index = slot as usize;
         let old = slots[index].shown.as_ref().filter(|_| self.present.contains(index));
         let next = next.filter(|entry| self.wants(index, entry, overlaid));
-        match (old, next) {
+        let changed = match (old, next) {
             (None, None) => false,
             (Some(old), None) => {
                 let at = self.take_out(slot, old, slots);
@@ -153,7 +236,11 @@ impl<R: Record> View<R> {
                 }
                 true
             }
+        };
+        if changed {
+            self.note_family([old, next]);
         }
+        changed
     }
 
     /// Notes, for a change of many rows, whether a slot is to be in the view. Returns whether anything changed; then
@@ -193,6 +280,9 @@ impl<R: Record> View<R> {
         for observer in self.observers.values_mut() {
             observer.reset = true;
             observer.diffs.clear();
+        }
+        if let Some(families) = &mut self.families {
+            families.readers.values_mut().for_each(|reader| *reader = None);
         }
     }
 

@@ -1,17 +1,20 @@
 //! Watches: looks at queries, and the sessions they share.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::client::core::ClientCore;
 use crate::client::link::Event;
+use crate::client::related::{self, Related};
 use crate::client::session::{Phase, Session, SessionId};
 use crate::client::space::Space;
 use crate::client::{Status, WatchId, WatchState};
-use crate::diff::{Diff, Entry};
+use crate::diff::{Diff, Entry, RelatedDiff};
 use crate::error::Error;
-use crate::id::{Cursor, SpaceId};
+use crate::id::{Cursor, Key, SpaceId};
 use crate::query::{Query, QuerySpec};
 use crate::record::Record;
+use crate::schema::CollectionDef;
 use crate::wire::{ClientMessage, Unsubscribe};
 
 /// One look at a query. Looks at equal queries share a session.
@@ -29,9 +32,10 @@ impl ClientCore {
     /// Watches a query: its rows, now and from now on. Equal queries share one subscription.
     pub fn watch<R: Record>(&mut self, now: Duration, query: &Query<R>) -> WatchId {
         self.schema.add::<R>();
+        query.children().iter().for_each(|child| self.schema.add_def(*child));
         let id = WatchId(self.next_id());
         let open = |space: &mut Space, session: SessionId, query: &QuerySpec| {
-            space.base.open::<R>().open_view(session, query)
+            space.base.open(&CollectionDef::of::<R>()).open_view(session, query)
         };
         let watch = Watch { query: query.spec().clone(), session: None, open, error: None, stopped: true };
         self.watches.insert(id, watch);
@@ -93,12 +97,18 @@ impl ClientCore {
             return Ok(session);
         }
         let collection = self.schema.collection(&query.collection)?.name;
+        let relations = related::check(query, &self.schema)?;
         let id = SessionId(self.next_id());
+        let views: Vec<_> = relations.iter().map(|_| SessionId(self.next_id())).collect();
         let space = self.space(&query.space);
         open(space, id, query)?;
-        // rows with local effects belong into it at once
-        space.queue.touch(collection);
         let mut session = Session::new(query.clone(), collection);
+        for (view, (def, relation)) in views.iter().zip(relations) {
+            session.relations.push(Related::open(*view, &def, relation, &mut space.base));
+        }
+        // rows with local effects belong into it at once
+        session.collections().for_each(|collection| space.queue.touch(collection));
+        self.by_view.extend(views.into_iter().map(|view| (view, id)));
         self.start_from_others(id, &mut session);
         self.sessions.insert(id, session);
         self.by_query.insert(query.clone(), id);
@@ -110,7 +120,7 @@ impl ClientCore {
     /// Rows that other lists of the collection have already need not be sent again: those of the lists that are furthest
     /// ahead. When they are all there are, or another window of the same list, they are shown at once.
     fn start_from_others(&mut self, id: SessionId, session: &mut Session) {
-        let Session { query, collection, .. } = session;
+        let Session { query, collection, relations, .. } = session;
         let others = || {
             let here = |other: &&Session| other.query.space == query.space && other.collection == *collection;
             self.sessions.iter().filter(move |(_, other)| here(other) && other.loaded)
@@ -123,16 +133,37 @@ impl ClientCore {
         let (mut have_all, mut same_list, mut selective, mut earlier) = (false, false, false, None);
         let note = |(&id, other): (&SessionId, &Session)| {
             // a row that could not be read there is to be reported here too
-            have_all |= query.is_part_of(&other.query) && other.unreadable.is_empty();
+            have_all |= query.is_part_of(&other.query) && other.first_unreadable().is_none();
             same_list |= query.is_same_list(&other.query);
             selective |= other.selective;
             earlier = earlier.take().or(other.earlier.clone());
             id
         };
         let ahead: Vec<_> = ahead.map(note).collect();
-        let rows = self.spaces.get_mut(&query.space).and_then(|space| space.base.get_mut(collection));
-        let Some(rows) = rows else { return };
-        rows.begin_from(id, &ahead, have_all || same_list);
+        let Some(base) = self.spaces.get_mut(&query.space).map(|space| &mut space.base) else { return };
+        let Some(rows) = base.get_mut(collection) else { return };
+        let shown = have_all || same_list;
+        rows.begin_from(id, &ahead, shown);
+        let parents: BTreeSet<Key> = rows.members(id).into_iter().map(|slot| rows.key(slot).into()).collect();
+        for (related, spec) in relations.iter_mut().zip(&query.relations) {
+            let others = ahead.iter().filter_map(|other| {
+                let other = self.sessions.get(other)?;
+                let place = other.query.relations.iter().position(|relation| relation == spec)?;
+                other.relations.get(place)
+            });
+            let others: Vec<_> = others.collect();
+            let views: Vec<_> = others.iter().map(|other| other.view).collect();
+            if let Some(rows) = related.rows(base) {
+                rows.begin_children_from(related.view, &views, &parents, shown);
+            }
+            if let Some(counts) = &mut related.counts {
+                for parent in &parents {
+                    let known = others.iter().filter_map(|other| other.counts.as_ref());
+                    let n = known.map(|counts| counts.told(parent.as_str())).max();
+                    counts.tell(parent.as_str(), n.unwrap_or_default());
+                }
+            }
+        }
         (session.cursor, session.loaded, session.selective) = (Some(cursor), have_all, selective);
         session.earlier = earlier.filter(|_| !live && (have_all || same_list));
     }
@@ -170,6 +201,7 @@ impl ClientCore {
         if let Some(rows) = self.spaces.get_mut(&space).and_then(|space| space.base.get_mut(collection)) {
             rows.unobserve(id, watch);
         }
+        self.unobserve_children(id, watch);
         if let Some(sub) = sub {
             self.by_sub.remove(&sub);
             if self.link.is_connected() {
@@ -194,12 +226,70 @@ impl ClientCore {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.by_query.remove(&session.query);
         let space = session.query.space;
-        if let Some(rows) =
-            self.spaces.get_mut(&space).and_then(|space| space.base.get_mut(session.collection))
-        {
-            rows.close_view(id);
+        if let Some(base) = self.spaces.get_mut(&space).map(|space| &mut space.base) {
+            if let Some(rows) = base.get_mut(session.collection) {
+                rows.close_view(id);
+            }
+            for related in session.relations {
+                self.by_view.remove(&related.view);
+                if let Some(rows) = related.rows(base) {
+                    rows.close_view(related.view);
+                }
+            }
         }
         self.commit(&space);
+    }
+
+    fn unobserve_children(&mut self, id: SessionId, watch: WatchId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(space) = self.spaces.get_mut(&session.query.space) else { return };
+        for related in &mut session.relations {
+            if let Some(counts) = &mut related.counts {
+                counts.unobserve(watch);
+            }
+            if let Some(rows) = related.rows(&mut space.base) {
+                rows.unobserve(related.view, watch);
+            }
+        }
+    }
+
+    /// What has changed since the last call of the children of a watch's rows, in one of its query's relations, by
+    /// parent; the first time all there are. Nothing for a stopped watch, for another row type than the relation's
+    /// children have, and where there is no such relation.
+    pub fn take_related<C: Record>(&mut self, watch: WatchId, relation: usize) -> RelatedDiff<C> {
+        let stopped = self.watches.get(&watch).is_none_or(|watch| watch.stopped);
+        let Some((id, space)) = self.place(watch).filter(|_| !stopped) else { return RelatedDiff::default() };
+        let related = self.sessions.get_mut(&id).and_then(|session| session.relations.get_mut(relation));
+        let Some(related) = related else { return RelatedDiff::default() };
+        let rows = self.spaces.get_mut(&space).and_then(|space| space.base.typed_mut::<C>());
+        let Some(rows) = rows.filter(|_| C::COLLECTION == related.collection) else {
+            return RelatedDiff::default();
+        };
+        let (reset_children, children) = rows.take_children(related.view, watch);
+        let counts = related.counts.as_mut().map(|counts| counts.take(watch));
+        let (reset_counts, counts) = counts.unwrap_or_default();
+        RelatedDiff { reset_children, children, reset_counts, counts }
+    }
+
+    /// The children of one row of a watch, in order, in one of its query's relations. There are none of a row that is not
+    /// in the result, but for those that were written here and wait for their verdict.
+    pub fn children<C: Record>(&self, watch: WatchId, relation: usize, parent: &str) -> Vec<Entry<C>> {
+        let related = self.related(watch, relation).filter(|(_, one)| C::COLLECTION == one.collection);
+        let Some((space, related)) = related else { return Vec::new() };
+        let rows = space.base.typed::<C>();
+        rows.map(|rows| rows.children(related.view, parent)).unwrap_or_default()
+    }
+
+    /// How many children one row of a watch has, in one of its query's relations that is counted: the server's number,
+    /// with what was written here and is not yet in it, as far as the rows that it changes are known.
+    pub fn count(&self, watch: WatchId, relation: usize, parent: &str) -> u64 {
+        let related = self.related(watch, relation);
+        related.and_then(|(_, related)| related.counts.as_ref()).map_or(0, |counts| counts.of(parent))
+    }
+
+    fn related(&self, watch: WatchId, relation: usize) -> Option<(&Space, &Related)> {
+        let (session, space) = self.place(watch)?;
+        Some((self.spaces.get(&space)?, self.sessions.get(&session)?.relations.get(relation)?))
     }
 
     /// The diffs since the last call, the first time a `Reset` with all rows there are. A reader that leaves too many
@@ -260,7 +350,7 @@ impl ClientCore {
         };
         let link_error =
             matches!(status, Status::Failed | Status::NeedsAuth).then(|| self.connection_error().cloned());
-        let error = session.error.as_ref().or(session.unreadable.first()).cloned();
+        let error = session.error.as_ref().or(session.first_unreadable()).cloned();
         WatchState { status, error: error.or(link_error.flatten()), loaded, cached }
     }
 

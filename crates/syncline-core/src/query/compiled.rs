@@ -84,6 +84,12 @@ impl CompiledQuery {
         Ok(Self { filter, order, limit: limit.map(|limit| limit as usize) })
     }
 
+    /// The same rows, by a field first.
+    pub(super) fn grouped_by(&self, field: usize) -> Self {
+        let order = std::iter::once((field, Direction::Asc)).chain(self.order.iter().copied()).collect();
+        Self { filter: self.filter.clone(), order, limit: self.limit }
+    }
+
     /// Whether the query wants this row.
     pub fn matches(&self, row: &(impl Fields + ?Sized)) -> bool {
         self.filter.as_ref().is_none_or(|filter| holds(filter, row))

@@ -162,6 +162,16 @@ impl CompiledRelation {
         Ok(Self { query, field, limit: spec.limit as usize, count: spec.count })
     }
 
+    /// All children in one list: by parent, those of each in their order.
+    pub(crate) fn by_parent(&self) -> CompiledQuery {
+        self.query.grouped_by(self.field)
+    }
+
+    /// The field that holds the parent's key.
+    pub(crate) fn field(&self) -> usize {
+        self.field
+    }
+
     /// The key of the parent, when the row is somebody's child.
     pub fn parent<'a>(&self, row: &'a (impl Fields + ?Sized)) -> Option<&'a str> {
         match row.field(self.field) {

@@ -6,6 +6,7 @@ mod cache;
 mod link;
 mod model;
 mod overlapping;
+mod related;
 mod rig;
 mod sessions;
 mod writes;

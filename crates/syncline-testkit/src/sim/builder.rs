@@ -14,6 +14,7 @@ use crate::disk::Disk;
 use crate::faults::{Faults, Path};
 use crate::node::{ClientNode, Server};
 use crate::policy::Policy;
+use crate::related::{Relate, RelatedMirror};
 use crate::rng::Rng;
 use crate::sim::event::Events;
 use crate::sim::{Sim, SimClient};
@@ -25,6 +26,7 @@ pub struct SimBuilder {
     seed: u64,
     schema: Schema,
     register: Vec<fn(&mut ClientCore)>,
+    relate: BTreeMap<&'static str, Relate>,
     access: Arc<dyn Access>,
     config: space::Config,
     faults: Faults,
@@ -38,6 +40,7 @@ impl SimBuilder {
             seed,
             schema: Schema::new(0),
             register: Vec::new(),
+            relate: BTreeMap::new(),
             access: Arc::new(Policy::new()),
             config: space::Config::default(),
             faults: Faults::default(),
@@ -50,6 +53,7 @@ impl SimBuilder {
     pub fn record<R: Record>(mut self) -> Self {
         self.schema.add::<R>();
         self.register.push(ClientCore::register::<R>);
+        self.relate.insert(R::COLLECTION, RelatedMirror::<R>::relate);
         self
     }
 
@@ -113,6 +117,7 @@ impl SimBuilder {
             faults: self.faults,
             schema: self.schema,
             register: self.register,
+            relate: self.relate,
             access: self.access,
             config: self.config,
             invariants: Vec::new(),

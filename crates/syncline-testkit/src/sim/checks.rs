@@ -1,14 +1,14 @@
 //! What must hold, whatever the network, the disk and the server go through.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use syncline_core::client::{Status, WatchId};
 use syncline_core::record::AnyRow;
 use syncline_core::{ClientId, SpaceId};
 
-use crate::disk::{State, evaluate};
-use crate::mirror::AnyMirror;
-use crate::node::ClientNode;
+use crate::disk::{State, evaluate, evaluate_children};
+use crate::node::{ClientNode, Watched};
 use crate::sim::Sim;
 
 impl Sim {
@@ -58,10 +58,11 @@ impl Sim {
         if !(live && user.as_ref() == Some(&client.user) || cached && user.is_none()) {
             return Ok(());
         }
-        self.compare(client, mirror, &state).map_err(|what| format!("at version {}: {what}", cursor.version))
+        self.compare(client, watched, &state).map_err(|what| format!("at version {}: {what}", cursor.version))
     }
 
-    fn compare(&self, client: &ClientNode, mirror: &dyn AnyMirror, state: &State) -> Result<(), String> {
+    fn compare(&self, client: &ClientNode, watched: &Watched, state: &State) -> Result<(), String> {
+        let mirror = &*watched.mirror;
         let query = mirror.query();
         let Ok(def) = self.schema.collection(&query.collection) else { return Ok(()) };
         let visible = |row: &dyn AnyRow| self.access.read(&client.user, &query.space, def.name, row);
@@ -79,12 +80,53 @@ impl Sim {
                 let expected: Vec<_> = expected.iter().map(|row| json(&**row)).collect();
                 return Err(format!("shown is {shown:#?}, stored {expected:#?}"));
             }
-            return Ok(());
+            return self.compare_children(client, watched, state, &expected);
         }
         // under its own intents a client shows what it has confirmed as it is stored
         for (row, _) in shown.iter().filter(|(_, confirmed)| *confirmed) {
             if !expected.iter().any(|stored| mirror.equal(*row, &**stored)) {
                 return Err(format!("row {} is shown as confirmed and is not what is stored", row.key()));
+            }
+        }
+        self.compare_children(client, watched, state, &expected)
+    }
+
+    /// The children of every row are what the relation finds, and so is their number.
+    fn compare_children(
+        &self,
+        client: &ClientNode,
+        watched: &Watched,
+        state: &State,
+        parents: &[Arc<dyn AnyRow>],
+    ) -> Result<(), String> {
+        let query = watched.mirror.query();
+        let calm = client.core.intents(&query.space) == 0;
+        for (spec, related) in query.relations.iter().zip(&watched.related) {
+            let Ok(def) = self.schema.collection(&spec.collection) else { return Ok(()) };
+            let visible = |row: &dyn AnyRow| self.access.read(&client.user, &query.space, def.name, row);
+            for parent in parents.iter().map(|parent| parent.key()) {
+                let all = evaluate_children(spec, parent, state, def, visible);
+                let expected = &all[..all.len().min(spec.limit as usize)];
+                let shown = related.rows(parent);
+                let confirmed = shown.iter().filter(|(_, confirmed)| calm || *confirmed);
+                let same = if calm {
+                    let same = |((row, _), stored): (&(&dyn AnyRow, bool), &Arc<dyn AnyRow>)| {
+                        related.equal(*row, &**stored)
+                    };
+                    shown.len() == expected.len() && shown.iter().zip(expected).all(same)
+                } else {
+                    let is_stored = |row: &dyn AnyRow| expected.iter().any(|one| related.equal(row, &**one));
+                    confirmed.into_iter().all(|(row, _)| is_stored(*row))
+                };
+                if !same {
+                    let shown: Vec<_> = shown.iter().map(|(row, _)| row.key()).collect();
+                    let expected: Vec<_> = expected.iter().map(|row| row.key()).collect();
+                    return Err(format!("the children of {parent} are {shown:?}, stored {expected:?}"));
+                }
+                if calm && spec.count && related.count(parent) != all.len() as u64 {
+                    let (count, all) = (related.count(parent), all.len());
+                    return Err(format!("{parent} has {count} children, stored {all}"));
+                }
             }
         }
         Ok(())
@@ -97,7 +139,7 @@ impl Sim {
                 let mirror = &*watched.mirror;
                 if mirror.state().status == Status::Live {
                     let state = self.disk.newest(&mirror.query().space).unwrap_or_default();
-                    let compared = self.compare(client, mirror, &state);
+                    let compared = self.compare(client, watched, &state);
                     compared
                         .map_err(|what| format!("{}, watching {:?}: {what}", client.name, mirror.query()))?;
                 }

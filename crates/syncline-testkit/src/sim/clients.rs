@@ -14,6 +14,7 @@ use crate::connection::End;
 use crate::faults::{Direction, Fault, Path};
 use crate::mirror::Mirror;
 use crate::node::{Meddling, Watched, Written};
+use crate::related::RelatedMirror;
 use crate::sim::Sim;
 use crate::trace::Who;
 
@@ -94,6 +95,23 @@ impl Sim {
         self.mirror(watch).map_or(&[], |mirror| &mirror.entries)
     }
 
+    /// The children of one row of a watch, in one of its query's relations, as somebody sees them who follows what the
+    /// watch says.
+    pub fn children<R: Record, C: Record>(&self, watch: Watch<R>, relation: usize, parent: &str) -> Vec<C> {
+        let watched = self.clients[watch.client].watches.get(&watch.id);
+        let related = watched.and_then(|watched| watched.related.get(relation));
+        let mirror = related.and_then(|related| related.as_any().downcast_ref::<RelatedMirror<C>>());
+        let entries = mirror.and_then(|mirror| mirror.children.get(parent)).into_iter().flatten();
+        entries.map(|entry| C::clone(&entry.record)).collect()
+    }
+
+    /// How many children one row of a watch has, in one of its query's relations.
+    pub fn count<R: Record>(&self, watch: Watch<R>, relation: usize, parent: &str) -> u64 {
+        let watched = self.clients[watch.client].watches.get(&watch.id);
+        let related = watched.and_then(|watched| watched.related.get(relation));
+        related.map_or(0, |related| related.count(parent))
+    }
+
     /// How a watch stands, in one word.
     pub fn status<R: Record>(&self, watch: Watch<R>) -> Status {
         self.watch_state(watch).status
@@ -134,7 +152,11 @@ impl Sim {
         let client = &mut self.clients[index];
         let Some(watched) = client.watches.get_mut(&watch) else { return };
         watched.changed = true;
-        if let Err(violation) = watched.mirror.pull(&mut client.core, watch, watched.stopped) {
+        let mut pulled = watched.mirror.pull(&mut client.core, watch, watched.stopped);
+        for related in &mut watched.related {
+            pulled = pulled.and_then(|()| related.pull(&mut client.core, watch, watched.stopped));
+        }
+        if let Err(violation) = pulled {
             let what = format!("{}, watching {:?}: {violation}", client.name, watched.mirror.query());
             self.fail(what);
         }
@@ -179,7 +201,14 @@ impl<'a> SimClient<'a> {
         let client = &mut self.sim.clients[self.index];
         let now = client.time(self.sim.now);
         let id = client.core.watch(now, &query);
-        let watched = Watched { mirror: Box::new(Mirror::new(query)), stopped: false, changed: true };
+        let relations = query.spec().relations.iter().enumerate();
+        let related = relations.filter_map(|(place, spec)| {
+            let relate = self.sim.relate.get(&*spec.collection)?;
+            Some(relate(place))
+        });
+        let related = related.collect();
+        let watched =
+            Watched { mirror: Box::new(Mirror::new(query)), related, stopped: false, changed: true };
         client.watches.insert(id, watched);
         self.sim.pump_client(self.index);
         Watch { client: self.index, id, _row: PhantomData }

@@ -8,7 +8,7 @@ use syncline_core::space::Config;
 use syncline_core::{Query, Record, Version};
 use syncline_testkit::{CrashPoint, Direction, Faults, Path, Rng, Sim, SimClient, Watch, Write};
 
-use crate::model::{FORBIDDEN, Half, Note, Todo, app, is_whole, note, nothing, todo, whole};
+use crate::model::{FORBIDDEN, Half, Note, Reply, Todo, app, is_whole, note, nothing, reply, todo, whole};
 
 const SPACES: [&str; 2] = ["home", "work"];
 
@@ -204,7 +204,7 @@ fn write_something(sim: &mut Sim, ledger: &mut Ledger, name: &str, space: &'stat
     ledger.counter += 1;
     let counter = ledger.counter;
     let shared = sim.rng().below(6);
-    match sim.rng().below(12) {
+    match sim.rng().below(15) {
         0..3 => {
             // put once, never touched again: what an acknowledgement is worth
             let key = format!("entry-{counter}");
@@ -226,6 +226,16 @@ fn write_something(sim: &mut Sim, ledger: &mut Ledger, name: &str, space: &'stat
             let _ = sim.client(name).update::<Todo>(space, &shared.to_string(), |todo| {
                 if done { todo.done = !todo.done } else { todo.position = (counter % 5) as i64 }
             });
+        }
+        12 => {
+            let id = sim.rng().below(8);
+            sim.client(name).delete::<Reply>(space, &id.to_string());
+        }
+        13..15 => {
+            let (id, at) = (sim.rng().below(8), sim.rng().below(5) as i64);
+            let owner = if sim.rng().chance(0.3) { owner(name).to_owned() } else { String::new() };
+            let put = Reply { owner, ..reply(id, shared, at) };
+            sim.client(name).put(space, &put);
         }
         8..10 => {
             let thing = format!("thing-{}", shared % 3);
@@ -316,6 +326,18 @@ fn todo_query(rng: &mut Rng, space: &str) -> Query<Todo> {
     match rng.below(3) {
         0 => query = query.order_by(Todo::position),
         1 => query = query.order_by(Todo::done.desc()).order_by(Todo::position.desc()),
+        _ => {}
+    }
+    match rng.below(6) {
+        0 => query = query.include(Reply::todo),
+        1 => {
+            let newest = Reply::todo.children().order_by(Reply::at.desc()).limit(2).counted();
+            query = query.include(newest);
+        }
+        2 => {
+            let early = Reply::todo.children().filter(Reply::at.lt(3)).limit(0).counted();
+            query = query.include(early).include(Reply::todo.children().limit(1));
+        }
         _ => {}
     }
     if rng.chance(0.3) { query.limit(1 + rng.below(6) as u32) } else { query }

@@ -18,6 +18,7 @@ mod moving_query;
 mod private_rows;
 mod reconnect_during_snapshot;
 mod refused_write;
+mod relations;
 mod reorder;
 mod restored_database;
 mod server_away;

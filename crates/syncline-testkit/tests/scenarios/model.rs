@@ -38,6 +38,16 @@ pub(crate) struct Note {
     pub(crate) text: String,
 }
 
+/// What somebody says to a to-do. With an owner, nobody else sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "replies", key = id)]
+pub(crate) struct Reply {
+    pub(crate) id: String,
+    pub(crate) todo: String,
+    pub(crate) owner: String,
+    pub(crate) at: i64,
+}
+
 /// The application on the server.
 pub(crate) fn app(seed: u64) -> SimBuilder {
     let policy = Policy::new()
@@ -49,8 +59,10 @@ pub(crate) fn app(seed: u64) -> SimBuilder {
         .write::<Note>(|user, _, before, after| {
             let foreign = before.into_iter().chain(after).any(|note| user.id != *note.owner);
             if foreign { Err(Error::new("not_yours", "This is not your note.")) } else { Ok(()) }
-        });
-    Sim::builder(seed).record::<Todo>().record::<Half>().record::<Note>().access(policy)
+        })
+        .read::<Reply>(|user, _, reply| reply.owner.is_empty() || user.id == *reply.owner);
+    let sim = Sim::builder(seed).record::<Todo>().record::<Half>().record::<Note>().record::<Reply>();
+    sim.access(policy)
 }
 
 /// The application, Ann and Bob.
@@ -61,6 +73,10 @@ pub(crate) fn ann_and_bob(seed: u64) -> Sim {
 pub(crate) fn todo(id: impl ToString) -> Todo {
     let id = id.to_string();
     Todo { text: format!("todo {id}"), position: 0, done: false, id }
+}
+
+pub(crate) fn reply(id: impl ToString, todo: impl ToString, at: i64) -> Reply {
+    Reply { id: id.to_string(), todo: todo.to_string(), owner: String::new(), at }
 }
 
 /// A todo that takes some room.
