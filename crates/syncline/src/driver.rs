@@ -101,7 +101,6 @@ impl Driver {
             // without storage it asks for none
             Output::Load { .. } | Output::Store { .. } => {}
             // it is not told of a contrail service
-            Output::Call { .. } | Output::Access { .. } => {}
             // given to the handles where they come up
             Output::Changed(_) | Output::ConnectionChanged | Output::Settled { .. } => {}
         }

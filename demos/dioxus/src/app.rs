@@ -7,6 +7,7 @@ use syncline_dioxus::use_syncline_provider;
 
 use crate::chat::ChatPanel;
 use crate::header::Header;
+use crate::own_server::OwnServer;
 use crate::todos::TodoPanel;
 
 #[component]
@@ -15,7 +16,7 @@ pub fn App() -> Element {
     let credentials = use_context_provider(|| Credentials::new(&params));
     use_syncline_provider(|| connect(&params, credentials));
 
-    let Params { list, room, view, .. } = params;
+    let Params { list, room, view, transport, .. } = params;
     rsx! {
         div { class: "app", "data-testid": "app", "data-framework": "dioxus",
             Header {}
@@ -27,6 +28,7 @@ pub fn App() -> Element {
                     ChatPanel { room }
                 }
             }
+            OwnServer { transport }
         }
     }
 }

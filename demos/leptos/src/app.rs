@@ -7,6 +7,7 @@ use syncline_leptos::provide_syncline;
 
 use crate::chat::ChatPanel;
 use crate::header::Header;
+use crate::own_server::OwnServer;
 use crate::todos::TodoPanel;
 
 #[component]
@@ -16,7 +17,7 @@ pub fn App() -> impl IntoView {
     provide_syncline(connect(&params, credentials.clone()));
     provide_context(credentials);
 
-    let Params { list, room, view, .. } = params;
+    let Params { list, room, view, transport, .. } = params;
     view! {
         <div class="app" data-testid="app" data-framework="leptos">
             <Header />
@@ -24,6 +25,7 @@ pub fn App() -> impl IntoView {
                 {view.has_todos().then(|| view! { <TodoPanel list /> })}
                 {view.has_chat().then(|| view! { <ChatPanel room /> })}
             </main>
+            <OwnServer transport />
         </div>
     }
 }

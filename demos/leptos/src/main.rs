@@ -3,6 +3,7 @@
 mod app;
 mod chat;
 mod header;
+mod own_server;
 mod todos;
 
 use leptos::prelude::document;

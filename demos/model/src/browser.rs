@@ -1,10 +1,12 @@
 //! What both apps need of the page they run in, and neither needs a framework for.
 
+mod contrail;
 mod credentials;
 mod params;
 mod scroll;
 mod words;
 
+pub use contrail::{ContrailMessage, ContrailServer};
 pub use credentials::Credentials;
 pub use params::{Params, View};
 pub use scroll::scroll_into_view;

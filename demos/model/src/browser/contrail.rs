@@ -1,0 +1,58 @@
+//! A contrail service of the visitor's own.
+
+use serde::{Deserialize, Serialize};
+use syncline::contrail::Contrail;
+use syncline::{Client, Query, Record, TransportPreference};
+
+/// How many records are shown.
+const RECORDS: u32 = 50;
+
+/// A record of a service's collection `message`: what contrail says of every record, and the text of this one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "message", key = uri)]
+pub struct ContrailMessage {
+    /// Where it is: `at://{did}/{collection}/{rkey}`.
+    pub uri: String,
+    /// Whose it is.
+    pub did: String,
+    /// Its key among its author's records.
+    pub rkey: String,
+    /// When it was made, in µs since 1970.
+    pub time_us: i64,
+    /// What was said.
+    #[serde(default)]
+    pub text: String,
+}
+
+/// What a visitor says of a service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContrailServer {
+    /// Where `/xrpc/` stands; the page's own server when it is empty.
+    pub address: String,
+    /// What stands before `message.watchRecords` in the method's name.
+    pub namespace: String,
+    /// The space: an `ats://` address, or the DID of an actor.
+    pub space: String,
+    /// A ticket, when the service asks for one.
+    pub ticket: String,
+    /// Which transports to use.
+    pub transport: TransportPreference,
+}
+
+impl ContrailServer {
+    /// A client of it.
+    pub fn connect(&self) -> Client {
+        let address = if self.address.is_empty() { "/" } else { &self.address };
+        let service = Contrail::new(&self.namespace);
+        let service = if self.ticket.is_empty() { service } else { service.ticket(&self.ticket) };
+        Client::builder(address).contrail(service).transport(self.transport).build()
+    }
+
+    /// What was said last, as contrail orders it.
+    pub fn newest(&self) -> Query<ContrailMessage> {
+        ContrailMessage::in_space(self.space.as_str())
+            .order_by(ContrailMessage::time_us.desc())
+            .order_by(ContrailMessage::rkey.desc())
+            .limit(RECORDS)
+    }
+}
