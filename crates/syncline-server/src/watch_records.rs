@@ -34,11 +34,13 @@ mod cursor;
 mod encode;
 mod entrance;
 mod handshake;
+mod holding;
 mod mapping;
 mod params;
 mod place;
 mod refusal;
 mod routes;
+mod snapshot;
 mod socket;
 mod stream;
 mod translation;
@@ -51,6 +53,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use syncline_core::query::{CompiledRelation, MAX_RELATIONS};
 use syncline_core::wire::User;
 use syncline_core::{Error, Record, Schema, SpaceId};
 
@@ -161,6 +164,17 @@ impl WatchRecords {
                 return bad(format!("there is more than one {route:?}"));
             }
             schema.collection(name)?;
+            if collection.relations.len() > MAX_RELATIONS {
+                return bad(format!("{name:?} has more than {MAX_RELATIONS} relations"));
+            }
+            for related in &collection.relations {
+                let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+                if related.name.is_empty() || !related.name.bytes().all(is_name) {
+                    return bad(format!("{:?} is not made of letters and digits", related.name));
+                }
+                let children = schema.collection(related.collection.name)?;
+                CompiledRelation::new(&related.asked(1), children.fields)?;
+            }
             for needed in [collection.time_field, collection.key_field] {
                 if !collection.has(needed) {
                     return bad(format!("queries cannot order {name:?} by its field {needed:?}"));

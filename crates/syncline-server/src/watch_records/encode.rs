@@ -42,14 +42,23 @@ pub(super) struct Event {
 
 impl Event {
     pub(super) fn new(kind: &'static str, data: &impl Serialize) -> Self {
-        // maps with text keys, written to memory: that cannot fail
-        Self { kind, data: serde_json::to_string(data).unwrap_or_default() }
+        Self { kind, data: json(data) }
+    }
+
+    /// One whose data is a record, given as JSON.
+    pub(super) fn record(kind: &'static str, record: &str) -> Self {
+        Self { kind, data: format!(r#"{{"record":{record}}}"#) }
     }
 
     /// As one text message of a socket.
     pub(super) fn message(&self) -> Bytes {
         format!(r#"{{"kind":"{}","data":{}}}"#, self.kind, self.data).into()
     }
+}
+
+fn json(data: &impl Serialize) -> String {
+    // maps with text keys, written to memory: that cannot fail
+    serde_json::to_string(data).unwrap_or_default()
 }
 
 /// As server-sent events.
@@ -104,6 +113,35 @@ struct Deleted<'a> {
     rkey: &'a str,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Added<'a> {
+    parent_uri: &'a str,
+    relation: &'a str,
+    child: Child<'a>,
+}
+
+#[derive(Serialize)]
+struct Child<'a> {
+    uri: String,
+    did: &'a str,
+    rkey: &'a str,
+    collection: &'a str,
+    cid: String,
+    value: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    space: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Removed<'a> {
+    parent_uri: &'a str,
+    relation: &'a str,
+    child_rkey: &'a str,
+    child_did: &'a str,
+}
+
 /// What makes records of rows.
 pub(super) struct Encoder<'a> {
     pub(super) collection: &'a Collection,
@@ -124,8 +162,8 @@ impl<'a> Encoder<'a> {
         Some(Row { json: serde_json::from_slice(json).ok()?, digest: digest(json), facts })
     }
 
-    /// The record as snapshots have it.
-    pub(super) fn listed(&self, row: &Row<'_>) -> Event {
+    /// The record as snapshots have it, as JSON.
+    pub(super) fn listed(&self, row: &Row<'_>) -> String {
         let Facts { did, rkey, time_us, .. } = &row.facts;
         let collection = self.collection.nsid.as_str();
         let record = Listed {
@@ -138,7 +176,7 @@ impl<'a> Encoder<'a> {
             time_us: *time_us,
             space: self.place.space(),
         };
-        Event::new("snapshot.record", &Told { record })
+        json(&record)
     }
 
     /// The record as it comes live, be it new or changed.
@@ -157,6 +195,28 @@ impl<'a> Encoder<'a> {
             space: self.place.space(),
         };
         Event::new("record.created", &Told { record })
+    }
+
+    /// The record as a new or changed child of another one.
+    pub(super) fn added(&self, parent_uri: &str, relation: &str, row: &Row<'_>) -> Event {
+        let Facts { did, rkey, .. } = &row.facts;
+        let collection = self.collection.nsid.as_str();
+        let child = Child {
+            uri: uri(did, collection, rkey),
+            did,
+            rkey,
+            collection,
+            cid: cid(&row.digest),
+            value: row.json,
+            space: self.place.space(),
+        };
+        Event::new("hydration.added", &Added { parent_uri, relation, child })
+    }
+
+    /// A child that is not one of that record any more.
+    pub(super) fn removed(&self, parent_uri: &str, relation: &str, did: &str, rkey: &str) -> Event {
+        let removed = Removed { parent_uri, relation, child_rkey: rkey, child_did: did };
+        Event::new("hydration.removed", &removed)
     }
 
     /// A record that is not in the list any more.

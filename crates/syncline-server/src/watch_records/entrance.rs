@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use futures::FutureExt as _;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use syncline_core::SpaceId;
 use syncline_core::wire::User;
 use tokio::time::timeout;
@@ -57,7 +57,18 @@ impl Route {
 
     /// What tickets call the query.
     pub(super) fn query_spec(&self, request: &Request) -> Value {
-        Value::Object(request.place.describe(&self.collection.nsid))
+        let mut spec = request.place.describe(&self.collection.nsid);
+        let related = request.list.relations.iter().filter_map(|&place| self.collection.relations.get(place));
+        let hydrate: Map<String, Value> = related
+            .map(|related| {
+                let (children, field) = (&related.collection.nsid, &related.spec.field);
+                (related.name.clone(), json!({ "childCollection": children, "matchField": field }))
+            })
+            .collect();
+        if !hydrate.is_empty() {
+            spec.insert("hydrate".into(), Value::Object(hydrate));
+        }
+        Value::Object(spec)
     }
 
     /// A ticket that is not good counts as none; what is wrong with it is said to nobody.

@@ -17,6 +17,9 @@ use crate::watch_records::params::Params;
 use crate::watch_records::refusal::Refusal;
 use crate::watch_records::watcher::{Next, Told};
 
+/// The most bytes of records in a handshake. Those beyond are left to the socket, which sends all of them again.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// The answer to `mode=ws`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,6 +40,8 @@ struct Page {
     records: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
+    #[serde(skip)]
+    bytes: usize,
 }
 
 /// A ticket for a query.
@@ -101,7 +106,8 @@ impl Page {
         }
         // our own JSON
         let data = serde_json::from_str(&event.data).unwrap_or(Data { record: None, cursor: None });
-        self.records.extend(data.record);
+        self.bytes += event.data.len();
+        self.records.extend(data.record.filter(|_| self.bytes <= PAGE_BYTES));
         self.cursor = data.cursor;
         event.kind == "snapshot.end"
     }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use syncline_core::Record;
 use syncline_core::record::{Field, FieldDef};
 use syncline_core::scalar::{Scalar, ScalarRef};
+use syncline_core::{Record, Relation, RelationSpec};
 
 /// What the whole numbers of a row's time count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,14 @@ pub struct Mapping<R> {
     unit: TimeUnit,
     name: String,
     nsid: Option<String>,
+    relations: Vec<NewRelation>,
+}
+
+/// A relation whose children's collection is not named in full yet.
+struct NewRelation {
+    name: String,
+    spec: RelationSpec,
+    children: Box<dyn FnOnce(&str) -> Collection + Send + Sync>,
 }
 
 impl<R: Record> Mapping<R> {
@@ -70,7 +78,14 @@ impl<R: Record> Mapping<R> {
     /// milliseconds unless [told](Self::unit).
     pub fn new<T: Time>(did: impl Fn(&R) -> String + Send + Sync + 'static, time: Field<R, T>) -> Self {
         let time = R::FIELDS.iter().position(|field| field.name == time.name()).unwrap_or(usize::MAX);
-        Self { did: Arc::new(did), time, unit: TimeUnit::Millis, name: R::COLLECTION.into(), nsid: None }
+        Self {
+            did: Arc::new(did),
+            time,
+            unit: TimeUnit::Millis,
+            name: R::COLLECTION.into(),
+            nsid: None,
+            relations: Vec::new(),
+        }
     }
 
     /// What the route and the records call the collection, behind the namespace. Unless told, as Syncline does.
@@ -91,8 +106,37 @@ impl<R: Record> Mapping<R> {
         self
     }
 
+    /// Rows of another collection that come along with each record when `hydrate<Name>` asks for them: its children,
+    /// under this name, and how many there are. `hydrateReactions=10` is what `reactions` is asked for by. At most four.
+    ///
+    /// ```
+    /// use syncline_server::watch_records::Mapping;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use syncline_macros::Record;
+    /// # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+    /// # #[record(collection = "messages", key = id)]
+    /// # struct Message { id: String, author: String, sent_at: u64 }
+    /// # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+    /// # #[record(collection = "reactions", key = id)]
+    /// # struct Reaction { id: String, message: String, by: String, at: u64 }
+    /// let reactions = Mapping::new(|reaction: &Reaction| reaction.by.clone(), Reaction::at).named("reaction");
+    /// let messages = Mapping::new(|message: &Message| message.author.clone(), Message::sent_at)
+    ///     .relation("reactions", Reaction::message.children().order_by(Reaction::at), reactions);
+    /// ```
+    pub fn relation<C: Record>(
+        mut self,
+        name: impl Into<String>,
+        relation: impl Into<Relation<C>>,
+        children: Mapping<C>,
+    ) -> Self {
+        let spec = relation.into().spec().clone();
+        let children = Box::new(move |namespace: &str| children.collection(namespace));
+        self.relations.push(NewRelation { name: name.into(), spec, children });
+        self
+    }
+
     pub(super) fn collection(self, namespace: &str) -> Collection {
-        let Self { did, time, unit, name, nsid } = self;
+        let Self { did, time, unit, name, nsid, relations } = self;
         let route = format!("{namespace}.{name}");
         let read = move |json: &[u8], sort: usize| {
             let row: R = serde_json::from_slice(json).ok()?;
@@ -111,6 +155,11 @@ impl<R: Record> Mapping<R> {
             key_field: R::KEY_FIELD,
             time_field: R::FIELDS.get(time).map_or("", |field| field.name),
             unit,
+            relations: relations
+                .into_iter()
+                .enumerate()
+                .map(|(place, new)| new.related(place, namespace))
+                .collect(),
             read: Box::new(read),
         }
     }
@@ -134,6 +183,7 @@ pub(super) struct Collection {
     pub(super) key_field: &'static str,
     pub(super) time_field: &'static str,
     pub(super) unit: TimeUnit,
+    pub(super) relations: Vec<Related>,
     read: Box<dyn Fn(&[u8], usize) -> Option<Facts> + Send + Sync>,
 }
 
@@ -150,12 +200,41 @@ impl Collection {
     }
 }
 
+/// Children that can come along with the records of a collection.
+pub(super) struct Related {
+    /// Which of the collection's relations it is.
+    pub(super) place: usize,
+    /// Under which name they stand in a record.
+    pub(super) name: String,
+    /// What asks for them.
+    pub(super) parameter: String,
+    pub(super) spec: RelationSpec,
+    pub(super) collection: Collection,
+}
+
+impl Related {
+    /// At most so many of each record, and how many there are.
+    pub(super) fn asked(&self, limit: u32) -> RelationSpec {
+        RelationSpec { limit, count: true, ..self.spec.clone() }
+    }
+}
+
+impl NewRelation {
+    fn related(self, place: usize, namespace: &str) -> Related {
+        let Self { name, spec, children } = self;
+        let mut letters = name.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        let parameter: String = "hydrate".chars().chain(first).chain(letters).collect();
+        Related { place, name, parameter, spec, collection: children(namespace) }
+    }
+}
+
 /// What records need of a row, beside the row.
 pub(super) struct Facts {
     pub(super) did: String,
     pub(super) rkey: String,
     pub(super) time_us: i64,
-    /// The value of the field that the list is ordered by.
+    /// The value of the field that the list is ordered by; of a child, what says whose it is.
     pub(super) sort: Scalar,
 }
 

@@ -2,11 +2,11 @@
 
 use axum::http::Uri;
 use form_urlencoded::Serializer;
-use syncline_core::query::Filter;
+use syncline_core::query::{Filter, MAX_CHILDREN};
 use syncline_core::{Direction, OrderBy, QuerySpec, Scalar, SpaceId};
 
 use crate::watch_records::cursor::{Cursor, TIME};
-use crate::watch_records::mapping::Collection;
+use crate::watch_records::mapping::{Collection, Related};
 use crate::watch_records::place::Place;
 use crate::watch_records::refusal::Refusal;
 
@@ -69,15 +69,25 @@ impl Params {
             cursor.map(|cursor| cursor.behind(field, collection.unit, collection.key_field, direction));
         let filter = self.filters(collection).chain(behind).reduce(Filter::and);
         let order = [field, collection.key_field].map(|field| OrderBy { field: field.into(), direction });
+        let asked: Vec<_> = self.hydrations(collection).collect();
         let spec = QuerySpec {
             space,
             collection: collection.name.into(),
             filter,
             order: order.into(),
             limit: Some(self.limit()),
-            relations: Vec::new(),
+            relations: asked.iter().map(|(related, limit)| related.asked(*limit)).collect(),
         };
-        List { spec, sort: sort.to_owned(), field: field.to_owned() }
+        let relations = asked.iter().map(|(related, _)| related.place).collect();
+        List { spec, sort: sort.to_owned(), field: field.to_owned(), relations }
+    }
+
+    /// The relations whose children are to come along, and how many of them.
+    fn hydrations<'a>(&self, collection: &'a Collection) -> impl Iterator<Item = (&'a Related, u32)> {
+        let asked =
+            |related: &Related| self.get(&related.parameter)?.parse::<i64>().ok().filter(|&most| most > 0);
+        let clamp = |most: i64| u32::try_from(most).unwrap_or(u32::MAX).min(MAX_CHILDREN);
+        collection.relations.iter().filter_map(move |related| Some((related, clamp(asked(related)?))))
     }
 
     fn limit(&self) -> u32 {
@@ -131,6 +141,8 @@ pub(super) struct List {
     pub(super) sort: String,
     /// The field that it is ordered by.
     pub(super) field: String,
+    /// What the relations of the query are among those of the collection.
+    pub(super) relations: Vec<usize>,
 }
 
 #[cfg(test)]

@@ -5,26 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use axum::body::Bytes;
 use syncline_core::QuerySpec;
-use syncline_core::wire::{Changes, Part};
+use syncline_core::wire::{Changes, Part, RelatedPart};
 
-use crate::watch_records::encode::{self, Digest, Encoder, Event};
-use crate::watch_records::mapping::Collection;
+use crate::watch_records::encode::{self, Encoder, Event};
+use crate::watch_records::holding::{Holding, Knowledge, News, Slot, Teller, apply};
+use crate::watch_records::mapping::{Collection, Related};
 use crate::watch_records::params::List;
 use crate::watch_records::place::Place;
 
 /// How much is kept of the last changes, in bytes of the frames they came in: subscribers that are not far behind each
 /// other find them. The last one is kept whatever its size.
 const KEPT_BYTES: usize = 256 * 1024;
-
-/// What a client was told of a record.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) did: Arc<str>,
-    pub(super) digest: Digest,
-}
-
-/// The records that a client has, by their keys.
-pub(super) type Holding = BTreeMap<Box<str>, Known>;
 
 /// Everybody who watches the same list under the same name.
 pub(super) struct Group {
@@ -46,10 +37,11 @@ pub(super) struct Translated {
     to: u64,
     parts: Vec<Part>,
     rows: Box<[u8]>,
-    /// What the client had of the rows that it touches. The same change means something else to one that had others.
-    before: Vec<(Box<str>, Option<Known>)>,
-    /// What it has of them then.
-    after: Vec<(Box<str>, Option<Known>)>,
+    /// What a client has to have for it to mean this, and what it has then.
+    before: Knowledge,
+    after: Knowledge,
+    /// A client cannot be told of it, and is to ask for everything anew.
+    pub(super) is_beyond_words: bool,
     pub(super) events: Vec<Event>,
     stream: OnceLock<Bytes>,
     messages: OnceLock<Vec<Bytes>>,
@@ -68,23 +60,27 @@ impl Translated {
 
     fn is_of(&self, changes: &Changes, rows: &[u8], holding: &Holding) -> bool {
         (self.to, &self.parts, &*self.rows) == (changes.to, &changes.parts, rows)
-            && self.before.iter().all(|(key, known)| holding.get(key) == known.as_ref())
+            && self.before.iter().all(|(slot, known)| holding.get(slot) == known.as_ref())
     }
 
     /// Notes what the client has now.
     pub(super) fn apply(&self, holding: &mut Holding) {
-        for (key, known) in &self.after {
-            match known {
-                Some(known) => holding.insert(key.clone(), known.clone()),
-                None => holding.remove(key),
-            };
-        }
+        apply(&self.after, holding);
     }
 }
 
 impl Group {
     pub(super) fn encoder(&self) -> Encoder<'_> {
         Encoder { collection: &self.collection, place: &self.place }
+    }
+
+    /// The relation of this place in the query.
+    pub(super) fn related(&self, relation: usize) -> Option<&Related> {
+        self.collection.relations.get(*self.list.relations.get(relation)?)
+    }
+
+    pub(super) fn child_encoder<'a>(&'a self, related: &'a Related) -> Encoder<'a> {
+        Encoder { collection: &related.collection, place: &self.place }
     }
 
     /// What a change means to a client that has these records.
@@ -105,34 +101,31 @@ impl Group {
     }
 
     fn make(&self, changes: &Changes, rows: &[u8], holding: &Holding) -> Translated {
-        let encoder = self.encoder();
         let lines: Vec<&[u8]> = rows.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
-        let (mut events, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
-        let mut touch = |key: &str, known: Option<Known>| {
-            before.push((key.into(), holding.get(key).cloned()));
-            after.push((key.into(), known));
-        };
+        let encoder = self.encoder();
+        let mut teller = Teller::new(self, holding);
         for part in &changes.parts {
             for key in &part.del {
-                // whoever was not told of a record is not told that it is gone
-                if let Some(known) = holding.get(key) {
-                    events.push(encoder.deleted(&known.did, key));
-                }
-                touch(key, None);
+                teller.remove(Slot::record(key));
             }
             for row in part.put.iter().filter_map(|&line| encoder.row(lines.get(line)?, &self.list.field)) {
-                let (did, rkey) = (&row.facts.did, &row.facts.rkey);
-                if let Some(other) = holding.get(rkey.as_str()).filter(|known| *known.did != **did) {
-                    // it has another address now
-                    events.push(encoder.deleted(&other.did, rkey));
+                teller.put(&row, true);
+            }
+            for RelatedPart { relation, put, del } in &part.related {
+                let Some(related) = self.related(*relation) else { continue };
+                let encoder = self.child_encoder(related);
+                for key in del {
+                    teller.remove(Slot::child(*relation, key));
                 }
-                events.push(encoder.created(&row));
-                touch(rkey, Some(Known { did: did.as_str().into(), digest: row.digest }));
+                for row in put.iter().filter_map(|&line| encoder.row(lines.get(line)?, &related.spec.field)) {
+                    teller.put_child(*relation, &row, true);
+                }
             }
         }
+        let News { before, after, events, renamed } = teller.end();
         let (stream, messages) = (OnceLock::new(), OnceLock::new());
-        let (to, parts, rows) = (changes.to, changes.parts.clone(), rows.into());
-        Translated { to, parts, rows, before, after, events, stream, messages }
+        let (to, parts, rows, is_beyond_words) = (changes.to, changes.parts.clone(), rows.into(), renamed);
+        Translated { to, parts, rows, before, after, is_beyond_words, events, stream, messages }
     }
 }
 

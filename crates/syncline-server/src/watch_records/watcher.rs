@@ -1,29 +1,26 @@
 //! One client: a connection of the engine with one subscription, whose frames become events.
 
-use std::collections::BTreeSet;
-use std::mem;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::http::HeaderMap;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use syncline_core::space::Identity;
-use syncline_core::wire::{
-    ClientMessage, Frame, Hello, PROTOCOL, ServerMessage, Snapshot, Subscribe, User, encode,
-};
+use syncline_core::wire::{ClientMessage, Frame, Hello, PROTOCOL, ServerMessage, Subscribe, User, encode};
 use syncline_core::{ClientId, Error, code};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::connection::{Connection, Shared, stopping};
 use crate::problem::{INTERNAL, close_code};
 use crate::watch_records::Face;
-use crate::watch_records::cursor::Cursor;
 use crate::watch_records::encode::{Event, stream};
+use crate::watch_records::holding::Holding;
 use crate::watch_records::mapping::Collection;
 use crate::watch_records::params::List;
 use crate::watch_records::place::Place;
 use crate::watch_records::refusal::{Refusal, is_loss_of_rights};
-use crate::watch_records::translation::{Group, Holding, Known, Translated};
+use crate::watch_records::snapshot::Incoming;
+use crate::watch_records::translation::{Group, Translated};
 
 /// The close code of a socket whose client is not a member any more, and what it is told with it.
 const REVOKED: CloseCode = CloseCode::Library(4003);
@@ -85,16 +82,6 @@ pub(super) struct End {
     pub(super) reason: &'static str,
 }
 
-/// How rows of a snapshot are told.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// As the client's first ones.
-    First,
-    /// The client has had its first ones, and others come since it was not told everything: a store that is live need not
-    /// understand another snapshot, so it is told the difference to what it was told before.
-    Anew,
-}
-
 /// See the [module](self). Dropping it ends it.
 pub(super) struct Watcher {
     shared: Arc<Shared>,
@@ -102,11 +89,7 @@ pub(super) struct Watcher {
     group: Arc<Group>,
     user: User,
     holding: Holding,
-    phase: Phase,
-    /// The keys of the snapshot that is coming in.
-    seen: BTreeSet<Box<str>>,
-    /// The cursor of the last row, as it may be the last one of the page.
-    last: Option<Cursor>,
+    incoming: Incoming,
     /// The first frame of the answer.
     first: Option<Arc<[u8]>>,
 }
@@ -148,9 +131,7 @@ impl Watcher {
             group: face.groups.join(collection, place, list),
             user,
             holding: Holding::new(),
-            phase: Phase::First,
-            seen: BTreeSet::new(),
-            last: None,
+            incoming: Incoming::default(),
             first: Some(first),
         })
     }
@@ -188,11 +169,18 @@ impl Watcher {
             Err(error) => return Some(Next::End(self.end(Some(&error)))),
         };
         let told = match &parsed.message {
-            ServerMessage::Snapshot(snapshot) => Told::Own(self.snapshot(snapshot, parsed.rows())),
+            ServerMessage::Snapshot(snapshot) => {
+                let (group, holding) = (&self.group, &mut self.holding);
+                Told::Own(self.incoming.take(group, holding, snapshot, parsed.rows()))
+            }
             ServerMessage::Changes(changes) => {
                 let rows =
                     frame.iter().position(|&byte| byte == b'\n').map_or(&[][..], |end| &frame[end + 1..]);
                 let translated = self.group.translate(changes, rows, &self.holding);
+                if translated.is_beyond_words {
+                    let error = Error::new(code::CONNECTION, "a record has another address; connect anew");
+                    return Some(Next::End(self.end(Some(&error))));
+                }
                 translated.apply(&mut self.holding);
                 Told::Shared(translated)
             }
@@ -210,62 +198,6 @@ impl Watcher {
             | ServerMessage::Resume(_) => return None,
         };
         Some(Next::Told(told)).filter(|next| !matches!(next, Next::Told(told) if told.is_empty()))
-    }
-
-    fn snapshot<'a>(&mut self, chunk: &Snapshot, rows: impl Iterator<Item = &'a [u8]>) -> Vec<Event> {
-        let group = Arc::clone(&self.group);
-        let encoder = group.encoder();
-        let is_first = self.phase == Phase::First;
-        let mut events = Vec::new();
-        if chunk.chunk == 0 {
-            // one that was broken off begins again: a record that comes twice does no harm
-            self.last = None;
-            self.seen.clear();
-            if is_first && self.holding.is_empty() {
-                events.push(Event::new("snapshot.start", &self.describe()));
-            }
-        }
-        for row in rows.filter_map(|row| encoder.row(row, &group.list.field)) {
-            let (did, key) = (row.facts.did.as_str(), row.facts.rkey.as_str());
-            let known = Known { did: did.into(), digest: row.digest };
-            let before = self.holding.get(key);
-            if let Some(before) = before.filter(|before| before.did != known.did) {
-                events.push(encoder.deleted(&before.did, key));
-            }
-            if is_first {
-                events.push(encoder.listed(&row));
-            } else if before != Some(&known) {
-                events.push(encoder.created(&row));
-            }
-            self.seen.insert(key.into());
-            self.last = Some(Cursor::at(&group.list.sort, row.facts.sort.clone(), key));
-            self.holding.insert(key.into(), known);
-        }
-        if !chunk.last {
-            return events;
-        }
-        if is_first {
-            let is_full = group.list.spec.limit.is_some_and(|limit| chunk.total >= u64::from(limit));
-            let end = match self.last.take().filter(|_| is_full) {
-                Some(cursor) => json!({ "cursor": cursor.encode() }),
-                None => json!({}),
-            };
-            events.push(Event::new("snapshot.end", &end));
-        }
-        let seen = mem::take(&mut self.seen);
-        self.holding.retain(|key, known| {
-            let stays = seen.contains(key);
-            if !stays {
-                events.push(encoder.deleted(&known.did, key));
-            }
-            stays
-        });
-        self.phase = Phase::Anew;
-        events
-    }
-
-    fn describe(&self) -> Map<String, Value> {
-        self.group.place.describe(&self.group.collection.nsid)
     }
 
     fn end(&self, error: Option<&Error>) -> End {

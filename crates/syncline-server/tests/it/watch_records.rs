@@ -1,5 +1,6 @@
 //! contrail's `watchRecords`, from outside.
 
+mod hydration;
 mod listing;
 mod live;
 mod refusals;

@@ -44,6 +44,30 @@ pub(crate) fn message(id: &str, text: &str, sent_at: u64) -> Message {
     Message { id: id.to_owned(), author, text, pinned: false, hidden: false, sent_at }
 }
 
+/// A row that belongs to a message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "reactions", key = id)]
+pub(crate) struct Reaction {
+    pub(crate) id: String,
+    pub(crate) message: String,
+    pub(crate) by: String,
+    pub(crate) emoji: String,
+    /// Milliseconds.
+    pub(crate) at: u64,
+}
+
+pub(crate) fn reaction(id: &str, message: &str, emoji: &str, at: u64) -> Reaction {
+    let [id, message, emoji] = [id, message, emoji].map(str::to_owned);
+    Reaction { id, message, by: "bob".into(), emoji, at }
+}
+
+/// Messages with their reactions, the oldest first.
+pub(crate) fn with_reactions() -> WatchRecords {
+    let reactions = Mapping::new(|reaction: &Reaction| reaction.by.clone(), Reaction::at).named("reaction");
+    let relation = Reaction::message.children().order_by(Reaction::at);
+    WatchRecords::namespace("app.example").collection(mapping().relation("reactions", relation, reactions))
+}
+
 /// What is hidden is seen by its author only.
 pub(crate) struct MessageRules;
 
@@ -75,6 +99,7 @@ pub(crate) fn messages(watch: WatchRecords) -> Builder<Memory> {
     Syncline::builder()
         .storage(Memory::new())
         .collection::<Message>(MessageRules)
+        .collection::<Reaction>(())
         .authenticate(who)
         .watch_records(watch)
 }
@@ -311,6 +336,14 @@ impl Writer {
 
     pub(crate) async fn put(&mut self, space: &str, message: &Message) {
         self.write(space, vec![serde_json::json!({ "put": ["messages", message] })]).await;
+    }
+
+    pub(crate) async fn react(&mut self, space: &str, reaction: &Reaction) {
+        self.write(space, vec![serde_json::json!({ "put": ["reactions", reaction] })]).await;
+    }
+
+    pub(crate) async fn take_back(&mut self, space: &str, id: &str) {
+        self.write(space, vec![serde_json::json!({ "delete": ["reactions", id] })]).await;
     }
 
     pub(crate) async fn delete(&mut self, space: &str, id: &str) {
