@@ -5,6 +5,9 @@
 //! body as a whole is in `value`. The key is `uri`. The collection is what stands in the method's name, `message` in
 //! `app.example.message.watchRecords`; the space of a query is a `spaceUri`, or a DID for an `actor`.
 //!
+//! Relations are asked for with [`Query::include`](crate::Query::include), as on a Syncline server: children become rows of their own
+//! collection, with their parent's `uri` in the relation's field.
+//!
 //! ```
 //! use serde::{Deserialize, Serialize};
 //! use syncline::contrail::{Contrail, record_uri};
@@ -36,6 +39,7 @@
 //! # }
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -58,13 +62,14 @@ type TicketProvider = Arc<dyn Fn(AccessRequest) -> BoxFuture<Result<Option<Strin
 pub struct Contrail {
     namespace: String,
     invite: Option<String>,
+    relations: BTreeMap<String, String>,
     ticket: Option<TicketProvider>,
 }
 
 impl Contrail {
     /// A service whose methods are called `{namespace}.{collection}.watchRecords`.
     pub fn new(namespace: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), invite: None, ticket: None }
+        Self { namespace: namespace.into(), invite: None, relations: BTreeMap::new(), ticket: None }
     }
 
     /// One ticket for every attempt. Tickets last two minutes, so that this is for services with others.
@@ -100,9 +105,18 @@ impl Contrail {
         self
     }
 
+    /// What the service calls the relation to a collection; unless told, the collection's name with an `s`: `reactions` for
+    /// `reaction`, asked for as `hydrateReactions`.
+    #[must_use]
+    pub fn relation(mut self, collection: impl Into<String>, name: impl Into<String>) -> Self {
+        self.relations.insert(collection.into(), name.into());
+        self
+    }
+
     pub(crate) fn service(&self, has_credentials: bool) -> Service {
         let has_access = self.ticket.is_some() || has_credentials;
-        Service { namespace: self.namespace.clone(), invite: self.invite.clone(), has_access }
+        let Self { namespace, invite, relations, .. } = self.clone();
+        Service { namespace, invite, relations, has_access }
     }
 
     /// Asks for all that an attempt needs.

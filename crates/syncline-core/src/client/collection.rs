@@ -107,6 +107,10 @@ pub(crate) trait AnyCollection: Send {
     fn add_member(&mut self, session: SessionId, slot: u32) -> bool;
     /// The row at this key is no longer in the view's result. Says whether it was.
     fn remove_member(&mut self, session: SessionId, key: &str) -> bool;
+    /// Whether the server has said that the row at this key is in the view's result.
+    fn is_member(&self, session: SessionId, key: &str) -> bool;
+    /// The keys of the members among the children that a view shows of one parent.
+    fn family(&self, view: SessionId, parent: &str) -> Vec<Box<str>>;
     /// Whether the view's query wants the confirmed row in this slot.
     fn wants(&self, session: SessionId, slot: u32) -> bool;
     /// Whether the confirmed row in this slot is not what is shown of it.
@@ -507,6 +511,17 @@ impl<R: Record> AnyCollection for Collection<R> {
             self.hear(slot);
         }
         was
+    }
+
+    fn is_member(&self, session: SessionId, key: &str) -> bool {
+        let slot = self.find(key);
+        slot.zip(self.views.get(&session)).is_some_and(|(slot, view)| view.members.contains(slot as usize))
+    }
+
+    fn family(&self, view: SessionId, parent: &str) -> Vec<Box<str>> {
+        let children = self.children(view, parent);
+        let members = children.iter().map(Entry::key).filter(|key| self.is_member(view, key));
+        members.map(Into::into).collect()
     }
 
     fn wants(&self, session: SessionId, slot: u32) -> bool {

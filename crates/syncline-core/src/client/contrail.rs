@@ -18,11 +18,13 @@
 mod address;
 mod event;
 mod gathering;
+mod hydration;
 mod pages;
 mod rows;
 mod stream;
 mod streams;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 pub use address::Address;
@@ -30,6 +32,7 @@ pub use event::{refusal, socket_closed};
 pub(super) use streams::{Happened, Streams};
 
 use crate::id::SpaceId;
+use crate::query::{QuerySpec, RelationSpec};
 
 /// A contrail service, beside the address that the driver knows.
 #[derive(Clone, Default)]
@@ -39,8 +42,21 @@ pub struct Service {
     pub namespace: String,
     /// A token that lets somebody who is no member read; it stands in the URL.
     pub invite: Option<String>,
+    /// What a relation to a collection is called, where that is not the collection's name with an `s`.
+    pub relations: BTreeMap<String, String>,
     /// Whether the driver can answer [`Output::Access`](super::Output::Access).
     pub has_access: bool,
+}
+
+impl Service {
+    /// What the service calls a query's relations, in their order.
+    fn relations_of(&self, query: &QuerySpec) -> Vec<String> {
+        let name = |relation: &RelationSpec| match self.relations.get(&*relation.collection) {
+            Some(name) => name.clone(),
+            None => format!("{}s", relation.collection),
+        };
+        query.relations.iter().map(name).collect()
+    }
 }
 
 impl fmt::Debug for Service {

@@ -394,25 +394,26 @@ fn tell_counts(session: &mut Session, counts: &[Count]) {
 }
 
 /// The server says that a row is in a session's result. One that cannot be read is not shown, and neither is what it
-/// was before.
-fn put(
+/// was before. Says whether it was not in it.
+pub(super) fn put(
     base: &mut dyn AnyCollection,
     view: SessionId,
     unreadable: &mut Unreadable,
     slot: Result<u32, Undecodable>,
-) {
+) -> bool {
     match slot {
         Ok(slot) => {
-            base.add_member(view, slot);
             if !unreadable.is_empty() {
                 unreadable.forget(base.key(slot));
             }
+            base.add_member(view, slot)
         }
         Err(row) => {
             if let Some(key) = &row.key {
                 base.remove_member(view, key.as_str());
             }
             unreadable.note(row);
+            false
         }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
 
 mod defects;
+mod hydration;
 mod pages;
 mod rig;
 mod streams;

@@ -69,6 +69,56 @@ impl Record for Message {
     }
 }
 
+/// A child of a message: its parent's uri stands in `subject`, wherever the record has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reaction {
+    pub(crate) uri: String,
+    pub(crate) subject: String,
+    pub(crate) emoji: String,
+}
+
+#[allow(non_upper_case_globals)]
+impl Reaction {
+    pub(crate) const subject: Field<Self, String> = Field::new(1);
+
+    pub(crate) fn to(message: &str, rkey: &str, emoji: &str) -> Self {
+        let uri = record_uri(ALICE, "app.event.reaction", rkey);
+        Self { uri, subject: record_uri(ALICE, NSID, message), emoji: emoji.into() }
+    }
+
+    /// As a service has it.
+    pub(crate) fn record(&self) -> Value {
+        let rkey = self.uri.rsplit('/').next();
+        json!({
+            "uri": self.uri, "did": ALICE, "rkey": rkey, "collection": "app.event.reaction",
+            "value": {"subject": {"uri": self.subject}, "emoji": self.emoji},
+        })
+    }
+}
+
+impl Record for Reaction {
+    const COLLECTION: &'static str = "reaction";
+    const FIELDS: &'static [FieldDef] = &[
+        FieldDef { name: "uri", queryable: true },
+        FieldDef { name: "subject", queryable: true },
+        FieldDef { name: "emoji", queryable: true },
+    ];
+    const KEY_FIELD: &'static str = "uri";
+
+    fn key(&self) -> &str {
+        &self.uri
+    }
+
+    fn field(&self, index: usize) -> ScalarRef<'_> {
+        match index {
+            0 => ScalarRef::Text(&self.uri),
+            1 => ScalarRef::Text(&self.subject),
+            2 => ScalarRef::Text(&self.emoji),
+            _ => ScalarRef::Null,
+        }
+    }
+}
+
 /// As contrail sorts.
 pub(crate) fn newest(space: &str) -> Query<Message> {
     Message::in_space(space).order_by(Message::time_us.desc()).order_by(Message::rkey.desc())
@@ -254,6 +304,15 @@ impl Rig {
         };
         let entries = self.core.entries::<Message>(watch);
         entries.iter().map(|entry| format!("{}{}", entry.record.rkey, mark(&entry.state))).collect()
+    }
+
+    /// The emoji under a message, with `?` behind pending ones, and how many there are.
+    pub(crate) fn reactions(&self, watch: WatchId, message: &str) -> (String, u64) {
+        let parent = record_uri(ALICE, NSID, message);
+        let children = self.core.children::<Reaction>(watch, 0, &parent);
+        let mark = |state: &RowState| if *state == RowState::Confirmed { "" } else { "?" };
+        let emoji = children.iter().map(|entry| format!("{}{}", entry.record.emoji, mark(&entry.state)));
+        (emoji.collect(), self.core.count(watch, 0, &parent))
     }
 
     pub(crate) fn status(&self, watch: WatchId) -> &'static str {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use syncline_core::client::WatchId;
 use syncline_core::client::contrail::{Answer, record_uri, refusal, socket_closed};
 
-use crate::rig::{ALICE, Asked, Message, NSID, Rig, newest};
+use crate::rig::{ALICE, Asked, Message, NSID, Reaction, Rig, newest};
 
 /// The messages that the service holds, by uri, as the recording's own control lines say.
 #[derive(Default)]
@@ -48,10 +48,18 @@ struct Replay {
 
 /// Replays what one client was told, over its attempts.
 fn replay(trace: &str, attempts: &[&str]) -> Replay {
+    replay_until(trace, attempts, "")
+}
+
+/// The same, up to a note of whoever recorded it.
+fn replay_until(trace: &str, attempts: &[&str], note: &str) -> Replay {
     let mut replay = Replay { rig: Rig::new(), watch: None, line: None, truth: Truth::default() };
     for line in trace.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         let dir = line["dir"].as_str().unwrap();
+        if line["data"] == note {
+            break;
+        }
         if dir == "control" {
             replay.truth.control(&line);
         } else if attempts.contains(&line["client"].as_str().unwrap()) {
@@ -112,7 +120,11 @@ impl Replay {
                     config.transport = syncline_core::client::TransportPreference::WebSocket;
                 }
             });
-            self.watch = Some(self.rig.watch(&newest(&space)));
+            let mut query = newest(&space);
+            if url.contains("hydrateReactions") {
+                query = query.include(Reaction::subject.children().limit(10).counted());
+            }
+            self.watch = Some(self.rig.watch(&query));
         } else {
             self.rig.wait_for_deadline();
         }
@@ -121,10 +133,8 @@ impl Replay {
         let (recorded, theirs) = url.split_once('?').unwrap();
         assert_eq!(format!("/{path}"), recorded);
         for (name, value) in form_urlencoded::parse(theirs.as_bytes()) {
-            if !name.starts_with("hydrate") {
-                let mut ours = form_urlencoded::parse(ours.as_bytes());
-                assert!(ours.any(|pair| pair == (name.clone(), value.clone())), "{name} is not asked for");
-            }
+            let mut ours = form_urlencoded::parse(ours.as_bytes());
+            assert!(ours.any(|pair| pair == (name.clone(), value.clone())), "{name} is not asked for");
         }
         self.line = Some(asked);
     }
@@ -210,6 +220,33 @@ fn a_socket_of_the_in_memory_server() {
     let replay = replay(include_str!("../traces/contrail-ws-in-memory.jsonl"), &["A"]);
     replay.shows_the_truth();
     assert_eq!(replay.texts().len(), 7);
+}
+
+#[test]
+fn hydration() {
+    let trace = include_str!("../traces/contrail-sse-hydration.jsonl");
+    let before = replay_until(trace, &["A"], "delete of the live one");
+    assert_eq!(before.rig.reactions(before.watch(), "m0000"), ("👍".into(), 1));
+    assert_eq!(before.rig.reactions(before.watch(), "m0001"), ("🎉".into(), 1));
+    let between = replay_until(trace, &["A"], "the parent is deleted: is there an event for the child?");
+    assert_eq!(between.rig.reactions(between.watch(), "m0000"), (String::new(), 0));
+    assert_eq!(between.rig.reactions(between.watch(), "new"), ("1".into(), 1));
+    let after = replay(trace, &["A"]);
+    after.shows_the_truth();
+    assert_eq!(after.rig.reactions(after.watch(), "new"), (String::new(), 0));
+}
+
+/// A Durable Object tells of children of what came live, and of no others.
+#[test]
+fn hydration_over_sockets() {
+    for (trace, of_the_snapshot) in [
+        (include_str!("../traces/contrail-ws-durable-object.jsonl"), ""),
+        (include_str!("../traces/contrail-ws-in-memory.jsonl"), "1"),
+    ] {
+        let replay = replay(trace, &["A"]);
+        assert_eq!(replay.rig.reactions(replay.watch(), "m0000").0, of_the_snapshot);
+        assert_eq!(replay.rig.reactions(replay.watch(), "p2").0, "");
+    }
 }
 
 /// Every refusal of the recorded service, with what it means here.

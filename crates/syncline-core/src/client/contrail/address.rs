@@ -45,6 +45,10 @@ impl Address {
             let direction = if first.direction == Direction::Desc { "desc" } else { "asc" };
             params.append_pair("sort", &first.field).append_pair("order", direction);
         }
+        // there is no count without children
+        for (name, relation) in service.relations_of(query).iter().zip(&query.relations) {
+            params.append_pair(&format!("hydrate{}", capitalised(name)), &relation.limit.max(1).to_string());
+        }
         let optional = [
             ("cursor", cursor),
             ("inviteToken", service.invite.as_deref()),
@@ -88,6 +92,11 @@ impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&redacted(&self.text))
     }
+}
+
+fn capitalised(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn redacted(address: &str) -> String {

@@ -13,9 +13,22 @@ const MEMBERSHIP_REVOKED: u16 = 4003;
 /// A time below this is in ms: as µs it would be a day of 1973.
 const FIRST_MICROSECONDS: i64 = 100_000_000_000_000;
 
-/// A record, as a row: JSON of one flat object.
+/// A record, as a row.
 #[derive(Debug, PartialEq)]
-pub(super) struct Row(pub(super) Vec<u8>);
+pub(super) struct Row {
+    /// JSON of one flat object.
+    pub(super) json: Vec<u8>,
+    /// What is said of its children, relation by relation. A live event says nothing of them.
+    pub(super) families: Vec<Family>,
+}
+
+/// The children of a record in one relation.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Family {
+    pub(super) children: Vec<Map<String, Value>>,
+    /// How many there are, whatever the limit.
+    pub(super) count: Option<u64>,
+}
 
 /// One event of a stream.
 #[derive(Debug, PartialEq)]
@@ -28,6 +41,10 @@ pub(super) enum Event {
     End { cursor: Option<String> },
     /// A record is gone. It may never have been there.
     Deleted { uri: String },
+    /// A record has a child more, or another one in its place.
+    ChildAdded { parent: String, relation: String, child: Map<String, Value> },
+    /// A record has a child less.
+    ChildRemoved { parent: String, relation: String, did: String, rkey: String },
     /// Somebody may not read any more, and the stream ends.
     MemberRemoved,
     /// The server failed, and the stream ends.
@@ -68,6 +85,23 @@ struct Deleted {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChildAdded {
+    parent_uri: String,
+    relation: String,
+    child: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChildRemoved {
+    parent_uri: String,
+    relation: String,
+    child_did: String,
+    child_rkey: String,
+}
+
+#[derive(Deserialize)]
 struct Failure {
     #[serde(default)]
     message: String,
@@ -87,27 +121,35 @@ struct HandshakeBody {
 }
 
 impl Event {
-    /// Reads an event in the form it has on a socket, `{"kind":…,"data":…}`.
+    /// Reads an event in the form it has on a socket, `{"kind":…,"data":…}`. Records come with these relations.
     ///
     /// # Errors
     /// `bad_frame`.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Error> {
+    pub(super) fn parse(bytes: &[u8], relations: &[String]) -> Result<Self, Error> {
         let frame: Frame<'_> = read(bytes)?;
         let data = frame.data.get().as_bytes();
         Ok(match &*frame.kind {
             "snapshot.start" => Self::Start,
-            "snapshot.record" => Self::record(data, false)?,
+            "snapshot.record" => Self::record(data, relations, false)?,
             "snapshot.end" => Self::End { cursor: read::<End>(data)?.cursor },
-            "record.created" => Self::record(data, true)?,
+            "record.created" => Self::record(data, &[], true)?,
             "record.deleted" => Self::Deleted { uri: read::<Deleted>(data)?.uri },
+            "hydration.added" => {
+                let ChildAdded { parent_uri, relation, child } = read(data)?;
+                Self::ChildAdded { parent: parent_uri, relation, child }
+            }
+            "hydration.removed" => {
+                let ChildRemoved { parent_uri, relation, child_did, child_rkey } = read(data)?;
+                Self::ChildRemoved { parent: parent_uri, relation, did: child_did, rkey: child_rkey }
+            }
             "member.removed" => Self::MemberRemoved,
             "error" => Self::Error { message: read::<Failure>(data)?.message },
             _ => Self::Other,
         })
     }
 
-    fn record(data: &[u8], live: bool) -> Result<Self, Error> {
-        Ok(Self::Record { row: row(read::<WithRecord>(data)?.record)?, live })
+    fn record(data: &[u8], relations: &[String], live: bool) -> Result<Self, Error> {
+        Ok(Self::Record { row: Row::of(read::<WithRecord>(data)?.record, relations)?, live })
     }
 }
 
@@ -116,19 +158,55 @@ impl Handshake {
     ///
     /// # Errors
     /// `bad_frame`.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Error> {
+    pub(super) fn parse(bytes: &[u8], relations: &[String]) -> Result<Self, Error> {
         let HandshakeBody { snapshot, ws_url } = read(bytes)?;
-        let rows = snapshot.records.into_iter().map(row).collect::<Result<_, _>>()?;
+        let rows = snapshot.records.into_iter().map(|record| Row::of(record, relations));
+        let rows = rows.collect::<Result<_, _>>()?;
         Ok(Self { rows, cursor: snapshot.cursor, socket: ws_url })
     }
 }
 
-/// A record as a row: the fields of its body stand beside those of the envelope, which win; the body stands under
-/// `value` too, wherever the server put it; the time is in µs, whatever the server counts in.
-fn row(mut record: Map<String, Value>) -> Result<Row, Error> {
+impl Row {
+    fn of(mut record: Map<String, Value>, relations: &[String]) -> Result<Self, Error> {
+        let families = relations.iter().map(|name| Family::take_from(&mut record, name)).collect();
+        Ok(Self { json: flattened(record)?, families })
+    }
+}
+
+impl Family {
+    /// Takes what a record says of one of its relations out of it: a list of children, or lists by group. A child says
+    /// itself what group it is in.
+    fn take_from(record: &mut Map<String, Value>, name: &str) -> Self {
+        let count = record.remove(&format!("{name}Count")).and_then(|count| count.as_u64());
+        let lists = match record.remove(name) {
+            Some(Value::Array(list)) => vec![Value::Array(list)],
+            Some(Value::Object(groups)) => groups.into_iter().map(|(_, list)| list).collect(),
+            _ => Vec::new(),
+        };
+        let children = lists.into_iter().flat_map(|list| match list {
+            Value::Array(list) => list,
+            _ => Vec::new(),
+        });
+        let children = children.filter_map(|child| match child {
+            Value::Object(child) => Some(child),
+            _ => None,
+        });
+        Self { children: children.collect(), count }
+    }
+}
+
+/// A child as a row: it holds its parent's uri in the relation's field, wherever its body has it.
+pub(super) fn child_row(mut child: Map<String, Value>, field: &str, parent: &str) -> Result<Vec<u8>, Error> {
+    child.insert(field.to_owned(), parent.into());
+    flattened(child)
+}
+
+/// A record as the JSON of a row: the fields of its body stand beside those of the envelope, which win; the body stands
+/// under `value` too, wherever the server put it; the time is in µs, whatever the server counts in.
+fn flattened(mut record: Map<String, Value>) -> Result<Vec<u8>, Error> {
     let body = match record.remove("value") {
         Some(body) => body,
-        // where the socket's server has it
+        // where the socket of a Durable Object has it
         None => record.remove("record").unwrap_or_default(),
     };
     if let Some(time) = record.get_mut("time_us")
@@ -144,7 +222,7 @@ fn row(mut record: Map<String, Value>) -> Result<Row, Error> {
         }
     }
     record.insert("value".to_owned(), body);
-    serde_json::to_vec(&record).map(Row).map_err(|error| bad_frame(&error))
+    serde_json::to_vec(&record).map_err(|error| bad_frame(&error))
 }
 
 /// What a service's refusal means, by its status and body. Its own words are kept.
@@ -199,10 +277,10 @@ mod tests {
 
     fn flat(record: Value) -> Value {
         let frame = json!({"kind": "snapshot.record", "data": {"record": record}}).to_string();
-        let Ok(Event::Record { row, live: false }) = Event::parse(frame.as_bytes()) else {
+        let Ok(Event::Record { row, live: false }) = Event::parse(frame.as_bytes(), &[]) else {
             panic!("{frame}")
         };
-        serde_json::from_slice(&row.0).unwrap()
+        serde_json::from_slice(&row.json).unwrap()
     }
 
     #[test]
@@ -241,9 +319,9 @@ mod tests {
         for bytes in
             [&b"hello"[..], b"{}", br#"{"kind":"record.created","data":{}}"#, br#"{"kind":7,"data":{}}"#]
         {
-            assert_eq!(Event::parse(bytes).unwrap_err().code(), code::BAD_FRAME, "{bytes:?}");
+            assert_eq!(Event::parse(bytes, &[]).unwrap_err().code(), code::BAD_FRAME, "{bytes:?}");
         }
-        assert_eq!(Event::parse(br#"{"kind":"pong","data":1}"#), Ok(Event::Other));
-        assert_eq!(Handshake::parse(b"{}").unwrap_err().code(), code::BAD_FRAME);
+        assert_eq!(Event::parse(br#"{"kind":"pong","data":1}"#, &[]), Ok(Event::Other));
+        assert_eq!(Handshake::parse(b"{}", &[]).unwrap_err().code(), code::BAD_FRAME);
     }
 }

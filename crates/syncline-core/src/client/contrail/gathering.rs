@@ -27,13 +27,13 @@ impl Gathering {
         rows.members(view).into_iter().filter(|&slot| self.fresh.contains(rows.key(slot))).collect()
     }
 
-    /// The snapshot is complete: whoever was not sent again goes. Says whether anybody went.
-    pub(super) fn evict(&self, rows: &mut dyn AnyCollection, view: SessionId) -> bool {
+    /// The snapshot is complete: whoever was not sent again goes. Gives their keys.
+    pub(super) fn evict(&self, rows: &mut dyn AnyCollection, view: SessionId) -> Vec<Box<str>> {
         let stale = rows.members(view).into_iter().filter(|&slot| !self.fresh.contains(rows.key(slot)));
         let stale: Vec<Box<str>> = stale.map(|slot| rows.key(slot).into()).collect();
         for key in &stale {
             rows.remove_member(view, key);
         }
-        !stale.is_empty()
+        stale
     }
 }

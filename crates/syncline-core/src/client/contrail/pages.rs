@@ -53,27 +53,29 @@ impl ClientCore {
         happened: Happened<'_>,
     ) -> Result<(), Error> {
         let take = |core: &mut Self, stream: &mut Stream, row| {
-            let new = core.take_row(id, stream, row, false);
+            let new = core.take_row(id, stream, row, false)?;
             if let Some(side) = &mut stream.side {
                 side.records += usize::from(new);
             }
+            Ok::<_, Error>(())
         };
         match happened {
             Happened::Access(access) => self.call_page(id, stream, &access?),
             Happened::Opened => {}
             Happened::Frame([]) => {}
             Happened::Frame(bytes) if stream.transport == Transport::WebSocket => {
-                let Handshake { rows, cursor, .. } = Handshake::parse(bytes)?;
+                let Handshake { rows, cursor, .. } = Handshake::parse(bytes, &stream.relations)?;
                 for row in rows {
-                    take(self, stream, row);
+                    take(self, stream, row)?;
                 }
                 return self.page_is_there(now, id, stream, cursor);
             }
-            Happened::Frame(bytes) => match Event::parse(bytes)? {
-                Event::Record { row, .. } => take(self, stream, row),
+            Happened::Frame(bytes) => match Event::parse(bytes, &stream.relations)? {
+                Event::Record { row, .. } => take(self, stream, row)?,
                 Event::End { cursor } => return self.page_is_there(now, id, stream, cursor),
                 Event::Error { .. } | Event::MemberRemoved => return Err(ended()),
-                Event::Start | Event::Deleted { .. } | Event::Other => {}
+                // what happens is told by the stream
+                _ => {}
             },
             Happened::Closed(error) => return Err(error.unwrap_or_else(ended)),
         }

@@ -1,11 +1,13 @@
 //! What events mean for the rows of a query.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::event::{Event, Row};
 use super::gathering::Gathering;
 use super::stream::Stream;
 use crate::client::core::ClientCore;
+use crate::client::frames::put;
 use crate::client::session::{self, SessionId, Unreadable};
 use crate::error::{Error, code};
 use crate::query::QuerySpec;
@@ -40,15 +42,23 @@ impl ClientCore {
                 Ok(())
             }
             Event::Record { row, live: false } => {
-                self.take_row(id, stream, row, false);
+                self.take_row(id, stream, row, false)?;
                 Ok(())
             }
             Event::Record { row, live: true } => {
-                self.take_row(id, stream, row, true);
+                self.take_row(id, stream, row, true)?;
                 self.follow(now, id, stream)
             }
             Event::Deleted { uri } => {
                 self.drop_row(id, stream, &uri);
+                self.follow(now, id, stream)
+            }
+            Event::ChildAdded { parent, relation, child } => {
+                self.take_child(id, stream, &parent, &relation, child)?;
+                self.follow(now, id, stream)
+            }
+            Event::ChildRemoved { parent, relation, did, rkey } => {
+                self.drop_child(id, stream, &parent, &relation, (&did, &rkey));
                 self.follow(now, id, stream)
             }
             Event::End { cursor } => {
@@ -76,10 +86,18 @@ impl ClientCore {
 
     /// A record has come: it is a row of the result if the query wants it. Live events come for all records.
     /// Says whether it was not known yet.
-    pub(super) fn take_row(&mut self, id: SessionId, stream: &mut Stream, row: Row, live: bool) -> bool {
-        let Some(session) = self.sessions.get_mut(&id) else { return false };
+    pub(super) fn take_row(
+        &mut self,
+        id: SessionId,
+        stream: &mut Stream,
+        row: Row,
+        live: bool,
+    ) -> Result<bool, Error> {
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(false) };
         let space = self.spaces.get_mut(&session.query.space);
-        let Some(rows) = space.and_then(|space| space.base.get_mut(session.collection)) else { return false };
+        let Some(rows) = space.and_then(|space| space.base.get_mut(session.collection)) else {
+            return Ok(false);
+        };
         let view = stream.reserve.unwrap_or(id);
         if let Some(gathering) = &mut stream.gathering {
             gathering.done += u64::from(!live);
@@ -87,36 +105,40 @@ impl ClientCore {
                 session.phase = snapshot_phase(gathering.done, session.query.limit);
             }
         }
-        let mut new = false;
-        match rows.upsert(&row.0) {
-            Ok(slot) => {
-                let key = rows.key(slot).to_owned();
-                session.unreadable.forget(&key);
-                let wanted = rows.wants(id, slot);
-                let moved = if wanted { rows.add_member(view, slot) } else { rows.remove_member(view, &key) };
-                new = wanted && moved;
-                if let Some(gathering) = stream.gathering.as_mut().filter(|_| wanted) {
-                    gathering.surprising |= moved || rows.has_news(slot);
-                    new = gathering.note(&key);
-                }
-            }
-            Err(row) => {
-                if let Some(key) = &row.key {
-                    rows.remove_member(view, key.as_str());
-                }
-                session.unreadable.note(row);
-            }
+        let slot = rows.upsert(&row.json);
+        let key = match &slot {
+            Ok(slot) => Some(rows.key(*slot).to_owned()),
+            Err(row) => row.key.as_ref().map(|key| key.as_str().to_owned()),
+        };
+        let wanted = slot.as_ref().is_ok_and(|slot| rows.wants(id, *slot));
+        let surprising = slot.as_ref().is_ok_and(|slot| wanted && rows.has_news(*slot));
+        let before = key.as_ref().is_some_and(|key| rows.is_member(view, key));
+        put(rows, view, &mut session.unreadable, slot);
+        let Some(key) = key else { return Ok(false) };
+        if !wanted {
+            self.drop_row(id, stream, &key);
+            return Ok(false);
         }
+        let new = match &mut stream.gathering {
+            Some(gathering) => {
+                gathering.surprising |= surprising || !before;
+                gathering.note(&key)
+            }
+            None => !before,
+        };
         self.note(id);
-        new
+        self.take_families(id, &key, row.families)?;
+        Ok(new)
     }
 
     pub(super) fn drop_row(&mut self, id: SessionId, stream: &mut Stream, key: &str) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let space = self.spaces.get_mut(&session.query.space);
         let Some(rows) = space.and_then(|space| space.base.get_mut(session.collection)) else { return };
-        rows.remove_member(stream.reserve.unwrap_or(id), key);
-        session.unreadable.forget(key);
+        if rows.remove_member(stream.reserve.unwrap_or(id), key) {
+            self.drop_families(id, key);
+        }
+        self.note(id);
     }
 
     /// A page is complete, or a row may have left the window: fetches more if more is wanted, and shows what there is.
@@ -159,7 +181,7 @@ impl ClientCore {
         rows.complete_view(id);
         // a probe: what it showed should have been told
         let probed = session.phase.is_live();
-        if probed && (gathering.surprising || evicted) && stream.heard < now {
+        if probed && (gathering.surprising || !evicted.is_empty()) && stream.heard < now {
             stream.doubt(now);
         }
         stream.heard = now;
@@ -169,6 +191,10 @@ impl ClientCore {
         if let Some(streams) = &mut self.streams {
             streams.last_error = None;
         }
+        for parent in &evicted {
+            self.drop_families(id, parent);
+        }
+        self.complete_families(id);
     }
 
     /// Shows the rows that are known, as many as the query wants of them, and what stood in for them no more.
@@ -181,11 +207,18 @@ impl ClientCore {
             rows.choose_members(id, reserve);
             let most = limit.unwrap_or_default() + MAX_RESERVE;
             if stream.gathering.is_none() && rows.members(reserve).len() > most {
-                rows.choose_members(reserve, id);
+                let shown: BTreeSet<_> = rows.members(id).into_iter().collect();
+                let dropped = rows.members(reserve).into_iter().filter(|slot| !shown.contains(slot));
+                let dropped: Vec<_> = dropped.map(|slot| rows.key(slot).to_owned()).collect();
+                for key in &dropped {
+                    self.drop_row(id, stream, key);
+                }
                 (stream.cursor, stream.trimmed) = (None, true);
             }
         }
-        self.rows_have_come(&space_id, [collection]);
+        let collections =
+            self.sessions.get(&id).map(|session| session.collections().collect::<BTreeSet<_>>());
+        self.rows_have_come(&space_id, collections.into_iter().flatten());
         self.note(id);
     }
 

@@ -32,6 +32,8 @@ pub(in crate::client) struct Stream {
     pub(super) cursor: Option<String>,
     /// A view of all rows that are known, when the query has a limit: a row that leaves the window is replaced from here.
     pub(super) reserve: Option<SessionId>,
+    /// What the service calls the relations of the query, in their order.
+    pub(super) relations: Vec<String>,
     /// Rows behind the window were thrown away: they have to be fetched before the window can be filled up.
     pub(super) trimmed: bool,
     /// What let this attempt in.
@@ -88,15 +90,16 @@ pub(super) enum Due {
 }
 
 impl Stream {
-    pub(super) fn new(now: Duration, transport: Transport, reserve: Option<SessionId>) -> Self {
+    pub(super) fn new(now: Duration, reserve: Option<SessionId>, relations: Vec<String>) -> Self {
         Self {
-            transport,
+            transport: Transport::Sse,
             phase: Phase::Queued,
             line: None,
             side: None,
             gathering: None,
             cursor: None,
             reserve,
+            relations,
             trimmed: false,
             access: Access::default(),
             failures: 0,

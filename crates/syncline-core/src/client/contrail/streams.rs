@@ -171,7 +171,11 @@ impl ClientCore {
             }
             (Phase::Open, Happened::Frame(bytes)) => {
                 stream.hear(now);
-                if bytes.is_empty() { Ok(()) } else { self.event(now, id, stream, Event::parse(bytes)?) }
+                if bytes.is_empty() {
+                    Ok(())
+                } else {
+                    self.event(now, id, stream, Event::parse(bytes, &stream.relations)?)
+                }
             }
             (_, Happened::Closed(error)) => Err(error.unwrap_or_else(ended)),
             _ => Ok(()),
@@ -198,12 +202,12 @@ impl ClientCore {
         stream: &mut Stream,
         bytes: &[u8],
     ) -> Result<(), Error> {
-        let Handshake { rows, cursor, socket } = Handshake::parse(bytes)?;
+        let Handshake { rows, cursor, socket } = Handshake::parse(bytes, &stream.relations)?;
         let address = Address::socket(&socket)?;
         stream.hear(now);
         self.begin_gathering(id, stream);
         for row in rows {
-            self.take_row(id, stream, row, false);
+            self.take_row(id, stream, row, false)?;
         }
         stream.cursor = cursor;
         let Some(streams) = &mut self.streams else { return Ok(()) };
@@ -322,7 +326,7 @@ impl ClientCore {
                 Some(stream) => stream,
                 None => {
                     let reserve = self.open_reserve(id);
-                    Stream::new(now, Transport::Sse, reserve)
+                    Stream::new(now, reserve, self.relation_names(id))
                 }
             };
             self.begin_stream(now, id, &mut stream);
@@ -330,6 +334,13 @@ impl ClientCore {
                 streams.streams.insert(id, stream);
             }
         }
+    }
+
+    fn relation_names(&self, id: SessionId) -> Vec<String> {
+        let query = self.sessions.get(&id).map(|session| &session.query);
+        let names =
+            self.streams.as_ref().zip(query).map(|(streams, query)| streams.service.relations_of(query));
+        names.unwrap_or_default()
     }
 
     fn is_looked_at(&self, id: SessionId) -> bool {

@@ -1,0 +1,140 @@
+//! Children of records: they come with their parents, and are added and removed one by one.
+
+use serde_json::{Map, Value};
+
+use super::event::{Family, child_row};
+use super::stream::Stream;
+use crate::client::core::ClientCore;
+use crate::client::frames::put;
+use crate::client::session::{Session, SessionId};
+use crate::client::space::Base;
+use crate::error::Error;
+
+impl ClientCore {
+    /// A record of a snapshot says which children it has: those, and no others.
+    pub(super) fn take_families(
+        &mut self,
+        id: SessionId,
+        parent: &str,
+        families: Vec<Family>,
+    ) -> Result<(), Error> {
+        let Some((session, base)) = self.relations_of(id) else { return Ok(()) };
+        for (place, Family { children, count }) in families.into_iter().enumerate() {
+            let (Some(related), Some(spec)) =
+                (session.relations.get_mut(place), session.query.relations.get(place))
+            else {
+                continue;
+            };
+            let Some(rows) = related.rows(base) else { continue };
+            let mut stale = rows.family(related.view, parent);
+            for child in children {
+                let slot = rows.upsert(&child_row(child, &spec.field, parent)?);
+                if let Ok(slot) = &slot {
+                    stale.retain(|key| &**key != rows.key(*slot));
+                }
+                put(rows, related.view, &mut related.unreadable, slot);
+            }
+            for key in &stale {
+                rows.remove_member(related.view, key);
+            }
+            if let (Some(counts), Some(count)) = (&mut related.counts, count) {
+                counts.tell(parent, count);
+            }
+        }
+        Ok(())
+    }
+
+    /// A child has come, or another one in its place.
+    pub(super) fn take_child(
+        &mut self,
+        id: SessionId,
+        stream: &Stream,
+        parent: &str,
+        relation: &str,
+        child: Map<String, Value>,
+    ) -> Result<(), Error> {
+        if !self.is_known(id, stream, parent) {
+            return Ok(());
+        }
+        let Some(place) = stream.relations.iter().position(|name| name == relation) else { return Ok(()) };
+        let Some((session, base)) = self.relations_of(id) else { return Ok(()) };
+        let (Some(related), Some(spec)) =
+            (session.relations.get_mut(place), session.query.relations.get(place))
+        else {
+            return Ok(());
+        };
+        let Some(rows) = related.rows(base) else { return Ok(()) };
+        let slot = rows.upsert(&child_row(child, &spec.field, parent)?);
+        if put(rows, related.view, &mut related.unreadable, slot)
+            && let Some(counts) = &mut related.counts
+        {
+            counts.tell(parent, counts.told(parent).saturating_add(1));
+        }
+        Ok(())
+    }
+
+    /// A child is gone. Of one behind the limit only the number is known.
+    pub(super) fn drop_child(
+        &mut self,
+        id: SessionId,
+        stream: &Stream,
+        parent: &str,
+        relation: &str,
+        (did, rkey): (&str, &str),
+    ) {
+        let Some(place) = stream.relations.iter().position(|name| name == relation) else { return };
+        let Some((session, base)) = self.relations_of(id) else { return };
+        let Some(related) = session.relations.get_mut(place) else { return };
+        let Some(rows) = related.rows(base) else { return };
+        // what a uri is made of: at://{did}/{collection}/{rkey}
+        let is_it = |key: &str| {
+            let mut parts = key.strip_prefix("at://").unwrap_or(key).split('/');
+            parts.next() == Some(did) && parts.next_back() == Some(rkey)
+        };
+        for key in rows.family(related.view, parent).iter().filter(|key| is_it(key)) {
+            rows.remove_member(related.view, key);
+        }
+        if let Some(counts) = &mut related.counts {
+            counts.tell(parent, counts.told(parent).saturating_sub(1));
+        }
+    }
+
+    /// A record is gone, and with it its children: nothing is said of them.
+    pub(super) fn drop_families(&mut self, id: SessionId, parent: &str) {
+        let Some((session, base)) = self.relations_of(id) else { return };
+        for related in &mut session.relations {
+            if let Some(rows) = related.rows(base) {
+                for key in rows.family(related.view, parent) {
+                    rows.remove_member(related.view, &key);
+                }
+            }
+            related.forget_parent(parent);
+        }
+    }
+
+    /// The children of all records are complete.
+    pub(super) fn complete_families(&mut self, id: SessionId) {
+        let Some((session, base)) = self.relations_of(id) else { return };
+        for related in &mut session.relations {
+            if let Some(counts) = &mut related.counts {
+                counts.is_stale = true;
+            }
+            if let Some(rows) = related.rows(base) {
+                rows.complete_view(related.view);
+            }
+        }
+    }
+
+    fn is_known(&self, id: SessionId, stream: &Stream, key: &str) -> bool {
+        let Some(session) = self.sessions.get(&id) else { return false };
+        let space = self.spaces.get(&session.query.space);
+        let rows = space.and_then(|space| space.base.get(session.collection));
+        rows.is_some_and(|rows| rows.is_member(stream.reserve.unwrap_or(id), key))
+    }
+
+    fn relations_of(&mut self, id: SessionId) -> Option<(&mut Session, &mut Base)> {
+        let session = self.sessions.get_mut(&id)?;
+        let space = self.spaces.get_mut(&session.query.space)?;
+        Some((session, &mut space.base))
+    }
+}

@@ -1,0 +1,148 @@
+//! Records with their children.
+
+use serde_json::{Value, json};
+use syncline_core::Query;
+use syncline_core::client::contrail::record_uri;
+
+use crate::rig::{ALICE, Asked, Message, NSID, Reaction, Rig, SPACE, live, newest, record};
+
+fn with_reactions() -> Query<Message> {
+    newest(SPACE).include(Reaction::subject.children().limit(10).counted())
+}
+
+fn parent(rkey: &str, reactions: &[Reaction]) -> Value {
+    let mut record = record(rkey, 1);
+    record["reactions"] = reactions.iter().map(Reaction::record).collect();
+    record["reactionsCount"] = json!(reactions.len());
+    record
+}
+
+fn added(rig: &mut Rig, stream: &Asked, reaction: &Reaction) {
+    let data = json!({"parentUri": reaction.subject, "relation": "reactions", "child": reaction.record()});
+    rig.event(stream, "hydration.added", data);
+}
+
+fn removed(rig: &mut Rig, stream: &Asked, message: &str, rkey: &str) {
+    let parent = record_uri(ALICE, NSID, message);
+    let data = json!({"parentUri": parent, "relation": "reactions", "childRkey": rkey, "childDid": ALICE});
+    rig.event(stream, "hydration.removed", data);
+}
+
+#[test]
+fn children_come_with_their_parents_and_one_by_one() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    assert_eq!(stream.param("hydrateReactions").as_deref(), Some("10"));
+    rig.opened(&stream);
+    let first = Reaction::to("a", "r1", "👍");
+    rig.snapshot(&stream, &[parent("a", &[first]), parent("b", &[])], None);
+    assert_eq!(rig.reactions(watch, "a"), ("👍".into(), 1));
+    assert_eq!(rig.reactions(watch, "b"), (String::new(), 0));
+    added(&mut rig, &stream, &Reaction::to("b", "r2", "🎉"));
+    added(&mut rig, &stream, &Reaction::to("a", "r3", "❤"));
+    assert_eq!(rig.reactions(watch, "a"), ("👍❤".into(), 2));
+    assert_eq!(rig.reactions(watch, "b"), ("🎉".into(), 1));
+    // a child that is put again comes again
+    added(&mut rig, &stream, &Reaction::to("a", "r3", "💔"));
+    assert_eq!(rig.reactions(watch, "a"), ("👍💔".into(), 2));
+    removed(&mut rig, &stream, "a", "r1");
+    assert_eq!(rig.reactions(watch, "a"), ("💔".into(), 1));
+    // a change of the parent says nothing of its children
+    rig.created(&stream, live("a", 1));
+    assert_eq!(rig.reactions(watch, "a"), ("💔".into(), 1));
+}
+
+/// Grouped relations carry no group in live events: a child says itself what it is.
+#[test]
+fn groups_make_no_difference() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    rig.opened(&stream);
+    let (thumb, heart) = (Reaction::to("a", "r1", "👍"), Reaction::to("a", "r2", "❤"));
+    let mut grouped = parent("a", &[]);
+    grouped["reactions"] = json!({"👍": [thumb.record()], "❤": [heart.record()]});
+    grouped["reactionsCount"] = json!(2);
+    rig.snapshot(&stream, &[grouped], None);
+    added(&mut rig, &stream, &Reaction::to("a", "r3", "🎉"));
+    assert_eq!(rig.reactions(watch, "a"), ("👍❤🎉".into(), 3));
+}
+
+#[test]
+fn children_that_a_fresh_snapshot_lacks_are_gone() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    rig.opened(&stream);
+    let [one, two] = ["r1", "r2"].map(|rkey| Reaction::to("a", rkey, rkey));
+    rig.snapshot(&stream, &[parent("a", &[one, two.clone()])], None);
+    rig.closed(&stream, None);
+    assert_eq!(rig.reactions(watch, "a"), ("r1r2".into(), 2));
+    rig.wait_for_deadline();
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[parent("a", &[two])], None);
+    assert_eq!(rig.reactions(watch, "a"), ("r2".into(), 1));
+}
+
+/// A deleted record takes its children with it; nothing is said of them.
+#[test]
+fn children_go_with_their_parents() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[parent("a", &[Reaction::to("a", "r1", "👍")])], None);
+    rig.deleted(&stream, "a");
+    assert_eq!(rig.reactions(watch, "a"), (String::new(), 0));
+    // and what is said of somebody's children who is not there is let pass
+    added(&mut rig, &stream, &Reaction::to("a", "r2", "👍"));
+    removed(&mut rig, &stream, "zzz", "r9");
+    assert_eq!(rig.reactions(watch, "a"), (String::new(), 0));
+}
+
+#[test]
+fn an_optimistic_child_shows_under_its_parent_and_settles() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[parent("a", &[])], None);
+    let mine = Reaction::to("a", "r1", "👍");
+    rig.core.add_optimistic(rig.now, &SPACE.into(), &mine).unwrap();
+    assert_eq!(rig.reactions(watch, "a"), ("👍?".into(), 1));
+    added(&mut rig, &stream, &mine);
+    assert_eq!(rig.reactions(watch, "a"), ("👍".into(), 1));
+}
+
+#[test]
+fn a_service_may_call_a_relation_otherwise() {
+    let mut rig = Rig::with(|config| {
+        let relations = &mut config.contrail.as_mut().unwrap().relations;
+        relations.insert("reaction".into(), "emojis".into());
+    });
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    assert_eq!(stream.param("hydrateEmojis").as_deref(), Some("10"));
+    rig.opened(&stream);
+    let mut one = record("a", 1);
+    (one["emojis"], one["emojisCount"]) = (json!([Reaction::to("a", "r1", "👍").record()]), json!(7));
+    rig.snapshot(&stream, &[one], None);
+    assert_eq!(rig.reactions(watch, "a"), ("👍".into(), 7));
+}
+
+#[test]
+fn a_child_that_cannot_be_read_is_left_out_and_said() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    rig.opened(&stream);
+    let mut strange = Reaction::to("a", "r1", "👍").record();
+    strange["value"] = json!({"emoji": 7});
+    let mut one = record("a", 1);
+    one["reactions"] = json!([strange, Reaction::to("a", "r2", "🎉").record()]);
+    rig.snapshot(&stream, &[one], None);
+    assert_eq!(rig.reactions(watch, "a").0, "🎉");
+    assert_eq!((rig.status(watch), rig.error(watch).as_deref()), ("live", Some("bad_row")));
+}
