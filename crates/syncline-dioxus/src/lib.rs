@@ -47,6 +47,7 @@
 mod connection;
 mod provider;
 mod query;
+mod related;
 mod row;
 mod signals;
 mod task;
@@ -54,6 +55,7 @@ mod watch;
 
 pub use connection::{UseConnection, use_connection};
 pub use provider::{use_syncline, use_syncline_provider};
+pub use related::UseRelated;
 pub use row::Row;
 pub use syncline::hook::IntoQuery;
 pub use watch::{UseWatch, use_watch};

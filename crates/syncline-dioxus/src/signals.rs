@@ -4,10 +4,11 @@ use std::cell::RefCell;
 
 use dioxus::core::{ReactiveContext, Subscribers};
 use dioxus::prelude::*;
-use syncline::hook::{Waiters, WatchSignals};
+use syncline::hook::{Relations, Waiters, WatchSignals};
 use syncline::{Error, Query, Record, Status};
 
 use crate::Row;
+use crate::related::AnyRelation;
 
 /// Everything shown belongs to `query`.
 pub(crate) struct Shown<R: Record> {
@@ -17,6 +18,7 @@ pub(crate) struct Shown<R: Record> {
     pub(crate) error: Signal<Option<Error>>,
     pub(crate) loading: Signal<bool>,
     pub(crate) waiters: CopyValue<Waiters>,
+    relations: CopyValue<Relations<AnyRelation>>,
 }
 
 impl<R: Record> Shown<R> {
@@ -28,12 +30,18 @@ impl<R: Record> Shown<R> {
             error: Signal::new(None),
             loading: Signal::new(false),
             waiters: CopyValue::new(Waiters::default()),
+            relations: CopyValue::new(Relations::default()),
         }
     }
 }
 
 impl<R: Record> WatchSignals<R> for Shown<R> {
     type Row = Row<R>;
+    type Relation = AnyRelation;
+
+    fn relations(&self) -> Option<Relations<AnyRelation>> {
+        self.relations.try_peek().ok().map(|relations| relations.clone())
+    }
 
     fn set_query(&self, query: Option<Query<R>>) {
         set(self.query, query);

@@ -6,13 +6,14 @@ use std::rc::Rc;
 use dioxus::core::SuspendedFuture;
 use dioxus::prelude::*;
 use futures::{Stream, StreamExt as _, stream};
-use syncline::hook::{IntoQuery, Place, Wanted, follow, is_same_list};
-use syncline::{Client, Error, IntoError, Record, Status, WriteHandle};
+use syncline::hook::{IntoQuery, Place, Relations, Wanted, WatchSignals as _, follow, is_same_list};
+use syncline::{Client, Error, Field, IntoError, Record, Status, WriteHandle};
 
 use crate::query::QuerySignal;
+use crate::related::AnyRelation;
 use crate::signals::{Shown, get, set};
 use crate::task::spawn_mounted;
-use crate::{Row, use_syncline};
+use crate::{Row, UseRelated, use_syncline};
 
 /// Watches a query for as long as the component is there.
 ///
@@ -115,6 +116,12 @@ impl<R: Record> UseWatch<R> {
     /// The records, in order. Tracks everything: for small lists, sums and the like.
     pub fn records(&self) -> Vec<R> {
         self.rows().iter().map(Row::get).collect()
+    }
+
+    /// The rows of another collection that belong to these rows: those of the relation by this field that the query
+    /// [includes](syncline::Query::include).
+    pub fn related<C: Record, T>(&self, field: Field<C, T>) -> UseRelated<R, C> {
+        UseRelated::new(*self, field)
     }
 
     /// How the watch stands.
@@ -243,6 +250,11 @@ impl<R: Record> UseWatch<R> {
         self.shown.query.try_read().is_ok_and(|shown| is_same_list(&shown, &query))
     }
 
+    /// What is shown of relations, when it belongs to the list that is asked for now.
+    pub(crate) fn relations(&self) -> Option<Relations<AnyRelation>> {
+        if self.is_current() { self.shown.relations() } else { None }
+    }
+
     /// What the signals ask for, now and whenever that may have changed.
     fn wanted(self, changed: impl Stream<Item = ()>) -> impl Stream<Item = Wanted<R>> {
         let read = move || Wanted { query: self.query.get(), running: get(self.running) };
@@ -250,6 +262,11 @@ impl<R: Record> UseWatch<R> {
     }
 
     fn place(&self) -> Place<R> {
+        self.place_of()
+    }
+
+    /// Where rows of a collection are written that is watched with this one.
+    pub(crate) fn place_of<C: Record>(&self) -> Place<C> {
         let space = self.query.get_untracked().map(|query| query.spec().space.clone());
         Place::new(self.client.try_peek().ok().map(|client| client.clone()), space)
     }

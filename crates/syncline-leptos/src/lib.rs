@@ -48,6 +48,7 @@
 mod connection;
 mod provider;
 mod query;
+mod related;
 mod row;
 mod signals;
 mod task;
@@ -55,6 +56,7 @@ mod watch;
 
 pub use connection::{UseConnection, use_connection};
 pub use provider::{provide_syncline, use_syncline};
+pub use related::UseRelated;
 pub use row::Row;
 pub use syncline::hook::IntoQuery;
 pub use watch::{UseWatch, use_watch};

@@ -1,10 +1,11 @@
 //! What a hook shows, as signals.
 
 use leptos::prelude::*;
-use syncline::hook::{Waiters, WatchSignals};
+use syncline::hook::{Relations, Waiters, WatchSignals};
 use syncline::{Error, Query, Record, Status};
 
 use crate::Row;
+use crate::related::AnyRelation;
 
 /// Everything shown belongs to `query`.
 pub(crate) struct Shown<R: Record> {
@@ -14,6 +15,7 @@ pub(crate) struct Shown<R: Record> {
     pub(crate) error: RwSignal<Option<Error>>,
     pub(crate) loading: RwSignal<bool>,
     pub(crate) waiters: StoredValue<Waiters>,
+    relations: StoredValue<Relations<AnyRelation>>,
 }
 
 impl<R: Record> Shown<R> {
@@ -30,12 +32,18 @@ impl<R: Record> Shown<R> {
             error: RwSignal::new(None),
             loading: RwSignal::new(false),
             waiters: StoredValue::new(waiters),
+            relations: StoredValue::new(Relations::default()),
         }
     }
 }
 
 impl<R: Record> WatchSignals<R> for Shown<R> {
     type Row = Row<R>;
+    type Relation = AnyRelation;
+
+    fn relations(&self) -> Option<Relations<AnyRelation>> {
+        self.relations.try_get_value()
+    }
 
     fn set_query(&self, query: Option<Query<R>>) {
         set(self.query, query);

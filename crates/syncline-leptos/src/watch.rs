@@ -5,13 +5,14 @@ use std::fmt;
 use futures::Stream;
 use leptos::prelude::*;
 use leptos::reactive::computed::suspense::LocalResourceNotifier;
-use syncline::hook::{IntoQuery, Place, Wanted, follow, is_same_list, latest};
-use syncline::{Client, Error, IntoError, Record, Status, WriteHandle};
+use syncline::hook::{IntoQuery, Place, Relations, Wanted, WatchSignals as _, follow, is_same_list, latest};
+use syncline::{Client, Error, Field, IntoError, Record, Status, WriteHandle};
 
 use crate::query::QuerySignal;
+use crate::related::AnyRelation;
 use crate::signals::{Shown, get, set};
 use crate::task::spawn_mounted;
-use crate::{Row, use_syncline};
+use crate::{Row, UseRelated, use_syncline};
 
 /// Watches a query for as long as the component is there.
 ///
@@ -107,6 +108,12 @@ impl<R: Record> UseWatch<R> {
     #[track_caller]
     pub fn records(&self) -> Vec<R> {
         self.rows().iter().map(Row::get).collect()
+    }
+
+    /// The rows of another collection that belong to these rows: those of the relation by this field that the query
+    /// [includes](syncline::Query::include).
+    pub fn related<C: Record, T>(&self, field: Field<C, T>) -> UseRelated<R, C> {
+        UseRelated::new(*self, field)
     }
 
     /// How the watch stands.
@@ -229,6 +236,12 @@ impl<R: Record> UseWatch<R> {
         self.shown.query.try_with(|shown| is_same_list(shown, &query)).unwrap_or_default()
     }
 
+    /// What is shown of relations, when it belongs to the list that is asked for now.
+    #[track_caller]
+    pub(crate) fn relations(&self) -> Option<Relations<AnyRelation>> {
+        if self.is_current() { self.shown.relations() } else { None }
+    }
+
     /// What the signals ask for, now and whenever that changes.
     fn wanted(self) -> impl Stream<Item = Wanted<R>> {
         let (wants, wanted) = latest();
@@ -237,6 +250,11 @@ impl<R: Record> UseWatch<R> {
     }
 
     fn place(&self) -> Place<R> {
+        self.place_of()
+    }
+
+    /// Where rows of a collection are written that is watched with this one.
+    pub(crate) fn place_of<C: Record>(&self) -> Place<C> {
         let space = self.query.get_untracked().map(|query| query.spec().space.clone());
         Place::new(self.client.try_get_value(), space)
     }

@@ -17,6 +17,7 @@ mod driver;
 pub mod hook;
 mod notify;
 mod platform;
+mod related;
 mod shared;
 #[cfg(any(test, target_arch = "wasm32"))]
 mod sse_parser;
@@ -29,17 +30,18 @@ pub use client::Client;
 pub use connection::ConnectionChanges;
 pub use credentials::IntoCredentials;
 pub use platform::{BoxFuture, FrameSink, FrameStream, MaybeSend};
+pub use related::Related;
 pub use syncline_core::client::{
     Backoff, ConnectionState, Status, Transport, TransportPreference, WatchState,
 };
-pub use syncline_core::diff::{Diff, Entry, RowState};
+pub use syncline_core::diff::{Diff, Entry, RelatedDiff, RowState};
 pub use syncline_core::ops::{RowOp, RowOps};
 pub use syncline_core::record::Record;
 pub use syncline_core::scalar::ToScalar;
 pub use syncline_core::wire::User;
 pub use syncline_core::{
-    ClientId, Direction, Error, Field, FieldDef, Filter, Key, OrderBy, Query, QuerySpec, Scalar, ScalarRef,
-    SpaceId, UserId, Version, code,
+    ClientId, Direction, Error, Field, FieldDef, Filter, Key, OrderBy, Query, QuerySpec, Relation, Scalar,
+    ScalarRef, SpaceId, UserId, Version, code,
 };
 /// `#[derive(Record)]`.
 #[doc(inline)]

@@ -13,8 +13,9 @@ use syncline_core::client::{WatchId, WatchState};
 
 use crate::client::Handle;
 use crate::notify::Listener;
+use crate::related::{Related, WatchRef};
 use crate::shared::{Mailbox, Shared};
-use crate::{Client, Diff, Entry, Error, Query, Record, SpaceId, Status, code};
+use crate::{Client, Diff, Entry, Error, Field, Query, Record, SpaceId, Status, code};
 
 /// A live query: its rows now, and every change of them from now on. Made by [`Client::watch`](crate::Client::watch);
 /// dropping it ends it.
@@ -86,6 +87,37 @@ impl<R: Record> Watch<R> {
     /// The rows now, in order.
     pub fn entries(&self) -> Vec<Entry<R>> {
         self.shared().look(|state| state.core.entries(self.id))
+    }
+
+    /// The rows of another collection that belong to these rows: those of the relation by this field that the query
+    /// [includes](Query::include). There are none where it includes no such relation.
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use syncline::{Client, Record};
+    /// # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+    /// # #[record(collection = "messages", key = id)]
+    /// # struct Message { id: String }
+    /// # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+    /// # #[record(collection = "reactions", key = id)]
+    /// # struct Reaction { id: String, message: String }
+    /// # async fn example(client: Client) {
+    /// let messages = client.watch(Message::in_space("lobby").include(Reaction::message.children().counted()));
+    /// let reactions = messages.related(Reaction::message);
+    /// while messages.next().await.is_some() {
+    ///     for message in messages.entries() {
+    ///         println!("{}: {}", message.key(), reactions.count(message.key()));
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn related<C: Record, T>(&self, field: Field<C, T>) -> Related<C> {
+        self.without_type().related(field.name())
+    }
+
+    pub(crate) fn without_type(&self) -> WatchRef {
+        let query = Arc::new(self.query.spec().clone());
+        WatchRef { shared: Arc::clone(self.shared()), id: self.id, query }
     }
 
     /// Status and error, taken at once.

@@ -6,7 +6,7 @@ use std::pin::pin;
 use futures::{FutureExt, Stream, StreamExt, select_biased};
 use syncline_core::client::WatchState;
 
-use super::{RowHandle, RowList};
+use super::{FollowsRelation, Relations, RowHandle, RowList};
 use crate::{Client, Diff, Error, Query, Record, Status, Updates, Watch};
 
 /// What a hook is asked to show.
@@ -21,7 +21,11 @@ pub struct Wanted<R> {
 pub trait WatchSignals<R: Record> {
     /// How a row is shown.
     type Row: RowHandle<R>;
+    /// How a relation is kept.
+    type Relation: FollowsRelation + ?Sized;
 
+    /// What is shown of the children of the rows; nothing once the component is gone.
+    fn relations(&self) -> Option<Relations<Self::Relation>>;
     /// From now on everything shown belongs to `query`.
     fn set_query(&self, query: Option<Query<R>>);
     /// The rows have come into another order, or are others altogether.
@@ -86,6 +90,9 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
             let is_same_list = is_same_list(&self.query, &wanted.query);
             self.query = wanted.query;
             // the new watch is made before the old one is dropped: what both look at stays in memory
+            if !is_same_list {
+                self.each_relation(FollowsRelation::clear);
+            }
             self.watch = self.begin();
             // else those that stay keep their places on the screen
             if !is_same_list {
@@ -112,14 +119,27 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
     }
 
     fn begin(&self) -> Option<(Watch<R>, Updates<R>)> {
-        let query = self.query.clone().filter(|_| self.running)?;
-        let watch = self.client.watch(query);
+        let query = self.query.clone().filter(|_| self.running);
+        let watch = query.map(|query| self.client.watch(query));
+        if let Some(relations) = self.signals.relations() {
+            relations.begin(watch.as_ref().map(Watch::without_type));
+        }
+        let watch = watch?;
         let updates = watch.updates();
         Some((watch, updates))
     }
 
+    fn each_relation(&self, act: impl Fn(&S::Relation)) {
+        if let Some(relations) = self.signals.relations() {
+            relations.each(act);
+        }
+    }
+
     fn take(&mut self, diffs: Vec<Diff<R>>) {
-        if self.rows.apply(diffs) {
+        let reordered = self.rows.apply(diffs);
+        let (is_alive, rows) = (|key: &str| self.rows.is_alive(key), self.rows.handles().len());
+        self.each_relation(|relation| relation.refresh(&is_alive, rows));
+        if reordered {
             self.signals.set_rows(self.rows.handles().to_vec());
         }
         self.show_state();

@@ -52,6 +52,11 @@ impl<R: Record, H: RowHandle<R>> RowList<R, H> {
         &self.order
     }
 
+    /// Whether the row at a key is in the list, or its handle is held by anybody.
+    pub fn is_alive(&self, key: &str) -> bool {
+        self.known.get(key).and_then(H::upgrade).is_some()
+    }
+
     /// Empties the list, for another query. Its rows get handles of their own, whatever their keys: what still reads the
     /// old ones belongs to a view that is on its way out.
     pub fn clear(&mut self) {
