@@ -188,9 +188,14 @@ pub(super) struct Collection {
 }
 
 impl Collection {
+    /// The fields that queries may name.
+    pub(super) fn queryable(&self) -> impl Iterator<Item = &'static str> {
+        self.fields.iter().filter(|field| field.queryable).map(|field| field.name)
+    }
+
     /// Whether queries may name this field.
     pub(super) fn has(&self, field: &str) -> bool {
-        self.fields.iter().any(|known| known.name == field && known.queryable)
+        self.queryable().any(|known| known == field)
     }
 
     /// What a row says that a list by `sort` is made of.

@@ -96,14 +96,11 @@ impl Params {
         asked.map_or(DEFAULT_LIMIT, clamp)
     }
 
-    /// A parameter that is called as a field is a condition on it.
+    /// A parameter that is called as a field is a condition on it. Asked field by field: a URL has room for many
+    /// parameters, and a collection for few.
     fn filters(&self, collection: &Collection) -> impl Iterator<Item = Filter> {
-        let first = |place: usize, name: &str| !self.pairs[..place].iter().any(|(before, _)| before == name);
-        let conditions = self.pairs.iter().enumerate().filter(move |(place, (name, value))| {
-            let is_free = !RESERVED.contains(&name.as_str()) && !value.is_empty();
-            is_free && collection.has(name) && first(*place, name)
-        });
-        conditions.map(|(_, (name, value))| Filter::In(name.as_str().into(), readings(value)))
+        let fields = collection.queryable().filter(|field| !RESERVED.contains(field));
+        fields.filter_map(|field| Some(Filter::In(field.into(), readings(self.get(field)?))))
     }
 
     /// The address of the socket that follows a handshake: the same, but for what was for the handshake only.

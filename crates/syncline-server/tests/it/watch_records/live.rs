@@ -9,9 +9,9 @@ use syncline_server::Config;
 use syncline_server::watch_records::{Mapping, WatchRecords};
 
 use crate::support::records::{
-    A_SECOND, Message, Records, Writer, all_have_gone, app, message, messages, request, watch,
+    A_SECOND, MESSAGES, Message, Records, Writer, all_have_gone, app, ask, message, messages, request, watch,
 };
-use crate::support::soon;
+use crate::support::{Server, soon};
 
 #[tokio::test]
 async fn a_snapshot_and_what_happens_then_read_as_contrails_do() {
@@ -250,8 +250,8 @@ async fn watchers_count_among_the_connections_there_may_be() {
     let syncline = messages(watch()).config(config).build().await.unwrap();
     let app = app(&syncline);
     let (first, _second) = (Records::watch(&app, "a", "").await, Records::watch(&app, "b", "").await);
-    let uri = format!("{}?spaceUri=c", crate::support::records::MESSAGES);
-    let (status, body) = crate::support::records::ask(&app, request("GET", &uri, Some("token-of-ada"))).await;
+    let uri = format!("{}?spaceUri=c", MESSAGES);
+    let (status, body) = ask(&app, request("GET", &uri, Some("token-of-ada"))).await;
     assert_eq!((status.as_u16(), &body["error"]), (429, &json!("RateLimitExceeded")));
     drop(first);
     soon(syncline.gauges_when(|gauges| gauges.connections == 1)).await;
@@ -329,4 +329,21 @@ async fn a_connection_that_takes_nothing_does_not_outlive_a_shutdown() {
     records.snapshot().await;
     soon(syncline.shutdown()).await;
     assert!(tokio::time::timeout(A_SECOND, all_have_gone(&syncline)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_client_that_is_killed_leaves_nothing_behind() {
+    let server = Server::of(messages(watch()).build().await.unwrap()).await;
+    let url = format!("http://{}{MESSAGES}?spaceUri=room-a", server.address);
+    let mut writer = Writer::new(&app(&server.syncline), "ada").await;
+    for _ in 0..3 {
+        let request = reqwest::Client::new().get(&url).bearer_auth("token-of-ada").send();
+        let mut response = soon(request).await.unwrap();
+        assert!(soon(response.chunk()).await.unwrap().is_some());
+        writer.put("room-a", &message("m1", "one", 1)).await;
+        // in the middle of an event
+        drop(response);
+    }
+    drop(writer);
+    all_have_gone(&server.syncline).await;
 }

@@ -8,7 +8,8 @@ use syncline_server::watch_records::{Mapping, WatchRecords};
 use syncline_server::{Error, SpaceId, Syncline, User, code};
 
 use crate::support::records::{
-    MESSAGES, Message, Records, Writer, all_have_gone, app, ask, mapping, message, messages, request, watch,
+    MESSAGES, Message, Records, Writer, all_have_gone, app, ask, keys, mapping, message, messages, request,
+    watch,
 };
 
 fn rooms(user: &User, space: &SpaceId) -> Result<(), Error> {
@@ -200,4 +201,38 @@ async fn whatever_a_key_is_made_of_an_address_has_three_parts() {
         let uri = record["record"]["uri"].as_str().unwrap();
         assert_eq!(uri.matches('/').count(), 4, "{uri}");
     }
+}
+
+#[tokio::test]
+async fn nothing_that_a_url_can_hold_does_any_harm() {
+    let (syncline, app) = with_rooms(watch().tickets(keys())).await;
+    let many = "&text=a".repeat(8_000);
+    let long = format!("&text={}", "x".repeat(60_000));
+    let ticket = format!("&ticket={}", "A".repeat(60_000));
+    for further in [
+        many.as_str(),
+        &long,
+        &ticket,
+        "&limit=%00",
+        "&text=%FF%FE",
+        "&&&==&%",
+        "&cursor=%F0%9F%8D%9E",
+        "&sort=__proto__&order[]=1",
+        "&hydrate=5&hydrateX=5&hydrateReactions=99999999999999999999999",
+        "&sinceTs=-1&mode=WS",
+    ] {
+        let mut records = Records::watch(&app, "open", further).await;
+        records.snapshot().await;
+    }
+    let mut odd = request("GET", &format!("{MESSAGES}?spaceUri=open"), None);
+    for header in [&b"Bearer \xff\xfe"[..], b"Bearer", b"", b"Basic YTpi", b"bearer token-from-ada"] {
+        let header = axum::http::HeaderValue::from_bytes(header).unwrap();
+        let mut request = request("GET", &format!("{MESSAGES}?spaceUri=open"), None);
+        request.headers_mut().insert("authorization", header.clone());
+        let status = ask(&app, request).await.0;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{header:?}");
+    }
+    odd.headers_mut().insert("authorization", "bEaReR token-of-ada".parse().unwrap());
+    Records::open(&app, odd).await.snapshot().await;
+    all_have_gone(&syncline).await;
 }
