@@ -52,6 +52,8 @@
 //! | `POST /stream` | where a WebSocket is refused: the body is the `hello` frame, the answer a stream of frames |
 //! | `POST /send` | towards the server then: frames, one a line; the header `x-syncline-link` names the stream |
 //!
+//! What watches a contrail service can watch this server, too: see [`watch_records`], whose routes are apart.
+//!
 //! A refusal is JSON, `{"code", "message", "field"?}`, with the HTTP status that fits the code. Pages of other origins
 //! are refused unless they are [allowed](Builder::allowed_origins).
 //!

@@ -13,8 +13,8 @@ use crate::watch_records::mapping::{Collection, Related};
 use crate::watch_records::params::List;
 use crate::watch_records::place::Place;
 
-/// How much is kept of the last changes, in bytes of the frames they came in: subscribers that are not far behind each
-/// other find them. The last one is kept whatever its size.
+/// How much is kept of changes that some have not asked for yet, in bytes of the frames they came in: subscribers that
+/// are not far behind each other find them.
 const KEPT_BYTES: usize = 256 * 1024;
 
 /// Everybody who watches the same list under the same name.
@@ -28,8 +28,44 @@ pub(super) struct Group {
 
 #[derive(Default)]
 struct Kept {
-    changes: VecDeque<Arc<Translated>>,
+    changes: VecDeque<KeptChange>,
     bytes: usize,
+}
+
+struct KeptChange {
+    made: Arc<Translated>,
+    /// How many may still ask for it.
+    waiting: usize,
+}
+
+impl Kept {
+    /// One that is the same for this client. With the last one who asks it goes.
+    fn take(&mut self, changes: &Changes, rows: &[u8], holding: &Holding) -> Option<Arc<Translated>> {
+        let place = self.changes.iter().rposition(|kept| kept.made.is_of(changes, rows, holding))?;
+        let kept = self.changes.get_mut(place)?;
+        kept.waiting -= 1;
+        if kept.waiting > 0 {
+            return Some(Arc::clone(&kept.made));
+        }
+        self.changes.remove(place).map(|kept| {
+            self.bytes -= kept.made.rows.len();
+            kept.made
+        })
+    }
+
+    /// Keeps one for so many others, in the place of older ones that nobody has asked for.
+    fn keep(&mut self, made: &Arc<Translated>, waiting: usize) {
+        if waiting == 0 {
+            *self = Self::default();
+            return;
+        }
+        self.bytes += made.rows.len();
+        self.changes.push_back(KeptChange { made: Arc::clone(made), waiting });
+        while self.bytes > KEPT_BYTES && self.changes.len() > 1 {
+            let gone = self.changes.pop_front();
+            self.bytes -= gone.map_or(0, |gone| gone.made.rows.len());
+        }
+    }
 }
 
 /// A change, and what it means for a client.
@@ -84,19 +120,20 @@ impl Group {
     }
 
     /// What a change means to a client that has these records.
-    pub(super) fn translate(&self, changes: &Changes, rows: &[u8], holding: &Holding) -> Arc<Translated> {
+    pub(super) fn translate(
+        self: &Arc<Self>,
+        changes: &Changes,
+        rows: &[u8],
+        holding: &Holding,
+    ) -> Arc<Translated> {
         // held while it is made: whoever comes at the same time waits for it and need not make it again
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = kept.changes.iter().rev().find(|made| made.is_of(changes, rows, holding)) {
-            return Arc::clone(made);
+        if let Some(made) = kept.take(changes, rows, holding) {
+            return made;
         }
         let made = Arc::new(self.make(changes, rows, holding));
-        kept.bytes += made.rows.len();
-        kept.changes.push_back(Arc::clone(&made));
-        while kept.bytes > KEPT_BYTES && kept.changes.len() > 1 {
-            let gone = kept.changes.pop_front();
-            kept.bytes -= gone.map_or(0, |gone| gone.rows.len());
-        }
+        let others = Arc::strong_count(self).saturating_sub(1);
+        kept.keep(&made, others);
         made
     }
 
