@@ -70,6 +70,15 @@ pub mod code {
     pub const TOO_MANY: &str = "too_many";
     /// The server could not store it; nothing was changed. HTTP 503.
     pub const STORAGE: &str = "storage";
+    /// A client's own storage cannot be opened: there is none, it is forbidden, or a newer version of the application uses
+    /// it. What it knows does not outlive this visit.
+    pub const STORAGE_UNAVAILABLE: &str = "storage_unavailable";
+    /// A client's own storage is kept from being opened, by another tab that does not answer.
+    pub const STORAGE_BLOCKED: &str = "storage_blocked";
+    /// There is no room in a client's own storage, whatever was let go.
+    pub const STORAGE_FULL: &str = "storage_full";
+    /// A client's own storage was there, and fails or does not answer.
+    pub const STORAGE_LOST: &str = "storage_lost";
     /// Storage has another version of a space than a commit was made for: somebody else has written to it. Said by
     /// storage; a client is told `storage`.
     pub const CONFLICT: &str = "conflict";

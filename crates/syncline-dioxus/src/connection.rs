@@ -43,6 +43,7 @@ pub fn use_connection() -> UseConnection {
             pending: Signal::new(0),
             last_error: Signal::new(None),
             user: Signal::new(None),
+            storage_degraded: Signal::new(None),
         };
         spawn_mounted(move || {
             let mut changes = client.connection_changes();
@@ -53,6 +54,7 @@ pub fn use_connection() -> UseConnection {
                     set(connection.pending, now.pending);
                     set(connection.last_error, now.last_error);
                     set(connection.user, now.user);
+                    set(connection.storage_degraded, now.storage_degraded);
                 }
             }
         });
@@ -88,6 +90,7 @@ pub struct UseConnection {
     pending: Signal<usize>,
     last_error: Signal<Option<Error>>,
     user: Signal<Option<User>>,
+    storage_degraded: Signal<Option<Error>>,
 }
 
 impl UseConnection {
@@ -114,6 +117,11 @@ impl UseConnection {
     /// Who the server says we are.
     pub fn user(&self) -> Option<User> {
         get(self.user)
+    }
+
+    /// Why nothing can be kept for the next visit; `None` while that is well, or not wanted.
+    pub fn storage_degraded(&self) -> Option<Error> {
+        get(self.storage_degraded)
     }
 
     /// Does not wait for the next attempt to connect.

@@ -51,9 +51,9 @@ fn Item(row: Row<Todo>) -> Element {
 /// Two clients of one server: the page's, and somebody else's.
 fn clients(server: Server, connector: MemoryConnector) -> (Client, Client) {
     spawn_local(server.serve());
-    let other = Client::builder("memory").connector(connector.clone()).build();
+    let other = Client::builder("memory").without_storage().connector(connector.clone()).build();
     other.register::<Todo>();
-    (Client::builder("memory").connector(connector).build(), other)
+    (Client::builder("memory").without_storage().connector(connector).build(), other)
 }
 
 /// What a root component is given: the client, its first list, and where to leave the signal of the list.

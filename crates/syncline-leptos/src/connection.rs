@@ -42,6 +42,7 @@ pub fn use_connection() -> UseConnection {
         pending: RwSignal::new(0),
         last_error: RwSignal::new(None),
         user: RwSignal::new(None),
+        storage_degraded: RwSignal::new(None),
     };
     spawn_mounted(move || {
         let mut changes = client.connection_changes();
@@ -52,6 +53,7 @@ pub fn use_connection() -> UseConnection {
                 set(connection.pending, now.pending);
                 set(connection.last_error, now.last_error);
                 set(connection.user, now.user);
+                set(connection.storage_degraded, now.storage_degraded);
             }
         }
     });
@@ -86,6 +88,7 @@ pub struct UseConnection {
     pending: RwSignal<usize>,
     last_error: RwSignal<Option<Error>>,
     user: RwSignal<Option<User>>,
+    storage_degraded: RwSignal<Option<Error>>,
 }
 
 impl UseConnection {
@@ -117,6 +120,12 @@ impl UseConnection {
     #[track_caller]
     pub fn user(&self) -> Option<User> {
         get(self.user)
+    }
+
+    /// Why nothing can be kept for the next visit; `None` while that is well, or not wanted.
+    #[track_caller]
+    pub fn storage_degraded(&self) -> Option<Error> {
+        get(self.storage_degraded)
     }
 
     /// Does not wait for the next attempt to connect.

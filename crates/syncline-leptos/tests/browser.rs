@@ -48,9 +48,9 @@ fn Item(row: Row<Todo>) -> impl IntoView {
 /// Two clients of one server: the page's, and somebody else's.
 fn clients(server: Server, connector: MemoryConnector) -> (Client, Client) {
     spawn_local(server.serve());
-    let other = Client::builder("memory").connector(connector.clone()).build();
+    let other = Client::builder("memory").without_storage().connector(connector.clone()).build();
     other.register::<Todo>();
-    (Client::builder("memory").connector(connector).build(), other)
+    (Client::builder("memory").without_storage().connector(connector).build(), other)
 }
 
 #[wasm_bindgen_test]
@@ -123,7 +123,7 @@ async fn a_suspense_waits_for_the_first_rows() {
     let (mut server, connector) = Server::new::<Todo>();
     server.store("one", [Todo::at(1, "Milk")]);
     server.store("two", [Todo::at(1, "Bread")]);
-    let client = Client::builder("memory").connector(connector).build();
+    let client = Client::builder("memory").without_storage().connector(connector).build();
     let list = RwSignal::new("one".to_owned());
     let host = host();
     let _page = mount_to(host.clone(), move || view! { <Suspended client list /> });

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use syncline_core::client::{ClientCore, Config};
+use syncline_core::client::{CacheConfig, ClientCore, Config};
 
 use crate::contrail::Contrail;
 use crate::credentials::{IntoCredentials, Provider, provider};
 use crate::platform::{self, Spawner, SystemTime};
 use crate::shared::{Setup, Shared};
+use crate::storage::Storage;
 use crate::transport::{Connector, Latency};
-use crate::{Backoff, Client, ClientId, MaybeSend, TransportPreference};
+use crate::{Backoff, CacheLimits, Client, ClientId, MaybeSend, TransportPreference};
 
 /// Sets up a [`Client`]; made by [`Client::builder`].
 ///
@@ -40,6 +41,8 @@ pub struct ClientBuilder {
     connector: Option<Arc<dyn Connector>>,
     spawner: Spawner,
     latency: Latency,
+    storage: Option<Arc<dyn Storage>>,
+    cache: CacheLimits,
 }
 
 impl ClientBuilder {
@@ -58,6 +61,8 @@ impl ClientBuilder {
             connector: platform::default_connector(),
             spawner: Spawner::default(),
             latency: Latency::default(),
+            storage: platform::default_storage(),
+            cache: CacheLimits::default(),
         }
     }
 
@@ -120,6 +125,24 @@ impl ClientBuilder {
         self
     }
 
+    /// Where rows are kept between visits; in a browser IndexedDB unless told, natively nowhere.
+    pub fn storage(mut self, storage: impl Storage) -> Self {
+        self.storage = Some(Arc::new(storage));
+        self
+    }
+
+    /// How much is kept between visits; unless told, 200 rows of each of 100 queries for 30 days.
+    pub fn cache(mut self, limits: CacheLimits) -> Self {
+        self.cache = limits;
+        self
+    }
+
+    /// Keeps nothing between visits.
+    pub fn without_storage(mut self) -> Self {
+        self.storage = None;
+        self
+    }
+
     /// Another way to connect than the platform's own. A native client needs one.
     pub fn connector(mut self, connector: impl Connector) -> Self {
         self.connector = Some(Arc::new(connector));
@@ -162,6 +185,12 @@ impl ClientBuilder {
         config.answer_within = self.answer_within.unwrap_or(config.answer_within);
         config.linger = self.linger.unwrap_or(config.linger);
         config.schema_version = self.schema_version;
+        let cache = self.storage.map(|storage| (storage, self.cache));
+        config.cache = cache.as_ref().map(|(_, limits)| CacheConfig {
+            rows: limits.rows,
+            bytes: limits.bytes,
+            ..CacheConfig::default()
+        });
         let setup = Setup {
             url: self.url,
             connector: self.connector,
@@ -169,6 +198,7 @@ impl ClientBuilder {
             contrail: self.contrail,
             spawner: self.spawner,
             latency: self.latency,
+            cache,
         };
         Client::from_shared(Shared::new(ClientCore::new(config), setup))
     }

@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::channel::oneshot;
 use syncline_core::ops::{RowOp, RowOps};
 
 use crate::shared::Shared;
+use crate::storage::Command;
 use crate::{
-    ClientBuilder, ConnectionChanges, ConnectionState, Error, IntoError, Query, Record, SpaceId, Watch,
-    WriteHandle,
+    ClientBuilder, ConnectionChanges, ConnectionState, Error, Export, IntoError, Query, Record, SpaceId,
+    Watch, WriteHandle, code,
 };
 
 /// One client of one server: everything that is watched and written through its clones rides on one connection.
@@ -67,8 +69,8 @@ impl Client {
         ClientBuilder::new(url.into())
     }
 
-    pub(crate) fn from_shared(shared: Shared) -> Self {
-        Self { handle: Arc::new(Handle { shared: Arc::new(shared) }) }
+    pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
+        Self { handle: Arc::new(Handle { shared }) }
     }
 
     pub(crate) fn from_handle(handle: Arc<Handle>) -> Self {
@@ -235,6 +237,41 @@ impl Client {
     /// Asks for credentials again and gives them to the server, on the connection that is open if there is one.
     pub fn refresh_credentials(&self) {
         self.shared().act_driven(|state, now| state.core.refresh_credentials(now));
+    }
+
+    /// Somebody leaves and takes everything along: what is kept of this server between visits is removed, whoever it
+    /// belongs to, and nothing more is kept before the server says who is here. To be called once the server has been told,
+    /// or it would say the same person again. What is shown now stays until then.
+    ///
+    /// # Errors
+    /// `storage_lost` and the like when nobody can say that it is gone; `closed` when the client is.
+    pub async fn wipe_storage(&self) -> Result<(), Error> {
+        self.part(true).await
+    }
+
+    /// Somebody leaves and may come back: what is kept stays, and is shown to nobody before the server has said that they
+    /// are here again. Otherwise as [`wipe_storage`](Self::wipe_storage).
+    ///
+    /// # Errors
+    /// As [`wipe_storage`](Self::wipe_storage).
+    pub async fn park_storage(&self) -> Result<(), Error> {
+        self.part(false).await
+    }
+
+    async fn part(&self, wipe: bool) -> Result<(), Error> {
+        self.shared().act(|state, _| state.core.pause_storing());
+        if self.shared().setup.cache.is_none() {
+            return Ok(());
+        }
+        let (done, parted) = oneshot::channel();
+        self.shared().keep(Command::Part { wipe, done });
+        parted.await.unwrap_or_else(|_| Err(Error::new(code::CLOSED, "nobody uses storage any more")))
+    }
+
+    /// Rows that another client has [exported](Watch::export) are shown at once, in the watch of their query that there is
+    /// or will be, until the server has said what has changed since: for a page that a server has rendered.
+    pub fn import(&self, export: Export) {
+        self.shared().act_driven(|state, now| state.core.import(now, export));
     }
 
     /// Ends the connection and everything that rides on it, for good and for all clones.

@@ -98,11 +98,10 @@ impl Driver {
                 self.credentials = self.shared.setup.credentials.as_ref().map(|provide| provide())
             }
             Output::Remember(transport) => platform::remember(&self.shared.setup.url, transport),
-            // without storage it asks for none
-            Output::Load { .. } | Output::Store { .. } => {}
-            // it is not told of a contrail service
             // given to the handles where they come up
             Output::Changed(_) | Output::ConnectionChanged | Output::Settled { .. } => {}
+            // and this to the task that uses storage
+            Output::Load { .. } | Output::Store { .. } => {}
         }
     }
 

@@ -21,6 +21,7 @@ mod related;
 mod shared;
 #[cfg(any(test, target_arch = "wasm32"))]
 mod sse_parser;
+pub mod storage;
 pub mod transport;
 mod watch;
 mod write;
@@ -31,8 +32,9 @@ pub use connection::ConnectionChanges;
 pub use credentials::IntoCredentials;
 pub use platform::{BoxFuture, FrameSink, FrameStream, MaybeSend};
 pub use related::Related;
+pub use storage::CacheLimits;
 pub use syncline_core::client::{
-    Backoff, ConnectionState, Status, Transport, TransportPreference, WatchState,
+    Backoff, ConnectionState, Export, Status, Transport, TransportPreference, WatchState,
 };
 pub use syncline_core::diff::{Diff, Entry, RelatedDiff, RowState};
 pub use syncline_core::ops::{RowOp, RowOps};

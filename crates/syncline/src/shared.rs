@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures::channel::oneshot;
+use futures::channel::{mpsc, oneshot};
 use futures::task::AtomicWaker;
 use syncline_core::client::{ClientCore, ConnectionState, Output, WatchId, WatchState, WriteRef};
 
@@ -14,6 +14,7 @@ use crate::credentials::Provider;
 use crate::driver::Driver;
 use crate::notify::{Listener, Notifier};
 use crate::platform::{Instant, Spawner};
+use crate::storage::{CacheLimits, Command, Keeper, Storage};
 use crate::transport::{Connector, Latency};
 use crate::{Error, Status, Version, code};
 
@@ -28,16 +29,25 @@ pub(crate) struct Setup {
     pub(crate) contrail: Option<Contrail>,
     pub(crate) spawner: Spawner,
     pub(crate) latency: Latency,
+    /// Where rows are kept between visits, and how many.
+    pub(crate) cache: Option<(Arc<dyn Storage>, CacheLimits)>,
 }
+
+/// Commands that storage has not got to. The core has one list stored at a time and does not wait for what it asks, so that
+/// what is beyond this is not missed.
+const MAX_COMMANDS: usize = 256;
 
 /// See the [module](self).
 pub(crate) struct Shared {
     pub(crate) setup: Setup,
+    me: Weak<Self>,
     state: Mutex<State>,
     epoch: Instant,
     connection: Arc<Notifier>,
     driver: AtomicWaker,
     driven: AtomicBool,
+    /// The way to the task that uses storage, once there is one.
+    storage: Mutex<Option<mpsc::Sender<Command>>>,
 }
 
 /// What the lock protects.
@@ -64,20 +74,23 @@ pub(crate) struct Mailbox {
 struct Wakes {
     watches: Vec<Arc<Mailbox>>,
     writes: Vec<(oneshot::Sender<Verdict>, Verdict)>,
+    storage: Vec<Command>,
     connection: bool,
 }
 
 impl Shared {
-    pub(crate) fn new(core: ClientCore, setup: Setup) -> Self {
+    pub(crate) fn new(core: ClientCore, setup: Setup) -> Arc<Self> {
         let (effects, watches, writes) = (VecDeque::new(), BTreeMap::new(), BTreeMap::new());
-        Self {
+        Arc::new_cyclic(|me| Self {
             setup,
+            me: Weak::clone(me),
             state: Mutex::new(State { core, effects, watches, writes, closed: false }),
             epoch: Instant::now(),
             connection: Arc::default(),
             driver: AtomicWaker::new(),
             driven: AtomicBool::new(false),
-        }
+            storage: Mutex::new(None),
+        })
     }
 
     /// The time as the core counts it.
@@ -123,7 +136,27 @@ impl Shared {
         if wakes.connection {
             self.connection.notify();
         }
+        for command in wakes.storage {
+            self.keep(command);
+        }
         value
+    }
+
+    /// Gives storage something to do, and starts its task when there is none. Without a runtime for that, and when more
+    /// waits than may, it is not done: nothing waits for storage longer than it would for one that does not answer.
+    pub(crate) fn keep(&self, command: Command) {
+        let Some((storage, limits)) = &self.setup.cache else { return };
+        let mut sender = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
+        // a runtime may have ended, and with it the task
+        if sender.as_ref().is_none_or(mpsc::Sender::is_closed) {
+            let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
+            let (shared, url) = (Weak::clone(&self.me), &*self.setup.url);
+            let start = || Keeper::start(shared, Arc::clone(storage), limits.clone(), url, receiver);
+            *sender = self.setup.spawner.spawn(start).then_some(commands);
+        }
+        if let Some(sender) = &mut *sender {
+            let _ = sender.try_send(command);
+        }
     }
 
     /// [`act`](Self::act) for what may need a connection: starts the driver when there is none yet.
@@ -158,6 +191,9 @@ impl Shared {
             state.core.close(now);
             state.closed = true;
         });
+        // the task ends when it has done what it was told
+        let storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(storage);
         // dropped outside the lock: waiting handles are woken by it
         let (watches, writes) =
             self.look(|state| (std::mem::take(&mut state.watches), std::mem::take(&mut state.writes)));
@@ -214,6 +250,8 @@ impl State {
                 Output::Settled { write, result } => {
                     wakes.writes.extend(self.writes.remove(&write).map(|handle| (handle, result)));
                 }
+                Output::Load { load, user, query } => wakes.storage.push(Command::Load { load, user, query }),
+                Output::Store { user, lists } => wakes.storage.push(Command::Store { user, lists }),
                 // without a way to connect nobody would ever take it
                 effect if connectable => self.effects.push_back(effect),
                 _ => {}

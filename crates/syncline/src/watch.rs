@@ -15,7 +15,7 @@ use crate::client::Handle;
 use crate::notify::Listener;
 use crate::related::{Related, WatchRef};
 use crate::shared::{Mailbox, Shared};
-use crate::{Client, Diff, Entry, Error, Field, Query, Record, SpaceId, Status, code};
+use crate::{Client, Diff, Entry, Error, Export, Field, Query, Record, SpaceId, Status, code};
 
 /// A live query: its rows now, and every change of them from now on. Made by [`Client::watch`](crate::Client::watch);
 /// dropping it ends it.
@@ -135,7 +135,13 @@ impl<R: Record> Watch<R> {
         self.state().error
     }
 
-    /// Waits until the rows have been complete once.
+    /// The confirmed rows as they are now, and where they stand, for [`Client::import`](crate::Client::import); `None`
+    /// before they have been complete once.
+    pub fn export(&self) -> Option<Export> {
+        self.shared().look(|state| state.core.export(self.id))
+    }
+
+    /// Waits until the rows have been complete once, be it on an earlier visit.
     ///
     /// # Errors
     /// Why they will not come without somebody doing something: the query was refused, credentials are needed, there

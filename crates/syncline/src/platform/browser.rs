@@ -11,6 +11,7 @@ use web_sys::{Document, EventTarget, Storage, VisibilityState, Window, window};
 pub(crate) use web_time::{Instant, SystemTime};
 
 use crate::shared::Shared;
+use crate::storage::IndexedDb;
 use crate::transport::{BrowserConnector, Connector};
 use crate::{BoxFuture, Transport};
 
@@ -39,6 +40,10 @@ pub(crate) fn sleep(duration: Duration) -> BoxFuture<()> {
 
 pub(crate) fn default_connector() -> Option<Arc<dyn Connector>> {
     Some(Arc::new(BrowserConnector))
+}
+
+pub(crate) fn default_storage() -> Option<Arc<dyn crate::storage::Storage>> {
+    Some(Arc::new(IndexedDb::default()))
 }
 
 /// Listens to what the browser says about the network and the page. Ends when dropped. A worker has no window, and no

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 pub(crate) use tokio::time::Instant;
 
 use crate::shared::Shared;
+use crate::storage::Storage;
 use crate::transport::Connector;
 use crate::{BoxFuture, Transport};
 
@@ -36,6 +37,11 @@ pub(crate) fn sleep(duration: Duration) -> BoxFuture<()> {
 
 /// There is no way to connect unless the application brings one.
 pub(crate) fn default_connector() -> Option<Arc<dyn Connector>> {
+    None
+}
+
+/// Nothing is kept unless the application says where.
+pub(crate) fn default_storage() -> Option<Arc<dyn Storage>> {
     None
 }
 

@@ -174,3 +174,27 @@ export function timerCount() {
 export function stopCounting() {
   tally?.stop();
 }
+
+/** Puts something else in the place of a method, with `original` and `args` in reach. Gives what undoes it. */
+export function patchMethod(type, name, body) {
+  const prototype = globalThis[type].prototype;
+  const original = prototype[name];
+  const run = new Function('original', 'args', body);
+  prototype[name] = function (...args) {
+    return run.call(this, original, args);
+  };
+  return () => (prototype[name] = original);
+}
+
+/** Puts something else in the place of a property of the page. Gives what undoes it. */
+export function patchGetter(name, body) {
+  const before = Object.getOwnPropertyDescriptor(globalThis, name);
+  Object.defineProperty(globalThis, name, { get: new Function(body), configurable: true });
+  return () => {
+    if (before) {
+      Object.defineProperty(globalThis, name, before);
+    } else {
+      delete globalThis[name];
+    }
+  };
+}

@@ -1,7 +1,7 @@
 //! The network in the test's hands; see fakes.js.
 
 use gloo_timers::future::TimeoutFuture;
-use js_sys::{Array, Date, Promise};
+use js_sys::{Array, Date, Function, Promise};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -50,6 +50,31 @@ extern "C" {
     fn timer_count() -> usize;
     #[wasm_bindgen(js_name = stopCounting)]
     fn stop_counting();
+    #[wasm_bindgen(js_name = patchMethod)]
+    fn patch_method(of: &str, name: &str, body: &str) -> Function;
+    #[wasm_bindgen(js_name = patchGetter)]
+    fn patch_getter(name: &str, body: &str) -> Function;
+}
+
+/// Something of the browser's is something else until this is dropped.
+pub(crate) struct Patch(Function);
+
+impl Patch {
+    /// A method of a type; `original` and `args` are in reach of its new body.
+    pub(crate) fn new(of: &str, name: &str, body: &str) -> Self {
+        Self(patch_method(of, name, body))
+    }
+
+    /// A property of the page.
+    pub(crate) fn getter(name: &str, body: &str) -> Self {
+        Self(patch_getter(name, body))
+    }
+}
+
+impl Drop for Patch {
+    fn drop(&mut self) {
+        self.0.call0(&JsValue::NULL).unwrap();
+    }
 }
 
 /// Longer than anything in a test takes, ms.

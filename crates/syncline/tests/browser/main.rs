@@ -2,9 +2,12 @@
 #![cfg(target_arch = "wasm32")]
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
+#[path = "../support/contract.rs"]
+mod contract;
 mod contrail;
 mod fakes;
 mod page;
+mod storing;
 mod streaming;
 mod websocket;
 
@@ -36,5 +39,6 @@ const SNAPSHOT: &str = r#"{"snapshot":{"sub":1,"cursor":{"incarnation":"00000000
 /// A client of a server that nobody else talks to, trying again at once.
 fn builder(url: &str) -> ClientBuilder {
     let soon = Duration::from_millis(1);
-    Client::builder(url).backoff(Backoff { base: soon, cap: soon, attempts: None })
+    // the tests share a browser: what one keeps must not be another's
+    Client::builder(url).without_storage().backoff(Backoff { base: soon, cap: soon, attempts: None })
 }

@@ -4,9 +4,14 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what is not there fails the test")]
 
 mod connecting;
+#[path = "../support/contract.rs"]
+mod contract;
 mod contrail;
 mod ending;
+#[path = "../support/faulty.rs"]
+mod faulty;
 mod server;
+mod storing;
 mod watching;
 mod without_runtime;
 mod writing;

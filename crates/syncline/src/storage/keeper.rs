@@ -1,0 +1,299 @@
+//! The one task that uses a client's storage: answers what the core asks for, stores what it says.
+//!
+//! Nothing waits for this task: the core goes on without what does not come in time. Whatever fails here, a client goes on
+//! with storage in memory and says so, [`ConnectionState::storage_degraded`](crate::ConnectionState::storage_degraded).
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures::channel::{mpsc, oneshot};
+use futures::future::{Either, join_all, select};
+use futures::{FutureExt as _, StreamExt as _};
+use syncline_core::client::Input;
+use syncline_core::{QuerySpec, UserId};
+
+use super::lists::{Lists, server_key};
+use super::{CacheLimits, Database, MemoryStorage, Step, Storage, Table};
+use crate::platform::{SystemTime, sleep};
+use crate::shared::Shared;
+use crate::{BoxFuture, Error, code};
+
+/// Storage that takes longer than this is given up. The core has long gone on without it.
+const WITHIN: Duration = Duration::from_secs(3);
+
+/// What storage is to do.
+pub(crate) enum Command {
+    /// See [`Output::Load`](syncline_core::client::Output::Load).
+    Load { load: u64, user: Option<UserId>, query: QuerySpec },
+    /// See [`Output::Store`](syncline_core::client::Output::Store).
+    Store { user: UserId, lists: Vec<(QuerySpec, Option<Vec<u8>>)> },
+    /// Somebody leaves.
+    Part { wipe: bool, done: oneshot::Sender<Result<(), Error>> },
+}
+
+/// See the [module](self).
+pub(crate) struct Keeper {
+    shared: Weak<Shared>,
+    storage: Arc<dyn Storage>,
+    limits: CacheLimits,
+    server: String,
+    commands: mpsc::Receiver<Command>,
+    open: Option<Open>,
+    /// It is in memory only, for the rest of this visit.
+    degraded: bool,
+}
+
+struct Open {
+    database: Box<dyn Database>,
+    lost: BoxFuture<Error>,
+    lists: Lists,
+}
+
+impl Keeper {
+    /// The task. It ends when nobody can give commands any more, and has then done all that were given.
+    pub(crate) fn start(
+        shared: Weak<Shared>,
+        storage: Arc<dyn Storage>,
+        limits: CacheLimits,
+        url: &str,
+        commands: mpsc::Receiver<Command>,
+    ) -> BoxFuture<()> {
+        let server = server_key(url);
+        let keeper = Self { shared, storage, limits, server, commands, open: None, degraded: false };
+        Box::pin(keeper.run())
+    }
+
+    async fn run(mut self) {
+        self.make_sure_of_storage().await;
+        let mut next = None;
+        loop {
+            let command = match next.take() {
+                Some(command) => command,
+                None => match self.wait().await {
+                    Some(command) => command,
+                    None => return,
+                },
+            };
+            match command {
+                Command::Load { load, user, query } => {
+                    // lists that are asked for together come together
+                    let mut loads = vec![(load, user, query)];
+                    while let Some(command) = self.commands.next().now_or_never().flatten() {
+                        match command {
+                            Command::Load { load, user, query } => loads.push((load, user, query)),
+                            other => {
+                                next = Some(other);
+                                break;
+                            }
+                        }
+                    }
+                    self.load(loads).await;
+                }
+                Command::Store { user, lists } => {
+                    self.store(&user, lists).await;
+                    self.tell(Input::Stored);
+                }
+                Command::Part { wipe, done } => {
+                    let parted = self.part(wipe).await;
+                    // whoever asked may have gone on
+                    let _ = done.send(parted);
+                }
+            }
+        }
+    }
+
+    /// The next command. What goes by itself meanwhile is opened again, once.
+    async fn wait(&mut self) -> Option<Command> {
+        loop {
+            let Some(open) = &mut self.open else { return self.commands.next().await };
+            match select(self.commands.next(), &mut open.lost).await {
+                Either::Left((command, _)) => return command,
+                Either::Right(_) => {
+                    self.open = None;
+                    self.make_sure_of_storage().await;
+                }
+            }
+        }
+    }
+
+    fn tell(&self, input: Input<'_>) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.act(|state, now| state.core.handle(now, input));
+        }
+    }
+
+    async fn make_sure_of_storage(&mut self) {
+        if self.open.is_none()
+            && let Err(error) = self.try_open().await
+        {
+            self.fall_back(error).await;
+        }
+    }
+
+    async fn try_open(&mut self) -> Result<(), Error> {
+        let database = within(self.storage.open()).await?;
+        let uses = database.scan(Table::Uses, self.server.clone());
+        let uses = within(uses).await?;
+        let lost = database.lost();
+        let mut open = Open { database, lost, lists: Lists::new(&self.server, uses) };
+        let mut steps = Vec::new();
+        open.lists.prune(&self.limits, unix_ms(), &mut steps);
+        if !steps.is_empty() {
+            let pruned = open.database.commit(steps);
+            within(pruned).await?;
+        }
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Goes on in memory, and says so.
+    async fn fall_back(&mut self, why: Error) {
+        (self.storage, self.open, self.degraded) = (Arc::new(MemoryStorage::new()), None, true);
+        // opening it cannot fail
+        let _ = self.try_open().await;
+        self.tell(Input::StorageDegraded(Some(in_storage(why))));
+    }
+
+    /// Does something, with the storage opened again once if it fails, then in memory. Nothing is tried again that there
+    /// is no room for.
+    async fn attempt<T>(
+        &mut self,
+        act: impl Fn(&dyn Database) -> BoxFuture<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let mut opened_again = false;
+        loop {
+            self.make_sure_of_storage().await;
+            let Some(open) = &self.open else { return Err(gone()) };
+            let asked = act(&*open.database);
+            let error = match within(asked).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if self.degraded || error.code() == code::STORAGE_FULL {
+                return Err(error);
+            }
+            self.open = None;
+            // what does not answer will not do so the second time
+            if std::mem::replace(&mut opened_again, true) || error.code() == code::TIMEOUT {
+                self.fall_back(error).await;
+            }
+        }
+    }
+
+    async fn load(&mut self, loads: Vec<(u64, Option<UserId>, QuerySpec)>) {
+        let last = match loads.iter().any(|(_, user, _)| user.is_none()) {
+            true => self.last_user().await,
+            false => None,
+        };
+        let now = unix_ms();
+        self.make_sure_of_storage().await;
+        let Some(open) = &mut self.open else { return };
+        let wanted = loads.into_iter().map(|(load, user, query)| {
+            let user = user.or_else(|| last.clone());
+            let key = user.as_ref().map(|user| open.lists.key(user, &query));
+            if let Some(key) = &key {
+                open.lists.note_use(key, now);
+            }
+            (load, user, key)
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let keys: Vec<_> = wanted.iter().map(|(_, _, key)| key.clone()).collect();
+        let found = self.attempt(|database| {
+            let get = |key: &Option<String>| {
+                let found = key.clone().map(|key| database.get(Table::Lists, key));
+                async move { if let Some(found) = found { found.await } else { Ok(None) } }
+            };
+            let all = join_all(keys.iter().map(get));
+            Box::pin(async move { all.await.into_iter().collect::<Result<Vec<_>, _>>() })
+        });
+        // without storage it is as if nothing had been stored
+        let found = found.await.unwrap_or_default().into_iter().chain(std::iter::repeat(None));
+        for ((load, user, _), stored) in wanted.into_iter().zip(found) {
+            self.tell(Input::Loaded { load, user, stored: stored.as_deref() });
+        }
+    }
+
+    async fn last_user(&mut self) -> Option<UserId> {
+        let server = self.server.clone();
+        let found = self.attempt(|database| database.get(Table::People, server.clone())).await;
+        let user = String::from_utf8(found.ok().flatten()?).ok()?;
+        Some(UserId::from(user))
+    }
+
+    async fn store(&mut self, user: &UserId, lists: Vec<(QuerySpec, Option<Vec<u8>>)>) {
+        self.make_sure_of_storage().await;
+        let Some(open) = &mut self.open else { return };
+        let (now, person) = (unix_ms(), user.as_str().as_bytes().to_vec());
+        let mut steps = vec![Step::Put { table: Table::People, key: self.server.clone(), value: person }];
+        let mut kept = BTreeSet::new();
+        for (query, stored) in lists {
+            let key = open.lists.key(user, &query);
+            match stored {
+                Some(stored) => {
+                    kept.insert(key.clone());
+                    open.lists.put(key, stored, now, &mut steps);
+                }
+                None => open.lists.delete(key, &mut steps),
+            }
+        }
+        open.lists.prune(&self.limits, now, &mut steps);
+        while let Err(error) = self.attempt(|database| database.commit(steps.clone())).await {
+            if error.code() != code::STORAGE_FULL || self.degraded {
+                return;
+            }
+            let mut room = Vec::new();
+            let there_was = self.open.as_mut().is_some_and(|open| open.lists.make_room(&kept, &mut room));
+            let made = self.open.as_ref().filter(|_| there_was).map(|open| open.database.commit(room));
+            match made {
+                // if it fails, so does the next attempt
+                Some(made) => drop(within(made).await),
+                None => self.fall_back(error).await,
+            }
+        }
+        if let Some(open) = &mut self.open {
+            // it may have been opened anew meanwhile
+            open.lists.remember(kept, now);
+        }
+    }
+
+    /// Nobody who comes is shown anything before the server has said who it is; with `wipe` there is nothing to be shown.
+    async fn part(&mut self, wipe: bool) -> Result<(), Error> {
+        let mut steps = vec![Step::Delete { table: Table::People, key: self.server.clone() }];
+        if wipe {
+            // other tabs may have stored more than this one knows of
+            let server = self.server.clone();
+            let all = self.attempt(|database| database.scan(Table::Uses, server.clone())).await?;
+            Lists::new(&self.server, all).clear(&mut steps);
+        }
+        let parted = self.attempt(|database| database.commit(steps.clone())).await;
+        if let Some(open) = self.open.as_mut().filter(|_| wipe) {
+            open.lists.clear(&mut Vec::new());
+        }
+        parted
+    }
+}
+
+/// What is asked of storage, or that it took too long.
+async fn within<T>(asked: BoxFuture<Result<T, Error>>) -> Result<T, Error> {
+    match select(asked, sleep(WITHIN)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(Error::new(code::TIMEOUT, "storage does not answer")),
+    }
+}
+
+fn in_storage(error: Error) -> Error {
+    match error.code() {
+        code::TIMEOUT => Error::new(code::STORAGE_LOST, "storage does not answer"),
+        _ => error,
+    }
+}
+
+fn gone() -> Error {
+    Error::new(code::STORAGE_LOST, "there is no storage")
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_millis().try_into().unwrap_or(u64::MAX)
+}
