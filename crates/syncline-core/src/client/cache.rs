@@ -256,7 +256,8 @@ impl ClientCore {
             return;
         }
         let near = |(other, near): &(&SessionId, &Session)| {
-            **other != id && near.query.space == query.space && near.collection == session.collection
+            let holds_such_rows = near.collections().any(|name| name == session.collection);
+            **other != id && near.query.space == query.space && holds_such_rows
         };
         let standing = self.sessions.iter().filter(near).filter_map(|(_, other)| other.cursor);
         let (mut others_are_ahead, mut other_history) = (false, false);
