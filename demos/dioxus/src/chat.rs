@@ -1,9 +1,10 @@
 //! The chat: rooms as tabs, and what was said in the one that is open.
 
 use demo_model::browser::{clock_time, new_id, now_ms, status_words};
-use demo_model::{MESSAGES_A_PAGE, Message, room_space, rooms_with, shown_name};
+use demo_model::{EMOJI, MESSAGES_A_PAGE, Message, Reaction, room_space, rooms_with, shown_name};
 use dioxus::prelude::*;
-use syncline_dioxus::{Row, UseConnection, UseWatch, use_connection, use_watch};
+use syncline::Key;
+use syncline_dioxus::{Row, UseConnection, UseRelated, UseWatch, use_connection, use_watch};
 
 #[component]
 pub fn ChatPanel(room: String) -> Element {
@@ -107,6 +108,7 @@ fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseCo
                     }
                 }
             }
+            Reactions { messages, message: key(), connection }
             if let Some(error) = error {
                 div { class: "refused", role: "alert",
                     span { "data-testid": "chat-error", {error.message()} }
@@ -122,6 +124,66 @@ fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseCo
                         onclick: move |_| { messages.dismiss(key()); },
                         "Dismiss"
                     }
+                }
+            }
+        }
+    }
+}
+
+#[component]
+fn Reactions(messages: UseWatch<Message>, message: Key, connection: UseConnection) -> Element {
+    // what reads the reactions to this message runs again when these change, and not when others do
+    let reactions = messages.related(Reaction::message);
+    let count = reactions.count(&message);
+
+    rsx! {
+        span { class: "reactions", role: "group", aria_label: "Reactions", "data-testid": "reactions", "data-count": "{count}",
+            for emoji in EMOJI {
+                ReactionButton { key: "{emoji}", reactions, message: message.clone(), emoji, connection }
+            }
+        }
+    }
+}
+
+#[component]
+fn ReactionButton(
+    reactions: UseRelated<Message, Reaction>,
+    message: Key,
+    emoji: &'static str,
+    connection: UseConnection,
+) -> Element {
+    let given = reactions.of(&message).into_iter();
+    let given: Vec<_> = given.filter(|row| row.with(|reaction| reaction.emoji == emoji)).collect();
+    let me = connection.user();
+    let mine = me.as_ref().and_then(|me| {
+        given.iter().find(|row| row.with(|reaction| me.id == reaction.author.as_str())).cloned()
+    });
+    let state = mine.as_ref().map(|row| row.state().as_str());
+    let why = mine.as_ref().and_then(|row| row.error()).map(|error| error.message().to_owned());
+    let is_mine = mine.is_some();
+
+    let toggle = move |_| match (&mine, &me) {
+        (Some(row), _) if row.error().is_some() => drop(reactions.dismiss(row.key())),
+        (Some(row), _) => drop(reactions.delete(row.key())),
+        (None, Some(me)) => {
+            reactions.put(Reaction::new(message.as_str(), me.id.as_str(), emoji, now_ms()));
+        }
+        (None, None) => {}
+    };
+
+    rsx! {
+        button {
+            class: "reaction",
+            "data-testid": "reaction",
+            "data-emoji": emoji,
+            "data-state": state,
+            aria_pressed: is_mine,
+            title: why,
+            onclick: toggle,
+            {emoji}
+            span { class: "reaction-count", "data-testid": "reaction-count",
+                if !given.is_empty() {
+                    "{given.len()}"
                 }
             }
         }

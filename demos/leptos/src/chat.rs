@@ -1,10 +1,11 @@
 //! The chat: rooms as tabs, and what was said in the one that is open.
 
 use demo_model::browser::{clock_time, new_id, now_ms, status_words};
-use demo_model::{MESSAGES_A_PAGE, Message, room_space, rooms_with, shown_name};
+use demo_model::{EMOJI, MESSAGES_A_PAGE, Message, Reaction, room_space, rooms_with, shown_name};
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
-use syncline_leptos::{Row, UseConnection, UseWatch, use_connection, use_watch};
+use syncline::Key;
+use syncline_leptos::{Row, UseConnection, UseRelated, UseWatch, use_connection, use_watch};
 
 #[component]
 pub fn ChatPanel(room: String) -> impl IntoView {
@@ -121,6 +122,7 @@ fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseCo
                     </button>
                 </Show>
             </span>
+            <Reactions messages message=key connection />
             {move || error.get().map(|error| view! {
                 <div class="refused" role="alert">
                     <span data-testid="chat-error">{error.message().to_owned()}</span>
@@ -141,6 +143,69 @@ fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseCo
                 </div>
             })}
         </li>
+    }
+}
+
+#[component]
+fn Reactions(
+    messages: UseWatch<Message>,
+    message: StoredValue<Key>,
+    connection: UseConnection,
+) -> impl IntoView {
+    // what reads the reactions to this message runs again when these change, and not when others do
+    let reactions = messages.related(Reaction::message);
+    let count = move || reactions.count(message.get_value());
+
+    view! {
+        <span class="reactions" role="group" aria-label="Reactions" data-testid="reactions" data-count=count>
+            {EMOJI.map(|emoji| view! { <ReactionButton reactions message emoji connection /> }).collect_view()}
+        </span>
+    }
+}
+
+#[component]
+fn ReactionButton(
+    reactions: UseRelated<Message, Reaction>,
+    message: StoredValue<Key>,
+    emoji: &'static str,
+    connection: UseConnection,
+) -> impl IntoView {
+    let given = Memo::new(move |_| {
+        let given = reactions.of(message.get_value()).into_iter();
+        given.filter(|row| row.with(|reaction| reaction.emoji == emoji)).collect::<Vec<_>>()
+    });
+    let mine = Memo::new(move |_| {
+        let me = connection.user()?;
+        given.get().into_iter().find(|row| row.with(|reaction| me.id == reaction.author.as_str()))
+    });
+    let state = move || mine.get().map(|row| row.state().as_str());
+    let why = move || mine.get().and_then(|row| row.error()).map(|error| error.message().to_owned());
+
+    let toggle = move |_| match (mine.get_untracked(), untrack(|| connection.user())) {
+        (Some(row), _) if untrack(|| row.error()).is_some() => drop(reactions.dismiss(row.key())),
+        (Some(row), _) => drop(reactions.delete(row.key())),
+        (None, Some(me)) => {
+            let key = message.get_value();
+            reactions.put(Reaction::new(key.as_str(), me.id.as_str(), emoji, now_ms()));
+        }
+        (None, None) => {}
+    };
+
+    view! {
+        <button
+            class="reaction"
+            data-testid="reaction"
+            data-emoji=emoji
+            data-state=state
+            aria-pressed=move || mine.get().is_some().to_string()
+            title=why
+            on:click=toggle
+        >
+            {emoji}
+            <span class="reaction-count" data-testid="reaction-count">
+                {move || Some(given.get().len()).filter(|count| *count > 0)}
+            </span>
+        </button>
     }
 }
 

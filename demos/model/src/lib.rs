@@ -7,6 +7,7 @@
 pub mod browser;
 mod guest;
 mod message;
+mod reaction;
 #[cfg(feature = "server")]
 pub mod rules;
 mod space;
@@ -15,6 +16,7 @@ mod todo;
 
 pub use guest::{Guest, GuestSession, MAX_NAME_CHARS, check_name, guest_label, shown_name};
 pub use message::{MESSAGES_A_PAGE, Message};
+pub use reaction::{EMOJI, Reaction};
 pub use space::{Place, ROOMS, is_members_only, list_space, room_space, rooms_with};
 pub use text::{Invalid, MAX_TEXT_CHARS, check_text};
 pub use todo::{Todo, TodoFilter};

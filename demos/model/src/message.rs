@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use syncline_core::{Query, Record, SpaceId};
 
+use crate::reaction::Reaction;
+
 /// How many messages a room shows at first, and how many more at a time.
 pub const MESSAGES_A_PAGE: u32 = 50;
 
@@ -23,9 +25,9 @@ pub struct Message {
 }
 
 impl Message {
-    /// The query for what was said last in a room, newest first. A larger `limit` loads older ones: those that are there
-    /// already are not sent again.
+    /// The query for what was said last in a room, newest first, with the reactions to each message. A larger `limit`
+    /// loads older ones: those that are there already are not sent again.
     pub fn latest_in(room: &SpaceId, limit: u32) -> Query<Self> {
-        Self::in_space(room).order_by(Self::sent_at.desc()).limit(limit)
+        Self::in_space(room).order_by(Self::sent_at.desc()).limit(limit).include(Reaction::to_messages())
     }
 }

@@ -5,6 +5,7 @@ use syncline_server::{Change, Rules, User};
 
 use crate::guest::{guest_label, shown_name};
 use crate::message::Message;
+use crate::reaction::{EMOJI, Reaction};
 use crate::space::{Place, is_members_only};
 use crate::text::{Invalid, check_text};
 use crate::todo::Todo;
@@ -57,10 +58,7 @@ impl Rules<Message> for MessageRules {
             Change::Insert(message) => {
                 check_author(user, message)?;
                 check_text(&message.text)?;
-                if is_members_only(room) && user.name.is_none() {
-                    return Err(Error::new("name_required", "Choose a name to write in this room."));
-                }
-                Ok(())
+                check_member(user, room)
             }
             Change::Update { .. } => {
                 Err(Error::new("immutable", "A message cannot be changed, only taken back."))
@@ -69,6 +67,48 @@ impl Rules<Message> for MessageRules {
             Change::Delete(_) => Err(Error::new(code::FORBIDDEN, "Only its author can take a message back.")),
         }
     }
+}
+
+/// Reactions: people react for themselves, with what there is to react with, and take back only their own.
+#[derive(Clone, Copy, Debug)]
+pub struct ReactionRules;
+
+impl Rules<Reaction> for ReactionRules {
+    fn write(&self, user: &User, space: &SpaceId, change: Change<'_, Reaction>) -> Result<(), Error> {
+        let Some(Place::Room(room)) = Place::of(space) else {
+            return Err(Error::new("not_a_room", "Reactions are kept in rooms only."));
+        };
+        match change {
+            // the same one again, from another tab, is no other reaction
+            Change::Insert(reaction) | Change::Update { after: reaction, .. } => {
+                check_reaction(user, reaction)?;
+                check_member(user, room)
+            }
+            Change::Delete(reaction) if user.id == *reaction.author => Ok(()),
+            Change::Delete(_) => {
+                Err(Error::new(code::FORBIDDEN, "Only its author can take a reaction back."))
+            }
+        }
+    }
+}
+
+/// Its id says whose it is, to what and with what: nobody can take somebody else's place.
+fn check_reaction(user: &User, reaction: &Reaction) -> Result<(), Error> {
+    let Reaction { message, author, emoji, at, .. } = reaction;
+    if user.id != **author {
+        return Err(Error::new("not_the_author", "People react for themselves only."));
+    }
+    if !EMOJI.contains(&emoji.as_str()) || Reaction::new(message, author, emoji, *at) != *reaction {
+        return Err(Error::new("not_a_reaction", "There is no such reaction."));
+    }
+    Ok(())
+}
+
+fn check_member(user: &User, room: &str) -> Result<(), Error> {
+    if is_members_only(room) && user.name.is_none() {
+        return Err(Error::new("name_required", "Choose a name to write in this room."));
+    }
+    Ok(())
 }
 
 /// A message written before its author chose a name still goes under the guest's label.
@@ -148,6 +188,28 @@ mod tests {
         assert!(write(Change::Delete(&own)));
         assert!(!write(Change::Delete(&other)));
         assert!(!write(Change::Update { before: &own, after: &own }));
+    }
+
+    #[test]
+    fn people_react_for_themselves_with_what_there_is() {
+        let ada = user(Some("Ada"));
+        let write = |user: &User, room: &str, change: Change<'_, Reaction>| {
+            ReactionRules.write(user, &room.into(), change).map_err(|error| error.code().to_owned())
+        };
+        let own = Reaction::new("m", "3f2b9c", EMOJI[0], 1);
+        let again = Reaction { at: 2, ..own.clone() };
+        let other = Reaction::new("m", "77aa", EMOJI[0], 1);
+        let made_up = Reaction { id: other.id.clone(), ..own.clone() };
+        let odd = Reaction::new("m", "3f2b9c", "spam", 1);
+        assert_eq!(write(&ada, "room-lobby", Change::Insert(&own)), Ok(()));
+        assert_eq!(write(&ada, "room-lobby", Change::Update { before: &own, after: &again }), Ok(()));
+        assert_eq!(write(&ada, "room-lobby", Change::Insert(&other)), Err("not_the_author".into()));
+        assert_eq!(write(&ada, "room-lobby", Change::Insert(&made_up)), Err("not_a_reaction".into()));
+        assert_eq!(write(&ada, "room-lobby", Change::Insert(&odd)), Err("not_a_reaction".into()));
+        assert_eq!(write(&ada, "list-main", Change::Insert(&own)), Err("not_a_room".into()));
+        assert_eq!(write(&user(None), "room-members", Change::Insert(&own)), Err("name_required".into()));
+        assert_eq!(write(&ada, "room-lobby", Change::Delete(&own)), Ok(()));
+        assert_eq!(write(&ada, "room-lobby", Change::Delete(&other)), Err("forbidden".into()));
     }
 
     #[test]

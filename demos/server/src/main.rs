@@ -15,8 +15,8 @@ use std::io::{IsTerminal as _, Write as _};
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use clap::Parser as _;
-use demo_model::rules::{MessageRules, TodoRules, may_open};
-use demo_model::{Message, Todo};
+use demo_model::rules::{MessageRules, ReactionRules, TodoRules, may_open};
+use demo_model::{Message, Reaction, Todo};
 use syncline_server::{Config, Sqlite, Syncline};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -84,6 +84,7 @@ async fn syncline(args: &Args, sessions: Sessions, removed: Removed) -> Result<S
         })
         .collection::<Todo>(TodoRules)
         .collection::<Message>(MessageRules)
+        .collection::<Reaction>(ReactionRules)
         .watch_records(records)
         .build()
         .await?;
