@@ -233,12 +233,18 @@ async fn a_reader_that_was_not_told_everything_is_told_the_difference() {
 
 #[tokio::test]
 async fn nothing_is_left_of_watchers_that_have_gone() {
-    let syncline = messages(watch()).build().await.unwrap();
+    // nor is it found out only when there is something to say
+    let config = Config { keepalive: Duration::from_secs(3_600), ..Config::default() };
+    let syncline = messages(watch()).config(config).build().await.unwrap();
     let app = app(&syncline);
     for round in 0..10 {
         let mut read = Records::watch(&app, "room-a", "").await;
         read.snapshot().await;
         let unread = Records::watch(&app, "room-b", &format!("&limit={round}")).await;
+        // its task has come to where it waits for something to happen
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
         drop((read, unread));
     }
     all_have_gone(&syncline).await;
@@ -325,10 +331,10 @@ async fn a_connection_that_takes_nothing_does_not_outlive_a_shutdown() {
     let config = Config { close_within: Duration::from_millis(50), ..Config::default() };
     let syncline = messages(watch()).config(config).build().await.unwrap();
     let app = app(&syncline);
-    let mut records = Records::watch(&app, "room-a", "").await;
-    records.snapshot().await;
-    soon(syncline.shutdown()).await;
-    assert!(tokio::time::timeout(A_SECOND, all_have_gone(&syncline)).await.is_ok());
+    // what there is to read is never read
+    let records = Records::watch(&app, "room-a", "").await;
+    assert!(tokio::time::timeout(A_SECOND, syncline.shutdown()).await.is_ok());
+    drop(records);
 }
 
 #[tokio::test]
