@@ -1,10 +1,10 @@
 //! Records with their children.
 
 use serde_json::{Value, json};
-use syncline_core::Query;
 use syncline_core::client::contrail::record_uri;
+use syncline_core::{Query, Record};
 
-use crate::rig::{ALICE, Asked, Message, NSID, Reaction, Rig, SPACE, live, newest, record};
+use crate::rig::{ALICE, Asked, BOB, Message, NSID, Reaction, Rig, SPACE, live, newest, record};
 
 fn with_reactions() -> Query<Message> {
     newest(SPACE).include(Reaction::subject.children().limit(10).counted())
@@ -99,6 +99,55 @@ fn children_go_with_their_parents() {
     // and what is said of somebody's children who is not there is let pass
     added(&mut rig, &stream, &Reaction::to("a", "r2", "👍"));
     removed(&mut rig, &stream, "zzz", "r9");
+    assert_eq!(rig.reactions(watch, "a"), (String::new(), 0));
+}
+
+#[test]
+fn a_record_that_was_deleted_meanwhile_comes_back_without_its_old_children() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[parent("a", &[Reaction::to("a", "r1", "👍")])], None);
+    rig.closed(&stream, None);
+    rig.wait_for_deadline();
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[], None);
+    rig.created(&stream, live("a", 1));
+    assert_eq!(rig.reactions(watch, "a"), (String::new(), 0));
+}
+
+/// Two people's children may have the same key.
+#[test]
+fn a_child_is_told_by_its_author_too() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    rig.opened(&stream);
+    let (mine, mut theirs) = (Reaction::to("a", "r1", "👍"), Reaction::to("a", "r1", "❤"));
+    theirs.uri = record_uri(BOB, "app.event.reaction", "r1");
+    rig.snapshot(&stream, &[parent("a", &[mine, theirs])], None);
+    removed(&mut rig, &stream, "a", "r1");
+    assert_eq!(rig.reactions(watch, "a"), ("❤".into(), 1));
+}
+
+#[test]
+fn a_child_that_is_gone_goes_though_somebody_else_looks_at_it() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    rig.opened(&stream);
+    let first = Reaction::to("a", "r1", "👍");
+    rig.snapshot(&stream, &[parent("a", std::slice::from_ref(&first))], None);
+    rig.core.watch(rig.now, &Reaction::in_space(SPACE));
+    rig.drain();
+    let beside = rig.asked();
+    rig.opened(&beside);
+    let mut alone = first.record();
+    alone["value"]["subject"] = json!(first.subject);
+    rig.snapshot(&beside, &[alone], None);
+    removed(&mut rig, &stream, "a", "r1");
     assert_eq!(rig.reactions(watch, "a"), (String::new(), 0));
 }
 

@@ -116,9 +116,6 @@ impl ClientCore {
     pub(super) fn complete_families(&mut self, id: SessionId) {
         let Some((session, base)) = self.relations_of(id) else { return };
         for related in &mut session.relations {
-            if let Some(counts) = &mut related.counts {
-                counts.is_stale = true;
-            }
             if let Some(rows) = related.rows(base) {
                 rows.complete_view(related.view);
             }

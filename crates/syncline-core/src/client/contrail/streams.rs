@@ -283,7 +283,6 @@ impl ClientCore {
             return;
         };
         stream.transport = transport;
-        stream.cursor = None;
         let line = streams.line(id);
         stream.line = Some(line);
         stream.access = Access::default();

@@ -1,0 +1,91 @@
+import { expect } from '@playwright/test';
+
+import { RECONNECT_MS, type App } from './support/app.ts';
+import { ContrailService, type Shape } from './support/contrail.ts';
+import { test as base } from './support/fixtures.ts';
+
+// A contrail service of the visitor's own, in the apps' field for it: over event streams or sockets, as the project says.
+
+const test = base.extend<{ service: (shape: Shape) => Promise<ContrailService> }>({
+  service: async ({}, use) => {
+    const services: ContrailService[] = [];
+    await use(async (shape) => {
+      const service = await ContrailService.start(shape);
+      services.push(service);
+      return service;
+    });
+    for (const service of services) await service.close();
+  },
+});
+
+async function connect(app: App, service: ContrailService, ticket = 'ticket-of-did:plc:bob'): Promise<void> {
+  await app.get('own').getByText('Bring your own').click();
+  await app.get('own-address').fill(service.url);
+  await app.get('own-namespace').fill(service.namespace);
+  await app.get('own-space').fill(service.space);
+  await app.get('own-ticket').fill(ticket);
+  await app.get('own-connect').click();
+}
+
+const texts = (app: App) => app.get('own-text').allTextContents();
+
+test('the demo server is one: what is said in the chat shows in both', async ({ open, transport }) => {
+  const ada = await open({ view: 'chat' });
+  await ada.say('before');
+  await ada.get('own').getByText('Bring your own').click();
+  await ada.get('own-connect').click();
+  await expect.poll(() => texts(ada)).toEqual(['before']);
+  await expect(ada.get('own-status')).toHaveAttribute('data-transport', transport);
+  await ada.say('after');
+  await expect.poll(() => texts(ada)).toEqual(['after', 'before']);
+  await expect(ada.get('own-status')).toHaveAttribute('data-status', 'live');
+});
+
+for (const shape of ['durable-object', 'in-memory'] as const) {
+  test(`a service of the ${shape} kind`, async ({ open, service: start, transport }) => {
+    test.skip(transport === 'sse' && shape === 'in-memory', 'they differ in their sockets only');
+    const service = await start(shape);
+    for (let n = 0; n < 60; n++) service.put(`m${String(n).padStart(3, '0')}`, `message ${n}`);
+    const ada = await open({ view: 'chat' });
+    await connect(ada, service);
+    const newest = (from: number, to: number) => Array.from({ length: from - to }, (_, n) => `message ${from - 1 - n}`);
+    await expect.poll(() => texts(ada)).toEqual(newest(60, 10));
+    await expect(ada.get('own-status')).toHaveAttribute('data-transport', transport);
+
+    // live events come for everything, in another unit: the window stays a window, and in order
+    service.put('new', 'new');
+    await expect.poll(() => texts(ada)).toEqual(['new', ...newest(60, 11)]);
+    service.put('new', 'changed');
+    service.delete('never');
+    await expect.poll(() => texts(ada)).toEqual(['changed', ...newest(60, 11)]);
+    service.delete('new');
+    await expect.poll(() => texts(ada)).toEqual(newest(60, 10));
+    expect(service.open).toBe(1);
+
+    // away: the rows stay, and what was deleted meanwhile goes when it is back
+    service.drop();
+    service.delete('m059');
+    service.put('while-away', 'while away');
+    await expect(ada.get('own-status')).toHaveAttribute('data-status', 'live', { timeout: RECONNECT_MS });
+    await expect.poll(() => texts(ada)).toEqual(['while away', ...newest(59, 10)]);
+
+    service.remove('did:plc:bob');
+    await expect(ada.get('own-status')).toHaveAttribute('data-status', 'failed');
+    await expect(ada.get('own-message')).toHaveCount(0);
+    await expect.poll(() => service.open).toBe(0);
+  });
+}
+
+test('a service that refuses is told in its own words', { tag: '@once' }, async ({ open, service: start }) => {
+  const service = await start('durable-object');
+  service.remove('did:plc:bob');
+  const ada = await open({ view: 'chat' });
+  await connect(ada, service);
+  await expect(ada.get('own-status')).toHaveAttribute('data-status', 'failed');
+  await expect(ada.get('own-error')).toContainText('not-member');
+  // another ticket is another try
+  await ada.get('own-ticket').fill('ticket-of-did:plc:alice');
+  await ada.get('own-connect').click();
+  await expect(ada.get('own-status')).toHaveAttribute('data-status', 'live');
+  expect(service.tickets.at(-1)).toBe('ticket-of-did:plc:alice');
+});
