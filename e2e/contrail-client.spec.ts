@@ -12,7 +12,6 @@ import type { Server } from './support/server.ts';
 
 const SCRIPT = path.join(import.meta.dirname, 'support/contrail-client.js');
 const WATCH = '/xrpc/dev.syncline.demo.message.watchRecords?spaceUri=room-lobby';
-const MINT = '/xrpc/dev.syncline.demo.message.watchTicket?spaceUri=room-lobby';
 
 interface Guest {
   id: string;
@@ -25,7 +24,14 @@ interface Client {
   attempts: number;
   snapshots: number;
   events: string[];
-  list(): { uri: string; did: string; time_us: number; value: { text: string } }[];
+  list(): {
+    uri: string;
+    did: string;
+    time_us: number;
+    value: { text: string };
+    reactions?: { rkey: string; uri: string; value: { emoji: string } }[];
+    reactionsCount?: number;
+  }[];
   start(): void;
   stop(): void;
 }
@@ -65,7 +71,7 @@ class PlainPage {
         window.client = new ContrailClient(watch, { transport, ticket, backoff: [100, 1_000] });
         window.client.start();
       },
-      { watch, mint: MINT, transport, token: guest.token },
+      { watch, mint: watch.replace('watchRecords', 'watchTicket'), transport, token: guest.token },
     );
     const plain = new PlainPage(page);
     await plain.expectStatus('live');
@@ -194,4 +200,35 @@ test('who is taken out of the room is told so and does not come back', async ({ 
   await decide(false);
   expect(await watch()).toBe(200);
   expect((await plain.numbers()).attempts).toBe(1);
+});
+
+test('reactions come along with their messages', async ({ pages, server, line, raw, transport }) => {
+  const ada = await raw();
+  await ada.putMessages('lobby', ['one', 'two']);
+  const { rows } = await ada.read<{ id: string; author: string; text: string }>('room-lobby', 'messages');
+  const react = async (text: string, emoji: string): Promise<string> => {
+    const message = rows.find((row) => row.text === text);
+    if (message === undefined) throw new Error(`no message ${text}`);
+    const id = `${message.id}/${message.author}/${emoji}`;
+    await ada.put('room-lobby', 'reactions', [{ id, message: message.id, author: message.author, emoji, at: Date.now() }]);
+    return id;
+  };
+  const first = await react('one', '👍');
+  const watch = `${WATCH}&hydrateReactions=10`;
+  const plain = await PlainPage.open(await pages.open(), line, transport, await newGuest(server), watch);
+  const seen = () =>
+    plain.page.evaluate(() =>
+      window.client.list().map(({ value, reactions }) => [value.text, ...(reactions ?? []).map((child) => child.value.emoji)]),
+    );
+  expect(await seen()).toEqual([['two'], ['one', '👍']]);
+  const one = await plain.page.evaluate(() => window.client.list()[1]);
+  expect(one?.reactionsCount).toBe(1);
+  // its key has slashes and a picture in it, its address has not
+  expect(one?.reactions?.[0]).toMatchObject({ rkey: first, uri: expect.stringMatching(/^at:\/\/[^/]+\/[^/]+\/[\w%.~-]+$/) });
+
+  await react('two', '🎉');
+  await react('one', '😂');
+  await expect.poll(seen).toEqual([['two', '🎉'], ['one', '👍', '😂']]);
+  await ada.delete('room-lobby', 'reactions', [first]);
+  await expect.poll(seen).toEqual([['two', '🎉'], ['one', '😂']]);
 });

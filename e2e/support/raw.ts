@@ -70,9 +70,24 @@ export class RawClient {
 
   /** Puts rows in one write, and waits until it is acknowledged. */
   async put(space: string, collection: string, rows: object[]): Promise<void> {
+    await this.write(
+      space,
+      rows.map((row) => ({ put: [collection, row] })),
+    );
+  }
+
+  /** Deletes rows, likewise. */
+  async delete(space: string, collection: string, keys: string[]): Promise<void> {
+    await this.write(
+      space,
+      keys.map((key) => ({ delete: [collection, key] })),
+    );
+  }
+
+  private async write(space: string, ops: object[]): Promise<void> {
+    const payload = { ops };
     const id = (this.writes.get(space) ?? 0) + 1;
     this.writes.set(space, id);
-    const payload = { ops: rows.map((row) => ({ put: [collection, row] })) };
     this.send({ write: { space, client: this.client, id, kind: 'rows', payload } });
     const ack = await this.answer(({ message }) =>
       message.changes?.acks?.find((ack) => ack.client === this.client && ack.id === id),
