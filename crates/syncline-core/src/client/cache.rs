@@ -16,12 +16,13 @@ use std::time::Duration;
 use crate::client::collection::{Began, Most};
 use crate::client::core::ClientCore;
 use crate::client::export::{Export, Head};
-use crate::client::frames::forget_rows;
+use crate::client::frames::{forget_rows, tell_counts};
 use crate::client::session::{Phase, Session, SessionId};
 use crate::client::{Output, WatchId};
 use crate::error::Error;
 use crate::id::{SpaceId, UserId};
 use crate::query::QuerySpec;
+use crate::wire::{Count, Run};
 
 /// What is kept between visits, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,7 +257,7 @@ impl ClientCore {
             return;
         }
         let near = |(other, near): &(&SessionId, &Session)| {
-            let holds_such_rows = near.collections().any(|name| name == session.collection);
+            let holds_such_rows = near.collections().any(|name| session.collections().any(|own| own == name));
             **other != id && near.query.space == query.space && holds_such_rows
         };
         let standing = self.sessions.iter().filter(near).filter_map(|(_, other)| other.cursor);
@@ -268,8 +269,8 @@ impl ClientCore {
         if other_history {
             return;
         }
-        let rows = self.spaces.get_mut(&query.space).and_then(|space| space.base.get_mut(session.collection));
-        let Some(rows) = rows else { return };
+        let Some(base) = self.spaces.get_mut(&query.space).map(|space| &mut space.base) else { return };
+        let Some(rows) = base.get_mut(session.collection) else { return };
         let began = rows.begin_stored(id, &mut export.rows(), others_are_ahead);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         match began {
@@ -279,6 +280,12 @@ impl ClientCore {
                 (session.loaded, session.earlier) = (*complete && all, Some(Earlier { user }));
             }
         }
+        for (relation, related) in session.relations.iter_mut().enumerate() {
+            let Some(rows) = related.rows(base) else { continue };
+            let began = rows.begin_stored(related.view, &mut export.children(relation), others_are_ahead);
+            session.loaded &= began == Began::Shown { all: true };
+        }
+        tell_counts(session, &export.head().counts);
         (session.cursor, session.selective) = (Some(*cursor), *selective);
         self.commit(&query.space);
         self.note(id);
@@ -387,13 +394,31 @@ impl ClientCore {
         if !session.loaded || session.phase == Phase::Failed {
             return None;
         }
-        let base = self.spaces.get(&session.query.space)?.base.get(session.collection)?;
+        let base = &self.spaces.get(&session.query.space)?.base;
+        let own = base.get(session.collection)?;
         let mut rows = Vec::new();
-        let all = base.write_members(id, most, &mut rows);
+        let all = own.write_members(id, most, &mut rows);
         let mut head =
             Head::new(self.schema.version, session.query.clone(), session.cursor?, session.selective);
-        // children are not kept yet: without them it is not all
-        head.complete = all && session.first_unreadable().is_none() && session.relations.is_empty();
+        head.complete = all && session.first_unreadable().is_none();
+        if !session.relations.is_empty() {
+            // one row a line
+            let parents = own.first_keys(id, rows.iter().filter(|&&byte| byte == b'\n').count());
+            for (relation, related) in session.relations.iter().enumerate() {
+                let children = base.get(related.collection)?;
+                let (count, all) = children.write_children(related.view, &parents, most, &mut rows);
+                head.related.push(Run { relation, rows: count });
+                head.complete &= all;
+                if let Some(counts) = &related.counts {
+                    let known = parents.iter().map(|key| (key, counts.told(key.as_str())));
+                    head.counts.extend(known.filter(|(_, n)| *n > 0).map(|(key, n)| Count {
+                        relation,
+                        parent: key.as_str().into(),
+                        n,
+                    }));
+                }
+            }
+        }
         Some(Export::new(head, &rows))
     }
 }

@@ -78,6 +78,17 @@ pub(crate) trait AnyCollection: Send {
     /// Writes the confirmed rows of a view in its order, each with a line break behind it. Says whether that is all of
     /// them.
     fn write_members(&self, session: SessionId, most: Most, into: &mut Vec<u8>) -> bool;
+    /// The keys of the first confirmed rows of a view in its order.
+    fn first_keys(&self, session: SessionId, count: usize) -> BTreeSet<Key>;
+    /// Writes the confirmed children of these parents, each with a line break behind it. Says how many there are, and
+    /// whether these are all of them.
+    fn write_children(
+        &self,
+        view: SessionId,
+        parents: &BTreeSet<Key>,
+        most: Most,
+        into: &mut Vec<u8>,
+    ) -> (usize, bool);
     /// Closes it; rows that no other view holds go with it at the next commit.
     fn close_view(&mut self, session: SessionId);
     fn observe(&mut self, session: SessionId, watch: WatchId);
@@ -427,6 +438,22 @@ impl<R: Record> AnyCollection for Collection<R> {
 
     fn write_members(&self, session: SessionId, most: Most, into: &mut Vec<u8>) -> bool {
         self.write_first_members(session, most, into)
+    }
+
+    fn first_keys(&self, session: SessionId, count: usize) -> BTreeSet<Key> {
+        let Some(view) = self.views.get(&session) else { return BTreeSet::new() };
+        let (slots, _) = view.first_members(count, &self.slots);
+        slots.into_iter().map(|slot| self.slots[slot as usize].key().into()).collect()
+    }
+
+    fn write_children(
+        &self,
+        view: SessionId,
+        parents: &BTreeSet<Key>,
+        most: Most,
+        into: &mut Vec<u8>,
+    ) -> (usize, bool) {
+        self.write_children_of(view, parents, most, into)
     }
 
     fn close_view(&mut self, session: SessionId) {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use crate::error::{Error, code};
 use crate::id::Cursor;
 use crate::query::QuerySpec;
+use crate::wire::{Count, Run};
 
 /// The version of the form. What has another one is not read.
 const FORMAT: u32 = 1;
@@ -14,7 +15,8 @@ const FORMAT: u32 = 1;
 /// [`ClientCore::export`](super::ClientCore::export) or kept by a [cache](super::CacheConfig), and taken up by
 /// [`ClientCore::import`](super::ClientCore::import).
 ///
-/// It is text: the first line says what it is, then comes one row a line, each as the JSON it has on the wire.
+/// It is text: the first line says what it is, then comes one row a line, each as the JSON it has on the wire; the children
+/// that the query includes are the last ones.
 ///
 /// ```text
 /// {"syncline":1,"app":0,"query":{"space":"list-42","collection":"todos"},"cursor":{…},"complete":true}
@@ -42,11 +44,18 @@ pub(crate) struct Head {
     /// What the result holds depends on who asks.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) selective: bool,
+    /// The rows at the end that are children, in runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) related: Vec<Run>,
+    /// How many children parents have, where they have any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) counts: Vec<Count>,
 }
 
 impl Head {
     pub(crate) fn new(app: u32, query: QuerySpec, cursor: Cursor, selective: bool) -> Self {
-        Self { syncline: FORMAT, app, query, cursor, complete: false, selective }
+        let (related, counts) = (Vec::new(), Vec::new());
+        Self { syncline: FORMAT, app, query, cursor, complete: false, selective, related, counts }
     }
 }
 
@@ -98,8 +107,32 @@ impl Export {
         self.head.complete
     }
 
-    /// The rows, each as its JSON, in the query's order.
+    /// The rows, each as its JSON, in the query's order; without the children that it includes.
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        self.lines().take(self.own_rows())
+    }
+
+    /// The children of one of the query's relations, each as its JSON.
+    pub(crate) fn children(&self, relation: usize) -> impl Iterator<Item = &[u8]> {
+        let mut at = self.own_rows();
+        let mut place = None;
+        for run in &self.head.related {
+            if run.relation == relation {
+                place = Some((at, run.rows));
+            }
+            at = at.saturating_add(run.rows);
+        }
+        let (skip, take) = place.unwrap_or_default();
+        self.lines().skip(skip).take(take)
+    }
+
+    fn own_rows(&self) -> usize {
+        let children = self.head.related.iter().fold(0_usize, |sum, run| sum.saturating_add(run.rows));
+        // counted only where there is something to take away
+        if children == 0 { usize::MAX } else { self.lines().count().saturating_sub(children) }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &[u8]> {
         lines(self.bytes.get(self.rows_at..).unwrap_or_default())
     }
 

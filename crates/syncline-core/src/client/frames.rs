@@ -384,7 +384,7 @@ fn runs<'a, 'r>(mut rows: &'a [&'r [u8]], related: &[Run]) -> Vec<(usize, &'a [&
     runs
 }
 
-fn tell_counts(session: &mut Session, counts: &[Count]) {
+pub(super) fn tell_counts(session: &mut Session, counts: &[Count]) {
     for count in counts {
         let related = session.relations.get_mut(count.relation);
         if let Some(counts) = related.and_then(|related| related.counts.as_mut()) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use syncline_core::client::WatchId;
+use syncline_core::client::{Export, WatchId};
 use syncline_core::ops::{RowOp, RowOps};
 use syncline_core::wire::Held;
 use syncline_core::{Query, Record, RelatedDiff, RowState};
@@ -284,6 +284,33 @@ fn whoever_comes_back_says_which_children_and_counts_it_holds() {
     assert_eq!(rig.status(watch), "live");
     assert_eq!(children(&rig, watch, "a"), (names(&["y"]), 2));
     assert_eq!(children(&rig, watch, "b"), (names(&["new"]), 1));
+}
+
+#[test]
+fn children_and_counts_are_kept_between_visits() {
+    let (mut rig, watch) = marked();
+    write(&mut rig, RowOp::put(&mark("not-confirmed", "b")).unwrap());
+    let export = rig.core.export(watch).unwrap();
+    assert!(export.is_complete());
+    assert_eq!((export.rows().count(), export.as_bytes().split(|&byte| byte == b'\n').count()), (2, 6));
+
+    let mut rig = Rig::new();
+    rig.core.import(rig.now, Export::decode(export.into_bytes()).unwrap());
+    let watch = rig.watch(&with_marks(all()));
+    assert_eq!(rig.shown(watch), ["a", "b"]);
+    assert_eq!(children(&rig, watch, "a"), (names(&["x", "y"]), 2), "before there is a connection");
+    assert_eq!(children(&rig, watch, "b"), (vec![], 0));
+    assert!(rig.core.watch_state(watch).loaded);
+    rig.connect();
+    let asked = rig.sent().into_iter().find_map(|frame| frame.get("subscribe").cloned()).unwrap();
+    assert_eq!(serde_json::from_value::<Held>(asked["held"].clone()).unwrap().len(), 6);
+    let gone = json!([{"relation": 0, "gone": [1]}]);
+    rig.version = 3;
+    let resume =
+        json!({"resume": {"sub": 1, "cursor": rig.cursor(), "gone_children": gone, "counts": count("a", 1)}});
+    rig.server(resume);
+    assert_eq!(children(&rig, watch, "a"), (names(&["x"]), 1));
+    assert_eq!(rig.status(watch), "live");
 }
 
 #[test]

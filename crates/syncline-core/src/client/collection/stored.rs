@@ -1,11 +1,13 @@
 //! Rows that leave a collection for an [`Export`](crate::client::Export), and come back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 
 use crate::client::collection::{Collection, Slot};
 use crate::client::session::SessionId;
+use crate::id::Key;
 use crate::record::Record;
 
 /// How much of a result is written.
@@ -47,6 +49,32 @@ impl<R: Record> Collection<R> {
             into.push(b'\n');
         }
         all
+    }
+
+    /// See [`AnyCollection::write_children`](super::AnyCollection::write_children).
+    pub(super) fn write_children_of(
+        &self,
+        view: SessionId,
+        parents: &BTreeSet<Key>,
+        most: Most,
+        into: &mut Vec<u8>,
+    ) -> (usize, bool) {
+        let Some(view) = self.views.get(&view) else { return (0, false) };
+        let mut count = 0;
+        for slot in view.members.ones() {
+            let Some(record) = self.slots.get(slot).and_then(Slot::confirmed) else { continue };
+            if !view.parent(record).is_some_and(|parent| parents.contains(parent)) {
+                continue;
+            }
+            let before = into.len();
+            if serde_json::to_writer(&mut *into, record).is_err() || into.len() >= most.bytes {
+                into.truncate(before);
+                return (count, false);
+            }
+            into.push(b'\n');
+            count += 1;
+        }
+        (count, true)
     }
 
     /// See [`AnyCollection::begin_stored`](super::AnyCollection::begin_stored).
