@@ -1,5 +1,6 @@
 //! The typed rows of one collection in one space: the confirmed base, what is shown of it, and the views on it.
 
+mod children;
 mod stored;
 
 use std::any::Any;
@@ -13,7 +14,7 @@ use hashbrown::HashTable;
 
 use crate::client::WatchId;
 use crate::client::session::SessionId;
-use crate::client::view::{Children, View};
+use crate::client::view::View;
 use crate::diff::{Diff, Entry, RowState};
 use crate::error::Error;
 use crate::id::Key;
@@ -202,17 +203,6 @@ impl<R: Record> Collection<R> {
         self.views.get_mut(&session).map(|view| view.take(watch, &self.slots)).unwrap_or_default()
     }
 
-    /// What has changed of the children in a view since somebody looked last, and whether that is all there is.
-    pub(crate) fn take_children(&mut self, view: SessionId, watch: WatchId) -> (bool, Vec<Children<R>>) {
-        let view = self.views.get_mut(&view);
-        view.map(|view| view.take_children(watch, &self.slots)).unwrap_or_default()
-    }
-
-    /// The children of one parent, in order.
-    pub(crate) fn children(&self, view: SessionId, parent: &str) -> Vec<Entry<R>> {
-        self.views.get(&view).map(|view| view.children(parent, &self.slots)).unwrap_or_default()
-    }
-
     pub(crate) fn entries(&self, session: SessionId) -> Vec<Entry<R>> {
         self.views.get(&session).map(|view| view.entries(&self.slots)).unwrap_or_default()
     }
@@ -384,37 +374,11 @@ impl<R: Record> AnyCollection for Collection<R> {
         parents: &BTreeSet<Key>,
         shown: bool,
     ) {
-        let known = self.known_to(others);
-        let Some(children) = self.views.get_mut(&view) else { return };
-        children.hidden = !shown;
-        let is_wanted = |slot: &usize| {
-            let row = self.slots[*slot].confirmed();
-            let parent = row.and_then(|row| children.parent(row));
-            parent.is_some_and(|parent| parents.contains(parent))
-        };
-        for slot in known.ones().filter(is_wanted).collect::<Vec<_>>() {
-            self.add_member(view, slot as u32);
-            self.touched.push(slot as u32);
-        }
+        self.begin_with_children(view, others, parents, shown);
     }
 
     fn adjustments(&self, view: SessionId, overlay: &Overlay, live: bool) -> BTreeMap<Key, i64> {
-        let mut adjustments = BTreeMap::new();
-        let Some(view) = self.views.get(&view) else { return adjustments };
-        for (key, overlaid) in overlay {
-            if overlaid.state != RowState::Pending || (live && overlaid.applied) {
-                continue;
-            }
-            let confirmed = self.find(key.as_str()).and_then(|slot| self.slots[slot as usize].confirmed());
-            let before = confirmed.and_then(|row| view.parent(row));
-            let after = overlaid.row.as_ref().and_then(|row| row.as_any().downcast_ref::<R>());
-            let after = after.and_then(|row| view.parent(row));
-            if before != after {
-                before.into_iter().for_each(|parent| *adjustments.entry(parent.into()).or_default() -= 1);
-                after.into_iter().for_each(|parent| *adjustments.entry(parent.into()).or_default() += 1);
-            }
-        }
-        adjustments
+        self.adjustments_of(view, overlay, live)
     }
 
     fn begin_from(&mut self, session: SessionId, others: &[SessionId], shown: bool) {
