@@ -50,7 +50,7 @@ async fn watch(
     request: Request,
 ) -> Result<Response, Refusal> {
     let asked = route.read(Params::of(&uri))?;
-    if headers.contains_key(UPGRADE) {
+    if asks_for_socket(&headers) {
         let (mut parts, _) = request.into_parts();
         let upgrade = Upgrade::from_request_parts(&mut parts, &()).await.map_err(|_| Refusal::no_socket())?;
         return socket::open(&route, &headers, asked, upgrade).await;
@@ -59,6 +59,12 @@ async fn watch(
         return handshake::shake_hands(&route, uri.path(), &headers, asked).await;
     }
     stream::open(&route, &headers, asked).await
+}
+
+/// Whoever would rather speak another HTTP may, and is answered in this one.
+fn asks_for_socket(headers: &HeaderMap) -> bool {
+    let asked = headers.get_all(UPGRADE).into_iter().filter_map(|protocols| protocols.to_str().ok());
+    asked.flat_map(|protocols| protocols.split(',')).any(|it| it.trim().eq_ignore_ascii_case("websocket"))
 }
 
 async fn no_such_method() -> Refusal {

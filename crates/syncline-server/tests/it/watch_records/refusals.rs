@@ -1,15 +1,17 @@
 //! Who is turned away, and in which words.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use axum::http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use syncline_macros::Record;
 use syncline_server::watch_records::{Mapping, WatchRecords};
-use syncline_server::{Error, SpaceId, Syncline, User, code};
+use syncline_server::{AuthError, Error, Identity, SpaceId, Syncline, User, code};
 
 use crate::support::records::{
     MESSAGES, Message, Records, Writer, all_have_gone, app, ask, keys, mapping, message, messages, request,
-    watch,
+    watch, who,
 };
 
 fn rooms(user: &User, space: &SpaceId) -> Result<(), Error> {
@@ -91,6 +93,10 @@ async fn there_are_no_other_routes() {
     upgrade.headers_mut().insert("upgrade", "websocket".parse().unwrap());
     let (status, body) = ask(&app, upgrade).await;
     assert_eq!((status, &body["error"]), (StatusCode::UPGRADE_REQUIRED, &json!("UpgradeRequired")));
+    // another HTTP is offered, not asked for
+    let mut other = request("GET", &format!("{MESSAGES}?spaceUri=open"), ada);
+    other.headers_mut().insert("upgrade", "h2c".parse().unwrap());
+    Records::open(&app, other).await.snapshot().await;
 }
 
 #[tokio::test]
@@ -235,4 +241,31 @@ async fn nothing_that_a_url_can_hold_does_any_harm() {
     odd.headers_mut().insert("authorization", "bEaReR token-of-ada".parse().unwrap());
     Records::open(&app, odd).await.snapshot().await;
     all_have_gone(&syncline).await;
+}
+
+#[tokio::test]
+async fn a_ticket_remembers_what_its_owner_is_called() {
+    let watch = watch().tickets(keys()).invites(async |token, _| {
+        (token == "come-in").then(|| User { id: "guest".into(), name: Some("Gus".into()) })
+    });
+    let (_syncline, app) = with_rooms(watch).await;
+    let uri = format!("{MESSAGES}?spaceUri=of-names&mode=ws");
+    let (_, handshake) = ask(&app, request("GET", &format!("{uri}&inviteToken=come-in"), None)).await;
+    assert!(!handshake["wsUrl"].as_str().unwrap().contains("come-in"), "the ticket says it all");
+    let with_ticket = format!("{uri}&ticket={}", handshake["ticket"].as_str().unwrap());
+    assert_eq!(ask(&app, request("GET", &with_ticket, None)).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn credentials_that_grow_old_end_the_stream() {
+    let soon_old = async |credentials| {
+        let user = who(credentials).await?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+        Ok::<_, AuthError>(Identity { user, expires_at: Some(now + 300) })
+    };
+    let syncline = messages(watch()).authenticate(soon_old).build().await.unwrap();
+    let mut records = Records::watch(&app(&syncline), "room-a", "").await;
+    records.snapshot().await;
+    assert!(records.hear("error").await["message"].is_string());
+    assert!(records.event().await.is_none());
 }
