@@ -205,3 +205,97 @@ impl Drop for Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+    use syncline_core::SpaceId;
+    use syncline_macros::Record;
+
+    use super::*;
+    use crate::watch_records::mapping::Mapping;
+
+    #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+    #[record(collection = "notes", key = id)]
+    struct Note {
+        id: String,
+        by: String,
+        at: i64,
+    }
+
+    fn list(space: &str) -> List {
+        let spec = QuerySpec {
+            space: SpaceId::from(space),
+            collection: "notes".into(),
+            filter: None,
+            order: Vec::new(),
+            limit: Some(50),
+            relations: Vec::new(),
+        };
+        List { spec, sort: "time".into(), field: "at".into(), relations: Vec::new() }
+    }
+
+    fn join(groups: &Groups, collection: &Arc<Collection>, space: &str) -> Arc<Group> {
+        groups.join(collection, Place::Space(space.into()), list(space))
+    }
+
+    fn put(to: u64, text: &str) -> (Changes, Vec<u8>) {
+        let part = Part { sub: 1, put: vec![0], ..Part::default() };
+        let changes = Changes { parts: vec![part], ..Changes::new("a".into(), to - 1, to) };
+        (changes, format!(r#"{{"id":"n","by":"{text}","at":1}}"#).into_bytes())
+    }
+
+    #[test]
+    fn a_group_is_forgotten_with_its_last_member() {
+        let groups = Groups::default();
+        let collection = Arc::new(Mapping::new(|note: &Note| note.by.clone(), Note::at).collection("x"));
+        let (one, other) = (join(&groups, &collection, "a"), join(&groups, &collection, "a"));
+        assert!(Arc::ptr_eq(&one, &other));
+        let elsewhere = join(&groups, &collection, "b");
+        assert_eq!(groups.lock().len(), 2);
+        drop((one, elsewhere));
+        assert_eq!(groups.lock().len(), 1);
+        drop(other);
+        assert!(groups.lock().is_empty());
+    }
+
+    #[test]
+    fn a_change_is_kept_for_as_many_as_may_ask_for_it() {
+        let groups = Groups::default();
+        let collection = Arc::new(Mapping::new(|note: &Note| note.by.clone(), Note::at).collection("x"));
+        let members: Vec<_> = (0..3).map(|_| join(&groups, &collection, "a")).collect();
+        let kept = |group: &Arc<Group>| group.kept.lock().unwrap().changes.len();
+        let (changes, rows) = put(1, "ada");
+        let made: Vec<_> =
+            members.iter().map(|member| member.translate(&changes, &rows, &Holding::new())).collect();
+        assert!(made.iter().all(|other| Arc::ptr_eq(other, &made[0])));
+        assert_eq!((kept(&members[0]), members[0].kept.lock().unwrap().bytes), (0, 0));
+        // the same to somebody who has something else is something else
+        let (changes, rows) = put(2, "eve");
+        let mut holding = Holding::new();
+        made[0].apply(&mut holding);
+        let one = members[0].translate(&changes, &rows, &holding);
+        let other = members[1].translate(&changes, &rows, &Holding::new());
+        assert_eq!((one.events.len(), other.events.len()), (2, 1), "one of them gave it another address");
+        // nobody is kept waiting for, who is alone
+        let alone = members.into_iter().next().unwrap();
+        alone.translate(&changes, &rows, &Holding::new());
+        let (changes, rows) = put(3, "ada");
+        alone.translate(&changes, &rows, &Holding::new());
+        assert_eq!(kept(&alone), 0);
+    }
+
+    #[test]
+    fn what_nobody_asks_for_has_a_bound() {
+        let groups = Groups::default();
+        let collection = Arc::new(Mapping::new(|note: &Note| note.by.clone(), Note::at).collection("x"));
+        let members: Vec<_> = (0..2).map(|_| join(&groups, &collection, "a")).collect();
+        let large = "x".repeat(KEPT_BYTES / 4);
+        for to in 1..20 {
+            let (changes, rows) = put(to, &large);
+            members[0].translate(&changes, &rows, &Holding::new());
+        }
+        assert!(members[0].kept.lock().unwrap().bytes <= KEPT_BYTES);
+        assert_eq!(members[0].kept.lock().unwrap().changes.len(), 3);
+    }
+}
