@@ -159,7 +159,7 @@ impl Peer {
         self.say(&ServerMessage::Changes(changes), &[]).await;
     }
 
-    async fn changes(&mut self, to: Version, parts: Vec<Part>, acks: Vec<Ack>, rows: &[Todo]) {
+    pub(crate) async fn changes(&mut self, to: Version, parts: Vec<Part>, acks: Vec<Ack>, rows: &[Todo]) {
         let changes =
             Changes { space: SpaceId::from("l"), from: to - 1, to, parts, acks, writes: Vec::new() };
         self.say(&ServerMessage::Changes(changes), rows).await;

@@ -2,7 +2,8 @@
 
 use futures::{FutureExt, StreamExt};
 use syncline::{Diff, RowState, Status, code};
-use syncline_core::wire::{ClientMessage, Failed, ServerMessage};
+use syncline_core::wire::{ClientMessage, Count, Failed, Part, RelatedPart, Run, ServerMessage, Snapshot};
+use syncline_core::{Cursor, Incarnation};
 
 use crate::{Screen, Todo, keys, rig, todo, watching};
 
@@ -29,6 +30,46 @@ async fn rows_come_as_a_snapshot_and_then_live() {
     screen.apply(watch.next().await.unwrap());
     assert_eq!(keys(&screen.0), ["a", "b", "c"]);
     assert_eq!(keys(&watch.entries()), ["a", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn children_come_with_the_batches_of_their_parents() {
+    let (client, mut server) = rig();
+    let parts = Todo::text.children().order_by(Todo::id).counted();
+    let watch = client.watch(Todo::in_space("l").filter(Todo::text.eq("")).include(parts));
+    let related = watch.related(Todo::text);
+    let mut peer = server.welcome().await;
+    let sub = peer.subscribed().await.sub;
+    let (whole, part) = (Todo { text: String::new(), ..todo("a") }, Todo { text: "a".into(), ..todo("b") });
+    let cursor = Cursor { incarnation: Incarnation(1), schema: 0, epoch: 0, version: 1 };
+    let count = |n| Count { relation: 0, parent: "a".into(), n };
+    let snapshot = Snapshot {
+        sub,
+        cursor,
+        chunk: 0,
+        total: 2,
+        last: true,
+        selective: false,
+        related: vec![Run { relation: 0, rows: 1 }],
+        counts: vec![count(1)],
+        writes: Vec::new(),
+    };
+    peer.say(&ServerMessage::Snapshot(snapshot), &[whole, part]).await;
+    watch.loaded().await.unwrap();
+    assert_eq!(
+        (keys(&watch.entries()), keys(&related.of("a")), related.count("a")),
+        (vec!["a"], vec!["b"], 1)
+    );
+    assert!(related.of("b").is_empty() && watch.related(Todo::id).of("a").is_empty());
+
+    while watch.next().await.unwrap().is_empty() {}
+    let del = vec![RelatedPart { relation: 0, put: Vec::new(), del: vec!["b".into()] }];
+    let part = Part { sub, related: del, counts: vec![count(0)], ..Part::default() };
+    peer.changes(2, vec![part], Vec::new(), &[]).await;
+    assert!(watch.next().await.unwrap().is_empty(), "whoever waits for the watch is woken");
+    assert_eq!((related.of("a").len(), related.count("a")), (0, 0));
+    drop(watch);
+    assert_eq!(related.count("a"), 0);
 }
 
 #[tokio::test(start_paused = true)]
