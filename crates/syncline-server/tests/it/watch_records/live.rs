@@ -326,7 +326,7 @@ async fn three_kinds_of_client_see_the_same_in_the_end() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_takes_nothing_does_not_outlive_a_shutdown() {
     let config = Config { close_within: Duration::from_millis(50), ..Config::default() };
     let syncline = messages(watch()).config(config).build().await.unwrap();

@@ -9,7 +9,7 @@ use crate::support::records::{
 };
 use crate::support::{Heard, Server, hello_with_token, ws::Ws};
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_is_no_member_any_more_is_told_so_within_a_second_and_the_stream_ends() {
     let (builder, banned) = with_members(watch().tickets(keys()));
     let syncline = builder.build().await.unwrap();

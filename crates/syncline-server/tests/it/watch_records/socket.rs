@@ -78,7 +78,7 @@ async fn a_socket_without_a_handshake_needs_credentials() {
 #[tokio::test]
 async fn a_plain_client_is_asked_for_a_sign_of_life_and_gives_it_by_itself() {
     let mut config = Config::default();
-    config.engine.silence = Duration::from_millis(400);
+    config.engine.silence = Duration::from_secs(1);
     let syncline = messages(watch()).config(config).build().await.unwrap();
     let app = app(&syncline);
     let server = Server::of(syncline).await;
@@ -90,7 +90,7 @@ async fn a_plain_client_is_asked_for_a_sign_of_life_and_gives_it_by_itself() {
     soon(server.syncline.gauges_when(|gauges| gauges.connections == 2)).await;
     let pings = async {
         let mut pings = 0;
-        while pings < 5 {
+        while pings < 3 {
             match soon(there.socket.next()).await.unwrap().unwrap() {
                 WsMessage::Ping(_) => pings += 1,
                 other => panic!("{other:?} instead of a ping"),
