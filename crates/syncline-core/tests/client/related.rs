@@ -340,6 +340,27 @@ fn a_longer_list_has_the_children_of_the_shorter_one_at_once() {
 }
 
 #[test]
+fn rows_whose_children_are_still_to_come_do_not_pass_for_all() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    rig.drain();
+    let watch = rig.watch(&with_marks(all()));
+    assert!(rig.shown(watch).is_empty() && !rig.core.watch_state(watch).loaded);
+    let asked = rig.sent().into_iter().find_map(|frame| frame.get("subscribe").cloned()).unwrap();
+    assert_eq!(serde_json::from_value::<Held>(asked["held"].clone()).unwrap().len(), 2, "a row, no count");
+    let related = json!([{"relation": 0, "rows": 1}]);
+    let resume =
+        json!({"resume": {"sub": 2, "cursor": rig.cursor(), "related": related, "counts": count("a", 1)}});
+    rig.server_rows(resume, &[json(&mark("x", "a"))]);
+    assert_eq!((rig.shown(watch), children(&rig, watch, "a")), (names(&["a"]), (names(&["x"]), 1)));
+    // the other way round everything is there
+    let plain = rig.watch(&all().limit(5));
+    assert!(rig.core.watch_state(plain).loaded);
+}
+
+#[test]
 fn of_a_snapshot_nothing_shows_before_it_is_complete() {
     let (mut rig, watch) = marked();
     rig.server(json!({"reset": {"subs": [1]}}));
