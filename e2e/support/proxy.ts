@@ -23,6 +23,7 @@ export class Proxy {
   private readonly held = new Set<Direction>();
   private latency = 0;
   private refusal: 403 | 426 | null = null;
+  private onlyPages = false;
   private readonly connections = new Set<Connection>();
 
   private constructor(
@@ -64,10 +65,11 @@ export class Proxy {
     return this.requests.filter(opensLink).map((request) => (request.upgrade ? 'ws' : 'sse'));
   }
 
-  /** Ends `hold`, `cut` and `halfOpen`. Held bytes go out in order; connections of a half-open line are forgotten. */
+  /** Ends `hold`, `cut`, `halfOpen` and `passPagesOnly`. Held bytes go out in order; connections of a half-open line are forgotten. */
   pass(): void {
     const before = this.state;
     this.state = 'passing';
+    this.onlyPages = false;
     this.held.clear();
     for (const connection of this.connections) {
       if (before === 'half-open') connection.reset();
@@ -90,6 +92,12 @@ export class Proxy {
   /** Keeps connections open and swallows their bytes; new ones are accepted and never answered. Until `pass`. */
   halfOpen(): void {
     this.state = 'half-open';
+  }
+
+  /** As when the server is down and the browser has the page itself in its cache: resets what carries data. Until `pass`. */
+  passPagesOnly(): void {
+    this.onlyPages = true;
+    for (const connection of this.connections) if (connection.carriesData) connection.reset();
   }
 
   /** Latency in milliseconds, each way. */
@@ -119,6 +127,7 @@ export class Proxy {
       holds: (direction) => this.held.has(direction),
       latency: () => this.latency,
       refusal: () => this.refusal,
+      lets: (request) => !this.onlyPages || !carriesData(request),
       seen: (request) => this.requests.push(request),
       received: (bytes) => {
         this.received += bytes;
@@ -135,12 +144,17 @@ function opensLink(request: Request): boolean {
   return request.path === '/sync/ws' || request.path === '/sync/stream';
 }
 
+function carriesData(request: Request): boolean {
+  return request.path.startsWith('/sync') || request.path.startsWith('/session');
+}
+
 /** What a connection asks of, and tells, the line it belongs to. */
 interface Line {
   swallows(): boolean;
   holds(direction: Direction): boolean;
   latency(): number;
   refusal(): 403 | 426 | null;
+  lets(request: Request): boolean;
   seen(request: Request): void;
   received(bytes: number): void;
   closed(): void;
@@ -169,6 +183,10 @@ class Connection {
   // Browsers never close one direction alone: the end of what a page says is its end.
   get isOpen(): boolean {
     return !this.client.destroyed && !this.client.readableEnded;
+  }
+
+  get carriesData(): boolean {
+    return this.isOpen && this.last !== null && carriesData(this.last);
   }
 
   get isLink(): boolean {
@@ -215,6 +233,10 @@ class Connection {
       if (part.request !== null) {
         this.last = part.request;
         this.line.seen(part.request);
+        if (!this.line.lets(part.request)) {
+          this.reset();
+          return;
+        }
         const refusal = part.request.upgrade ? this.line.refusal() : null;
         if (refusal !== null) {
           this.server?.destroy();

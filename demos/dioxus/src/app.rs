@@ -1,6 +1,6 @@
 //! The whole app: one client for all hooks, a header, two panels.
 
-use demo_model::browser::{Credentials, Params};
+use demo_model::browser::{Credentials, Params, storage_of};
 use dioxus::prelude::*;
 use syncline::Client;
 use syncline_dioxus::use_syncline_provider;
@@ -36,6 +36,7 @@ pub fn App() -> Element {
 fn connect(params: &Params, credentials: Credentials) -> Client {
     Client::builder(&params.server)
         .transport(params.transport)
+        .storage(storage_of(params))
         .credentials(move || {
             let credentials = credentials.clone();
             async move { credentials.token().await }

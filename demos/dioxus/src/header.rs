@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use demo_model::browser::{Credentials, status_words, transport_words};
+use demo_model::browser::{Credentials, status_words, storage_word, transport_words};
 use demo_model::shown_name;
 use dioxus::prelude::*;
 use syncline::{Status, Transport};
@@ -35,9 +35,11 @@ pub fn Header() -> Element {
                     "data-status": connection.status().as_str(),
                     "data-transport": connection.transport().map_or("none", Transport::as_str),
                     "data-pending": connection.pending(),
+                    "data-storage": storage_word(connection.storage_degraded()),
+                    title: connection.storage_degraded().map(|error| error.to_string()),
                     {status_words(connection.status())}
                     span { class: "badge-detail",
-                        {transport_words(connection.transport(), connection.pending())}
+                        {transport_words(connection.transport(), connection.pending(), connection.storage_degraded().is_some())}
                     }
                 }
             }

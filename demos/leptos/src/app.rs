@@ -1,6 +1,6 @@
 //! The whole app: one client for all hooks, a header, two panels.
 
-use demo_model::browser::{Credentials, Params};
+use demo_model::browser::{Credentials, Params, storage_of};
 use leptos::prelude::*;
 use syncline::Client;
 use syncline_leptos::provide_syncline;
@@ -33,6 +33,7 @@ pub fn App() -> impl IntoView {
 fn connect(params: &Params, credentials: Credentials) -> Client {
     Client::builder(&params.server)
         .transport(params.transport)
+        .storage(storage_of(params))
         .credentials(move || {
             let credentials = credentials.clone();
             async move { credentials.token().await }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use demo_model::browser::{Credentials, status_words, transport_words};
+use demo_model::browser::{Credentials, status_words, storage_word, transport_words};
 use demo_model::shown_name;
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
@@ -34,10 +34,12 @@ pub fn Header() -> impl IntoView {
                     data-status=move || connection.status().as_str()
                     data-transport=move || connection.transport().map_or("none", Transport::as_str)
                     data-pending=move || connection.pending().to_string()
+                    data-storage=move || storage_word(connection.storage_degraded())
+                    title=move || connection.storage_degraded().map(|error| error.to_string())
                 >
                     {move || status_words(connection.status())}
                     <span class="badge-detail">
-                        {move || transport_words(connection.transport(), connection.pending())}
+                        {move || transport_words(connection.transport(), connection.pending(), connection.storage_degraded().is_some())}
                     </span>
                 </div>
             </div>

@@ -10,7 +10,18 @@ pub use contrail::{ContrailMessage, ContrailServer};
 pub use credentials::Credentials;
 pub use params::{Params, View};
 pub use scroll::scroll_into_view;
-pub use words::{clock_time, status_words, transport_words};
+pub use words::{clock_time, status_words, storage_word, transport_words};
+
+use syncline::storage::IndexedDb;
+
+/// Where a page keeps rows for its next visit. Guests who sit side by side in one browser keep theirs apart: a page begins
+/// with the rows of whoever was there last, and that is to be the same one.
+pub fn storage_of(params: &Params) -> IndexedDb {
+    match &params.guest {
+        Some(guest) => IndexedDb::new(format!("syncline-{guest}")),
+        None => IndexedDb::default(),
+    }
+}
 
 /// A fresh id for a row.
 pub fn new_id() -> String {

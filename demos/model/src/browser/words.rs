@@ -1,7 +1,7 @@
 //! Words for what a person sees.
 
 use js_sys::Date;
-use syncline::{Status, Transport};
+use syncline::{Error, Status, Transport};
 use web_sys::wasm_bindgen::JsValue;
 
 /// What a status means to a person.
@@ -18,17 +18,27 @@ pub fn status_words(status: Status) -> String {
     }
 }
 
-/// What the badge says beside the status: the transport, and how many writes still wait for the server.
-pub fn transport_words(transport: Option<Transport>, pending: usize) -> String {
+/// Whether what is seen is kept for the next visit: `kept`, or the code of the error why not.
+pub fn storage_word(degraded: Option<Error>) -> String {
+    degraded.map_or_else(|| "kept".into(), |error| error.code().to_owned())
+}
+
+/// What the badge says beside the status: the transport, how many writes still wait for the server, and that nothing is
+/// kept for the next visit where that is so.
+pub fn transport_words(transport: Option<Transport>, pending: usize, forgets: bool) -> String {
     let transport = match transport {
         Some(Transport::WebSocket) => "WebSocket",
         Some(Transport::Sse) => "Streaming fetch",
         None => "No connection",
     };
-    match pending {
-        0 => transport.into(),
-        _ => format!("{transport} · {pending} pending"),
+    let mut words = String::from(transport);
+    if pending > 0 {
+        words += &format!(" · {pending} pending");
     }
+    if forgets {
+        words += " · nothing is kept";
+    }
+    words
 }
 
 /// The time of day at this place, as `14:07`.
