@@ -456,32 +456,3 @@ fn rows_can_be_the_children_of_rows_of_their_own_collection() {
     assert_eq!(rig.core.entries::<Mark>(watch).len(), 2, "it is a top itself now");
     assert!(children(&rig, watch, "top").0.is_empty());
 }
-
-#[test]
-fn of_an_earlier_visit_there_are_the_parents_and_the_answer_brings_the_children() {
-    let query = with_marks(all());
-    let mut rig = Rig::new();
-    let watch = rig.watch(&query);
-    rig.connect();
-    rig.drain();
-    snapshot(&mut rig, 1, &[Todo::new("a", 1)], &[mark("m", "a")], json!([{"relation": 0, "parent": "a", "n": 4}]));
-    let export = rig.core.export(watch).unwrap();
-    assert!(!export.is_complete(), "children and counts are not in it");
-
-    let mut rig = Rig::new();
-    rig.core.import(rig.now, export);
-    let watch = rig.watch(&query);
-    assert_eq!((rig.shown(watch), children(&rig, watch, "a")), (names(&["a"]), (names(&[]), 0)));
-    rig.connect();
-    let subscribe = rig.sent().into_iter().find_map(|frame| frame.get("subscribe").cloned()).unwrap();
-    let held: Held = serde_json::from_value(subscribe["held"].clone()).unwrap();
-    assert_eq!((held.len(), subscribe["cursor"].is_object()), (1, true), "the parent, and no child");
-    rig.version = 1;
-    let head = json!({"resume": {
-        "sub": 1, "cursor": rig.cursor(), "related": [{"relation": 0, "rows": 1}],
-        "counts": [{"relation": 0, "parent": "a", "n": 4}],
-    }});
-    rig.server_rows(head, &[json(&mark("m", "a"))]);
-    assert_eq!(children(&rig, watch, "a"), (names(&["m"]), 4));
-    assert_eq!(rig.status(watch), "live");
-}
