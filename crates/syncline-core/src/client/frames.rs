@@ -29,7 +29,9 @@ impl ClientCore {
         let rows: Vec<&[u8]> = frame.rows().collect();
         let held = match &frame.message {
             ServerMessage::Snapshot(snapshot) if snapshot.last => self.hold_snapshot(snapshot, bytes),
-            ServerMessage::Resume(resume) => self.hold_answer(resume.sub, resume.cursor, bytes),
+            ServerMessage::Resume(resume) => {
+                self.hold_answer(resume.sub, resume.cursor, &resume.writes, bytes)
+            }
             ServerMessage::Changes(changes) => self.hold_changes(now, changes, bytes),
             _ => Ok(false),
         };

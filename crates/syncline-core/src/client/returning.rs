@@ -12,7 +12,7 @@ use crate::client::frames::Gap;
 use crate::client::link::Event;
 use crate::client::session::{Phase, Session};
 use crate::id::{Cursor, SpaceId, Version};
-use crate::wire::{Changes, Frame, ServerMessage, Snapshot, SubId};
+use crate::wire::{Changes, Frame, Resume, ServerMessage, Snapshot, SubId, WriteState};
 
 /// The most that is held for one space, in bytes. What has more to hold starts anew on another connection.
 const MAX_HELD_BYTES: usize = 16 << 20;
@@ -57,11 +57,21 @@ impl ClientCore {
             _ => snapshot.chunk == 0,
         });
         // one out of turn is looked at where all of them are
-        if in_turn { self.hold_answer(snapshot.sub, snapshot.cursor, frame) } else { Ok(false) }
+        if !in_turn {
+            return Ok(false);
+        }
+        self.hold_answer(snapshot.sub, snapshot.cursor, &snapshot.writes, frame)
     }
 
-    /// Holds the end of an answer when it has to wait.
-    pub(super) fn hold_answer(&mut self, sub: SubId, cursor: Cursor, frame: &[u8]) -> Result<bool, Gap> {
+    /// Holds the end of an answer when it has to wait; the verdicts in it count at once. Those that follow in `changes` go
+    /// on from them.
+    pub(super) fn hold_answer(
+        &mut self,
+        sub: SubId,
+        cursor: Cursor,
+        writes: &[WriteState],
+        frame: &[u8],
+    ) -> Result<bool, Gap> {
         let Some(session) = self.by_sub.get(&sub).and_then(|id| self.sessions.get_mut(id)) else {
             return Ok(false);
         };
@@ -69,9 +79,9 @@ impl ClientCore {
             return Ok(false);
         }
         session.answered = true;
-        let space = session.query.space.clone();
-        let waits = self.is_returning(&space);
-        let Some(space) = self.spaces.get_mut(&space) else { return Ok(false) };
+        let id = session.query.space.clone();
+        let waits = self.is_returning(&id);
+        let Some(space) = self.spaces.get_mut(&id) else { return Ok(false) };
         if !waits && space.held.frames.is_empty() {
             return Ok(false);
         }
@@ -79,6 +89,8 @@ impl ClientCore {
             return Err(Gap);
         }
         space.held.push(frame, cursor.version)?;
+        self.settle_up_to(&id, writes, cursor.version);
+        self.commit(&id);
         Ok(true)
     }
 
@@ -155,10 +167,12 @@ impl ClientCore {
         let Ok(frame) = Frame::parse(bytes) else { return Err(Gap) };
         let rows: Vec<&[u8]> = frame.rows().collect();
         match frame.message {
-            ServerMessage::Snapshot(snapshot) => self.snapshot(now, snapshot, &rows),
-            ServerMessage::Resume(resume) => self.resume(resume, &rows),
+            // the verdicts in all of these have been heard
+            ServerMessage::Snapshot(snapshot) => {
+                self.snapshot(now, Snapshot { writes: Vec::new(), ..snapshot }, &rows)
+            }
+            ServerMessage::Resume(resume) => self.resume(Resume { writes: Vec::new(), ..resume }, &rows),
             ServerMessage::Changes(mut changes) => {
-                // these have been heard
                 (changes.acks, changes.writes) = (Vec::new(), Vec::new());
                 self.changes(now, &changes, &rows)
             }

@@ -346,3 +346,33 @@ fn a_list_of_which_everybody_sees_the_same_comes_back_by_the_log_alone() {
         assert_eq!(subscribe.get("held").is_some(), selective);
     }
 }
+
+#[test]
+fn verdicts_count_in_the_order_in_which_they_are_told_though_rows_are_held() {
+    let mut rig = Rig::new();
+    let (first, second) = (rig.watch(&all()), rig.watch(&open()));
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.snapshot(2, &[]);
+    let writes = [rig.put(&Todo::new("a", 1)), rig.put(&Todo::new("b", 2))];
+    rig.lose();
+    rig.wait_for_deadline();
+    rig.connect();
+    rig.settled();
+    // the account is too long for one frame: the first write was refused, the second was not
+    let refused = json!([{"id": 1, "error": {"code": "rude", "message": "no"}}]);
+    rig.version = 1;
+    rig.snapshot_with(
+        3,
+        &[Todo::new("b", 2)],
+        json!([{"client": "client-1", "last": 1, "refused": refused}]),
+    );
+    let rest = json!([{"client": "client-1", "last": 2}]);
+    rig.server(json!({"changes": {"space": "list", "from": 1, "to": 1, "writes": rest}}));
+    let settled = rig.settled();
+    let verdict = |write| settled.iter().find(|(of, _)| *of == write).map(|(_, verdict)| verdict.is_ok());
+    assert_eq!(writes.map(verdict), [Some(false), Some(true)]);
+    assert_eq!(rig.shown(first), ["a!", "b?"], "the rows wait for the other list");
+    rig.snapshot(4, &[Todo::new("b", 2)]);
+    assert_eq!((rig.shown(first), rig.shown(second)), (vec!["a!".into(), "b".into()], rig.shown(first)));
+}
