@@ -244,7 +244,7 @@ impl Client {
     /// or it would say the same person again. What is shown now stays until then.
     ///
     /// # Errors
-    /// `storage_lost` and the like when nobody can say that it is gone; `closed` when the client is.
+    /// Why storage could not be reached, and what is in it may still be there; `closed` when the client is.
     pub async fn wipe_storage(&self) -> Result<(), Error> {
         self.part(true).await
     }

@@ -40,8 +40,8 @@ pub(crate) struct Keeper {
     server: String,
     commands: mpsc::Receiver<Command>,
     open: Option<Open>,
-    /// It is in memory only, for the rest of this visit.
-    degraded: bool,
+    /// Why it is in memory only, for the rest of this visit.
+    degraded: Option<Error>,
 }
 
 struct Open {
@@ -60,7 +60,7 @@ impl Keeper {
         commands: mpsc::Receiver<Command>,
     ) -> BoxFuture<()> {
         let server = server_key(url);
-        let keeper = Self { shared, storage, limits, server, commands, open: None, degraded: false };
+        let keeper = Self { shared, storage, limits, server, commands, open: None, degraded: None };
         Box::pin(keeper.run())
     }
 
@@ -149,10 +149,12 @@ impl Keeper {
 
     /// Goes on in memory, and says so.
     async fn fall_back(&mut self, why: Error) {
-        (self.storage, self.open, self.degraded) = (Arc::new(MemoryStorage::new()), None, true);
+        let why = in_storage(why);
+        (self.storage, self.open) = (Arc::new(MemoryStorage::new()), None);
+        self.degraded = Some(why.clone());
         // opening it cannot fail
         let _ = self.try_open().await;
-        self.tell(Input::StorageDegraded(Some(in_storage(why))));
+        self.tell(Input::StorageDegraded(Some(why)));
     }
 
     /// Does something, with the storage opened again once if it fails, then in memory. Nothing is tried again that there
@@ -170,7 +172,7 @@ impl Keeper {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if self.degraded || error.code() == code::STORAGE_FULL {
+            if self.degraded.is_some() || error.code() == code::STORAGE_FULL {
                 return Err(error);
             }
             self.open = None;
@@ -239,7 +241,7 @@ impl Keeper {
         }
         open.lists.prune(&self.limits, now, &mut steps);
         while let Err(error) = self.attempt(|database| database.commit(steps.clone())).await {
-            if error.code() != code::STORAGE_FULL || self.degraded {
+            if error.code() != code::STORAGE_FULL || self.degraded.is_some() {
                 return;
             }
             let mut room = Vec::new();
@@ -270,7 +272,8 @@ impl Keeper {
         if let Some(open) = self.open.as_mut().filter(|_| wipe) {
             open.lists.clear(&mut Vec::new());
         }
-        parted
+        // what could not be reached may still hold everything
+        self.degraded.clone().map_or(parted, Err)
     }
 }
 

@@ -240,6 +240,19 @@ async fn who_leaves_may_leave_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_is_told_that_nothing_is_left_where_that_is_not_known() {
+    for fault in [Fault::Closed, Fault::Silent, Fault::Broken] {
+        let storage = Faulty::default();
+        leave_two(&storage).await;
+        storage.set(fault);
+        let (client, _server) = visit(&storage);
+        assert!(client.wipe_storage().await.is_err(), "{fault:?}");
+        assert!(client.park_storage().await.is_err(), "{fault:?}");
+        assert!(!storage.memory.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_leaves_may_come_back() {
     let storage = Faulty::default();
     leave_two(&storage).await;

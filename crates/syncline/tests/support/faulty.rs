@@ -61,11 +61,14 @@ impl Faulty {
         *self.fault.lock().unwrap()
     }
 
-    fn answer<T: Send + 'static>(&self, answer: BoxFuture<Result<T, Error>>) -> BoxFuture<Result<T, Error>> {
+    fn answer<T: Send + 'static>(
+        &self,
+        answer: impl FnOnce(&MemoryStorage) -> BoxFuture<Result<T, Error>>,
+    ) -> BoxFuture<Result<T, Error>> {
         match self.fault() {
             Fault::Silent => Box::pin(pending()),
             Fault::Broken => Box::pin(async { Err(Error::new(code::STORAGE_LOST, "broken")) }),
-            _ => answer,
+            _ => answer(&self.memory),
         }
     }
 }
@@ -88,14 +91,14 @@ impl Storage for Faulty {
 
 impl Database for Faulty {
     fn get(&self, table: Table, key: String) -> BoxFuture<Result<Option<Vec<u8>>, Error>> {
-        self.answer(self.memory.get(table, key))
+        self.answer(|memory| memory.get(table, key))
     }
 
     fn scan(&self, table: Table, prefix: String) -> BoxFuture<Result<Vec<(String, Vec<u8>)>, Error>> {
         match self.fault() {
             // it is only later that it shows
             Fault::Broken => self.memory.scan(table, prefix),
-            _ => self.answer(self.memory.scan(table, prefix)),
+            _ => self.answer(|memory| memory.scan(table, prefix)),
         }
     }
 
@@ -120,7 +123,7 @@ impl Database for Faulty {
             }
             _ => {}
         }
-        self.answer(self.memory.commit(steps))
+        self.answer(|memory| memory.commit(steps))
     }
 
     fn lost(&self) -> BoxFuture<Error> {
