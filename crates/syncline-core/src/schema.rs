@@ -10,6 +10,7 @@ use crate::client::collection::{AnyCollection, Collection};
 use crate::error::{Error, code};
 use crate::id::{Key, check_key};
 use crate::record::{AnyRow, FieldDef, Record};
+use crate::wire;
 
 /// The largest row, in bytes of its encoding.
 pub const MAX_VALUE_BYTES: usize = 1_000_000;
@@ -27,6 +28,7 @@ pub struct CollectionDef {
     decode: fn(&[u8]) -> Coded<Arc<dyn AnyRow>>,
     encode: fn(&dyn AnyRow) -> Coded<Vec<u8>>,
     patch: Patch,
+    pack: fn(&dyn AnyRow, &[u8]) -> Option<Vec<u8>>,
     /// A client's rows of it: none yet.
     pub(crate) base: fn() -> Box<dyn AnyCollection>,
 }
@@ -59,6 +61,7 @@ impl CollectionDef {
                 });
                 Ok(Arc::new(patched?))
             },
+            pack: |row, json| wire::pack(typed::<R>(row).ok()?, json),
             base: || Box::new(Collection::<R>::new()),
         }
     }
@@ -86,6 +89,11 @@ impl CollectionDef {
             return Err(Error::new(code::VALUE_TOO_LARGE, "a row is at most 1 MB").with_field(self.name));
         }
         Ok(json)
+    }
+
+    /// The values of a row's fields in a compact form, unless it is better left as JSON.
+    pub(crate) fn pack(&self, row: &dyn AnyRow, json: &[u8]) -> Option<Vec<u8>> {
+        (self.pack)(row, json)
     }
 
     /// The row with some of its fields set to other values.

@@ -11,6 +11,7 @@
 
 mod frame;
 mod held;
+mod packed;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,6 +19,8 @@ use serde_json::value::RawValue;
 pub(crate) use frame::check_depth;
 pub use frame::{Frame, MAX_DEPTH, encode, parse_client};
 pub use held::{Held, HeldChildren, MAX_HELD};
+pub use packed::EncodedRow;
+pub(crate) use packed::{pack, push as push_row, unpack};
 
 use crate::error::Error;
 use crate::id::{ClientId, Cursor, SpaceId, UserId, Version, WriteId};
@@ -31,6 +34,10 @@ pub const JSON: &str = "json";
 
 /// The same JSON in binary messages: a browser copies them into wasm as they are and need not transcode them.
 pub const JSON_BYTES: &str = "json-bytes";
+
+/// The same, and the rows of snapshots are [packed](EncodedRow::Packed): a third of the time to read, and two thirds of the bytes.
+/// Everything else is JSON, the same bytes for all subscribers.
+pub const PACKED: &str = "packed";
 
 /// The number a client gives to a subscription; never used twice on one connection.
 pub type SubId = u32;
@@ -212,6 +219,11 @@ pub struct Snapshot {
     /// What the result holds depends on who asks. To resume, the client has to say which rows it holds.
     #[serde(default, skip_serializing_if = "is_false")]
     pub selective: bool,
+    /// The rows are packed, and these are the names of their fields: of those of the result, then of the children of each
+    /// relation. Each row has its length before it, in bytes, doubled, and one more when it is packed, as a LEB128 number. Without names
+    /// rows are JSON, one a line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Vec<Box<str>>>,
     /// The rows at the end of this chunk that are children, in runs; those before are the result itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Run>,

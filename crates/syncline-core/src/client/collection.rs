@@ -11,6 +11,7 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use serde_json::{Map, Value};
 
 use crate::client::WatchId;
 use crate::client::session::SessionId;
@@ -21,6 +22,7 @@ use crate::id::Key;
 use crate::query::{CompiledQuery, CompiledRelation, QuerySpec};
 use crate::record::{AnyRow, Record, downcast};
 use crate::schema::{CollectionDef, Undecodable};
+use crate::wire::{self, EncodedRow};
 
 pub(crate) use stored::{Began, Most};
 
@@ -97,8 +99,13 @@ pub(crate) trait AnyCollection: Send {
 
     /// Starts to collect the rows of a snapshot.
     fn begin_snapshot(&mut self, session: SessionId);
-    /// Decodes one row of it.
-    fn snapshot_row(&mut self, session: SessionId, json: &[u8]) -> Result<(), Undecodable>;
+    /// Decodes one row of it; `fields` are those of packed rows.
+    fn snapshot_row(
+        &mut self,
+        session: SessionId,
+        row: EncodedRow<'_>,
+        fields: &[Box<str>],
+    ) -> Result<(), Undecodable>;
     /// The snapshot is complete: its rows, and no others, are the view's members.
     fn finish_snapshot(&mut self, session: SessionId);
     /// What the server has said of a view is complete, without a snapshot.
@@ -270,6 +277,15 @@ impl<R: Record> Collection<R> {
     fn keys(&self, slots: &[u32], of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key> {
         let keys = slots.iter().map(|&slot| self.slots[slot as usize].key());
         keys.filter(|key| of_interest(key)).map(Key::from).collect()
+    }
+
+    /// What cannot be read as packed may still be read as the JSON it stands for, and if not, that says why.
+    fn unpack(&self, fields: &[Box<str>], values: &[u8]) -> Result<Arc<R>, Undecodable> {
+        wire::unpack::<R>(fields, values).map(Arc::new).or_else(|_| {
+            let row = wire::unpack::<Map<String, Value>>(fields, values).unwrap_or_default();
+            // a map with text keys can always be written to memory
+            self.decode(&serde_json::to_vec(&row).unwrap_or_default())
+        })
     }
 
     fn decode(&self, json: &[u8]) -> Result<Arc<R>, Undecodable> {
@@ -446,8 +462,16 @@ impl<R: Record> AnyCollection for Collection<R> {
         }
     }
 
-    fn snapshot_row(&mut self, session: SessionId, json: &[u8]) -> Result<(), Undecodable> {
-        let record = self.decode(json)?;
+    fn snapshot_row(
+        &mut self,
+        session: SessionId,
+        row: EncodedRow<'_>,
+        fields: &[Box<str>],
+    ) -> Result<(), Undecodable> {
+        let record = match row {
+            EncodedRow::Json(json) => self.decode(json)?,
+            EncodedRow::Packed(values) => self.unpack(fields, values)?,
+        };
         if let Some(incoming) = self.views.get_mut(&session).and_then(|view| view.incoming.as_mut()) {
             incoming.push(record);
         }

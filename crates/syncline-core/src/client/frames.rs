@@ -13,7 +13,7 @@ use crate::error::{Error, code};
 use crate::id::{Key, SpaceId};
 use crate::schema::Undecodable;
 use crate::wire::{
-    Changes, ClientMessage, Count, Failed, Frame, GoneChildren, RelatedPart, Reset, Resume, Run,
+    Changes, ClientMessage, Count, EncodedRow, Failed, Frame, GoneChildren, RelatedPart, Reset, Resume, Run,
     ServerMessage, Snapshot, Welcome, encode,
 };
 
@@ -26,7 +26,14 @@ impl ClientCore {
             Ok(frame) => frame,
             Err(error) => return self.link.lost(now, Some(error), out),
         };
-        let rows: Vec<&[u8]> = frame.rows().collect();
+        let rows: Vec<&[u8]> = match &frame.message {
+            ServerMessage::Snapshot(_) => Vec::new(),
+            _ => frame.rows().collect(),
+        };
+        let encoded = match frame.encoded_rows() {
+            Ok(encoded) => encoded,
+            Err(error) => return self.link.lost(now, Some(error), out),
+        };
         let held = match &frame.message {
             ServerMessage::Snapshot(snapshot) if snapshot.last => self.hold_snapshot(snapshot, bytes),
             ServerMessage::Resume(resume) => {
@@ -54,7 +61,7 @@ impl ClientCore {
                 self.failed(now, failed);
                 Ok(())
             }
-            ServerMessage::Snapshot(snapshot) => self.snapshot(now, snapshot, &rows),
+            ServerMessage::Snapshot(snapshot) => self.snapshot(now, snapshot, &encoded),
             ServerMessage::Resume(resume) => self.resume(resume, &rows),
             ServerMessage::Changes(changes) => self.changes(now, &changes, &rows),
             ServerMessage::Reset(reset) => self.reset(now, &reset),
@@ -101,7 +108,12 @@ impl ClientCore {
         self.note(id);
     }
 
-    pub(super) fn snapshot(&mut self, now: Duration, snapshot: Snapshot, rows: &[&[u8]]) -> Result<(), Gap> {
+    pub(super) fn snapshot(
+        &mut self,
+        now: Duration,
+        snapshot: Snapshot,
+        rows: &[EncodedRow<'_>],
+    ) -> Result<(), Gap> {
         let Some((id, session, space)) = self.by_sub.get(&snapshot.sub).copied().and_then(|id| {
             let session = self.sessions.get_mut(&id)?;
             let space = self.spaces.get_mut(&session.query.space)?;
@@ -130,8 +142,9 @@ impl ClientCore {
             _ => 0,
         };
         if let Some(base) = space.base.get_mut(session.collection) {
+            let fields = fields_of(&snapshot, 0);
             for row in own {
-                if let Err(row) = base.snapshot_row(id, row) {
+                if let Err(row) = base.snapshot_row(id, *row, fields) {
                     session.unreadable.note(row);
                 }
             }
@@ -139,8 +152,9 @@ impl ClientCore {
         for (relation, children) in runs(&rows[own.len()..], &snapshot.related) {
             let related = &mut session.relations[relation];
             let Some(base) = related.rows(&mut space.base) else { continue };
+            let fields = fields_of(&snapshot, relation + 1);
             for row in children {
-                if let Err(row) = base.snapshot_row(related.view, row) {
+                if let Err(row) = base.snapshot_row(related.view, *row, fields) {
                     related.unreadable.note(row);
                 }
             }
@@ -362,12 +376,13 @@ pub(super) fn forget_rows(id: SessionId, session: &mut Session, spaces: &mut BTr
     session.relations.iter_mut().for_each(|related| related.clear(&mut space.base));
 }
 
+/// The names of the fields of packed rows: of the result's own, then of each relation's.
+fn fields_of(snapshot: &Snapshot, place: usize) -> &[Box<str>] {
+    snapshot.fields.get(place).map(Vec::as_slice).unwrap_or_default()
+}
+
 /// The rows of a frame that are not children.
-fn own_rows<'a, 'r>(
-    rows: &'a [&'r [u8]],
-    related: &[Run],
-    relations: &[Related],
-) -> Result<&'a [&'r [u8]], Gap> {
+fn own_rows<'a, T>(rows: &'a [T], related: &[Run], relations: &[Related]) -> Result<&'a [T], Gap> {
     if related.iter().any(|run| run.relation >= relations.len()) {
         return Err(Gap);
     }
@@ -376,7 +391,7 @@ fn own_rows<'a, 'r>(
 }
 
 /// The children of a frame, with their relations.
-fn runs<'a, 'r>(mut rows: &'a [&'r [u8]], related: &[Run]) -> Vec<(usize, &'a [&'r [u8]])> {
+fn runs<'a, T>(mut rows: &'a [T], related: &[Run]) -> Vec<(usize, &'a [T])> {
     let mut runs = Vec::with_capacity(related.len());
     for run in related {
         let (these, rest) = rows.split_at(run.rows.min(rows.len()));

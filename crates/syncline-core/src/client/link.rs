@@ -15,7 +15,9 @@ use crate::client::{Config, Output, Status, Transport, TransportPreference};
 use crate::error::{Error, code};
 use crate::id::ClientId;
 use crate::rng::Rng;
-use crate::wire::{Auth, ClientMessage, Hello, Limits, PROTOCOL, User, Welcome, encode};
+use crate::wire::{
+    Auth, ClientMessage, Hello, JSON, JSON_BYTES, Limits, PACKED, PROTOCOL, User, Welcome, encode,
+};
 
 /// After so many attempts in a row that did not connect, a transport that has worked is doubted.
 const DOUBT_AFTER: u32 = 4;
@@ -242,7 +244,7 @@ impl Link {
             protocol: PROTOCOL,
             schema: self.config.schema_version,
             client: self.config.client.clone(),
-            encodings: vec!["json-bytes".into(), "json".into()],
+            encodings: [PACKED, JSON_BYTES, JSON].map(Into::into).to_vec(),
             token: self.token(),
         };
         encode(&ClientMessage::Hello(hello), [])

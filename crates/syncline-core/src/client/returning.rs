@@ -166,10 +166,11 @@ impl ClientCore {
     fn take_held(&mut self, now: Duration, bytes: &[u8]) -> Result<(), Gap> {
         let Ok(frame) = Frame::parse(bytes) else { return Err(Gap) };
         let rows: Vec<&[u8]> = frame.rows().collect();
+        let encoded = frame.encoded_rows().map_err(|_| Gap)?;
         match frame.message {
             // the verdicts in all of these have been heard
             ServerMessage::Snapshot(snapshot) => {
-                self.snapshot(now, Snapshot { writes: Vec::new(), ..snapshot }, &rows)
+                self.snapshot(now, Snapshot { writes: Vec::new(), ..snapshot }, &encoded)
             }
             ServerMessage::Resume(resume) => self.resume(Resume { writes: Vec::new(), ..resume }, &rows),
             ServerMessage::Changes(mut changes) => {

@@ -12,7 +12,7 @@ use crate::space::request::Request;
 use crate::space::shape::ShapeKey;
 use crate::space::timers::Alarm;
 use crate::space::writers::Writers;
-use crate::wire::{Held, SubId, User};
+use crate::wire::{Held, PACKED, SubId, User};
 
 /// One connection.
 pub(super) struct Connection {
@@ -97,6 +97,11 @@ impl Connection {
             pinged: false,
             alarm: Alarm::default(),
         }
+    }
+
+    /// Whether the client reads packed rows.
+    pub(super) fn packs(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.encoding == PACKED)
     }
 
     /// Who may be given data; `None` while nobody is.

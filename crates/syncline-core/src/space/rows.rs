@@ -1,18 +1,21 @@
 //! The rows of a space, in memory.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::draft::ReadRows;
 use crate::error::Error;
 use crate::id::Key;
 use crate::record::AnyRow;
 use crate::schema::CollectionDef;
+use crate::wire::EncodedRow;
 
 /// A row as its type, for rules and queries, and as its encoding, the same bytes in storage and in every frame.
 pub(super) struct Row {
     pub(super) typed: Arc<dyn AnyRow>,
     pub(super) json: Arc<[u8]>,
+    /// The packed form, once somebody has asked for it; there is none of some rows.
+    packed: OnceLock<Option<Box<[u8]>>>,
 }
 
 impl Row {
@@ -22,7 +25,7 @@ impl Row {
     /// What [`CollectionDef::encode`] refuses.
     pub(super) fn encode(def: &CollectionDef, typed: Arc<dyn AnyRow>) -> Result<Self, Error> {
         let json = one_line(def.encode(&*typed)?);
-        Ok(Self { typed, json })
+        Ok(Self { typed, json, packed: OnceLock::new() })
     }
 
     /// Decodes a row that storage has.
@@ -30,7 +33,13 @@ impl Row {
     /// # Errors
     /// What [`CollectionDef::decode`] refuses.
     pub(super) fn decode(def: &CollectionDef, json: Vec<u8>) -> Result<Self, Error> {
-        Ok(Self { typed: def.decode(&json)?, json: one_line(json) })
+        Ok(Self { typed: def.decode(&json)?, json: one_line(json), packed: OnceLock::new() })
+    }
+
+    /// The shorter form of the two.
+    pub(super) fn packed(&self, def: &CollectionDef) -> EncodedRow<'_> {
+        let packed = self.packed.get_or_init(|| def.pack(&*self.typed, &self.json).map(Into::into));
+        packed.as_deref().map_or(EncodedRow::Json(&self.json), EncodedRow::Packed)
     }
 
     pub(super) fn key(&self) -> &str {

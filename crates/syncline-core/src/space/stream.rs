@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::id::{Cursor, SpaceId};
+use crate::schema::CollectionDef;
 use crate::space::rows::Row;
 use crate::space::shape::Answer;
 use crate::wire::{
@@ -44,6 +45,8 @@ pub(super) struct Stream {
 struct Chunks {
     /// Its rows, then the children of each relation.
     rows: Vec<Arc<Row>>,
+    /// The collections of each, when they are to be packed.
+    packing: Vec<CollectionDef>,
     /// Where the rows of each end.
     ends: Vec<usize>,
     sent: usize,
@@ -65,10 +68,11 @@ impl Stream {
         space: SpaceId,
         cursor: Cursor,
         answer: Answer,
+        packing: Vec<CollectionDef>,
         selective: bool,
         writes: Vec<WriteState>,
     ) -> Self {
-        let body = Body::Rows(Chunks::new(answer));
+        let body = Body::Rows(Chunks::new(answer, packing));
         Self { sub: Some(sub), space, cursor, body, writes: writes.into(), selective }
     }
 
@@ -92,7 +96,10 @@ impl Stream {
     /// The next frame, and whether it is the last one.
     pub(super) fn next_frame(&mut self, most: usize) -> (Vec<u8>, bool) {
         let (message, rows) = match std::mem::replace(&mut self.body, Body::Sent) {
-            Body::Rows(chunks) => self.next_chunk(chunks, most),
+            Body::Rows(chunks) => {
+                let frame = self.next_chunk(chunks, most);
+                return (frame, self.is_sent());
+            }
             Body::Missed(Missed { put, del, gone, related, gone_children, counts }) => {
                 let (sub, cursor) = (self.sub.unwrap_or_default(), self.cursor);
                 let writes = next_writes(&mut self.writes, most);
@@ -110,12 +117,18 @@ impl Stream {
             }
         };
         let frame = wire::encode(&message, rows.iter().map(|row| &*row.json));
-        (frame, matches!(self.body, Body::Sent) && self.writes.is_empty())
+        (frame, self.is_sent())
     }
 
-    fn next_chunk(&mut self, mut chunks: Chunks, most: usize) -> (ServerMessage, Vec<Arc<Row>>) {
+    fn is_sent(&self) -> bool {
+        matches!(self.body, Body::Sent) && self.writes.is_empty()
+    }
+
+    fn next_chunk(&mut self, mut chunks: Chunks, most: usize) -> Vec<u8> {
         let (number, total) = (chunks.chunk, chunks.rows.len() as u64);
-        let (rows, related, counts) = chunks.take(most);
+        let (start, rows) = (chunks.sent, chunks.take_rows(most));
+        let (related, counts) =
+            (chunks.runs_since(start), chunks.take_counts(most.saturating_sub(rows.len()), start));
         let last = chunks.is_empty();
         let message = ServerMessage::Snapshot(Snapshot {
             sub: self.sub.unwrap_or_default(),
@@ -124,6 +137,7 @@ impl Stream {
             total,
             last,
             selective: self.selective,
+            fields: chunks.fields(),
             related,
             counts,
             writes: if last { next_writes(&mut self.writes, most) } else { Vec::new() },
@@ -131,51 +145,83 @@ impl Stream {
         if !last {
             self.body = Body::Rows(chunks);
         }
-        (message, rows)
+        let mut frame = wire::encode(&message, []);
+        if !rows.is_empty() {
+            frame.push(b'\n');
+            frame.extend(rows);
+        }
+        frame
     }
 }
 
 impl Chunks {
-    fn new(Answer { mut rows, related, counts }: Answer) -> Self {
+    fn new(Answer { mut rows, related, counts }: Answer, packing: Vec<CollectionDef>) -> Self {
         let mut ends = vec![rows.len()];
         for children in related {
             rows.extend(children);
             ends.push(rows.len());
         }
-        Self { rows, ends, sent: 0, counts: counts.into(), chunk: 0 }
+        Self { rows, packing, ends, sent: 0, counts: counts.into(), chunk: 0 }
     }
 
     fn is_empty(&self) -> bool {
         self.sent == self.rows.len() && self.counts.is_empty()
     }
 
-    /// What fits into a chunk of `most` bytes, and at least one row or count, when there is one.
-    fn take(&mut self, most: usize) -> (Vec<Arc<Row>>, Vec<Run>, Vec<Count>) {
+    /// The names of the fields, when rows are packed.
+    fn fields(&self) -> Vec<Vec<Box<str>>> {
+        let names = |def: &CollectionDef| def.fields.iter().map(|field| field.name.into()).collect();
+        self.packing.iter().map(names).collect()
+    }
+
+    /// The rows that fit into a chunk of `most` bytes, and at least one, when there is one; as they stand in the frame.
+    fn take_rows(&mut self, most: usize) -> Vec<u8> {
         self.chunk += 1;
-        let (start, mut bytes) = (self.sent, 0);
+        let mut bytes = Vec::new();
         while let Some(row) = self.rows.get(self.sent) {
-            bytes += row.json.len() + 1;
-            if bytes > most && self.sent > start {
+            let before = bytes.len();
+            let of = self.ends.partition_point(|&end| end <= self.sent);
+            match self.packing.get(of) {
+                Some(def) => wire::push_row(&mut bytes, row.packed(def)),
+                None => {
+                    if before > 0 {
+                        bytes.push(b'\n');
+                    }
+                    bytes.extend_from_slice(&row.json);
+                }
+            }
+            if bytes.len() >= most && before > 0 {
+                bytes.truncate(before);
                 break;
             }
             self.sent += 1;
         }
+        bytes
+    }
+
+    /// The counts that fit behind the rows since `start`, and at least one when there are no rows.
+    fn take_counts(&mut self, mut room: usize, start: usize) -> Vec<Count> {
         let mut counts = Vec::new();
         while self.sent == self.rows.len()
             && let Some(count) = self.counts.front()
         {
-            bytes += size(count) + 1;
-            if bytes > most && (self.sent > start || !counts.is_empty()) {
+            let bytes = size(count) + 1;
+            if bytes > room && (self.sent > start || !counts.is_empty()) {
                 break;
             }
+            room = room.saturating_sub(bytes);
             counts.extend(self.counts.pop_front());
         }
+        counts
+    }
+
+    /// Which rows since `start` are children.
+    fn runs_since(&self, start: usize) -> Vec<Run> {
         let run = |(relation, ends): (usize, &[usize])| {
             let rows = ends[1].min(self.sent).saturating_sub(ends[0].max(start));
             Run { relation, rows }
         };
-        let runs = self.ends.windows(2).enumerate().map(run).filter(|run| run.rows > 0).collect();
-        (self.rows[start..self.sent].to_vec(), runs, counts)
+        self.ends.windows(2).enumerate().map(run).filter(|run| run.rows > 0).collect()
     }
 }
 

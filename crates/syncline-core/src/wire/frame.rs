@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, code};
+use crate::wire::packed::{self, EncodedRow};
 use crate::wire::{ClientMessage, ServerMessage};
 
 /// How deep the JSON of a frame from a client may be nested.
@@ -25,6 +26,18 @@ impl<'a> Frame<'a> {
         let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
         let message = serde_json::from_slice(&bytes[..end]).map_err(|error| bad_frame(&error))?;
         Ok(Self { message, rows: bytes.get(end + 1..).unwrap_or_default() })
+    }
+
+    /// The rows of a snapshot, each in the form it came in; none of another message.
+    ///
+    /// # Errors
+    /// `bad_frame`.
+    pub fn encoded_rows(&self) -> Result<Vec<EncodedRow<'a>>, Error> {
+        match &self.message {
+            ServerMessage::Snapshot(snapshot) if !snapshot.fields.is_empty() => packed::rows(self.rows),
+            ServerMessage::Snapshot(_) => Ok(self.rows().map(EncodedRow::Json).collect()),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// The rows, each as the JSON it stands in.

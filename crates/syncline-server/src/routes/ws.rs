@@ -12,7 +12,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
-use syncline_core::wire::{self, JSON_BYTES, ServerMessage};
+use syncline_core::wire::{self, JSON, ServerMessage};
 use syncline_core::{Error, code};
 use tokio::io::AsyncRead;
 use tokio::time::{sleep, timeout};
@@ -136,7 +136,7 @@ async fn send(sink: &mut Sink, connection: &Connection) -> Result<(), SocketErro
                     sink.send(Message::Frame(fragment)).await?;
                 }
                 if let Some(encoding) = encoding {
-                    kind = if encoding == JSON_BYTES { Data::Binary } else { Data::Text };
+                    kind = if encoding == JSON { Data::Text } else { Data::Binary };
                 }
             }
             Err(error) => {

@@ -5,6 +5,8 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use crate::id::{ClientId, Cursor, Incarnation, SpaceId};
+use crate::query::QuerySpec;
+use crate::schema::{CollectionDef, Schema};
 use crate::space::access::Access;
 use crate::space::connection::{Connection, Subscription};
 use crate::space::engine::Engine;
@@ -114,11 +116,12 @@ impl Engine {
         if cursor.is_some_and(|cursor| set.is_behind(&cursor)) {
             self.renew(conn, space);
         }
-        let Self { connections, spaces, access, config, outputs, .. } = self;
+        let Self { connections, spaces, access, config, outputs, schema, .. } = self;
         let Some((connection, set)) = both(connections, spaces, conn, space) else { return };
         let Some(user) = connection.user().cloned() else { return };
         bring_up_to_date(conn, connection, set, outputs);
         let writes = write_states(connection, set);
+        let packs = connection.packs();
         let Some(subscription) = connection.subs.get_mut(&sub) else { return };
         let shape = set.attach(conn, sub, subscription, &user, &**access);
         let (cursor, held) = (subscription.cursor.take(), subscription.held.take());
@@ -132,7 +135,9 @@ impl Engine {
             Some(missed) => Stream::resume(sub, space, cursor, missed, writes),
             None => {
                 let selective = subscription.is_selective(&**access);
-                Stream::snapshot(sub, space, cursor, set.result(&shape, &**access), selective, writes)
+                let packing = if packs { collections(&subscription.spec, schema) } else { Vec::new() };
+                let result = set.result(&shape, &**access);
+                Stream::snapshot(sub, space, cursor, result, packing, selective, writes)
             }
         });
         subscription.shape = Some(shape);
@@ -155,6 +160,13 @@ fn both<'a>(
     space: &SpaceId,
 ) -> Option<(&'a mut Connection, &'a mut WorkingSet)> {
     Some((connections.get_mut(&conn)?, spaces.get_mut(space)?.set.as_mut()?))
+}
+
+/// Those of a result's rows, then of the children of each relation.
+fn collections(query: &QuerySpec, schema: &Schema) -> Vec<CollectionDef> {
+    let children = query.relations.iter().map(|relation| &relation.collection);
+    let names = std::iter::once(&query.collection).chain(children);
+    names.filter_map(|name| schema.collection(name).ok().copied()).collect()
 }
 
 /// What became of the writes of everyone who may have written over this connection.

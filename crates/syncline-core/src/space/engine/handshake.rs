@@ -8,7 +8,7 @@ use crate::space::connection::{Connection, Session, Subscription};
 use crate::space::engine::Engine;
 use crate::space::engine::clock::ms;
 use crate::space::io::{ConnId, Identity, Output};
-use crate::wire::{Auth, Expired, Hello, JSON, JSON_BYTES, PROTOCOL, ServerMessage, SubId, Welcome};
+use crate::wire::{Auth, Expired, Hello, JSON, JSON_BYTES, PACKED, PROTOCOL, ServerMessage, SubId, Welcome};
 
 /// How often in a row credentials may be refused.
 const MAX_REFUSALS: u32 = 3;
@@ -183,7 +183,7 @@ impl Engine {
 
 /// The client's first choice among what there is. An event stream, which is what a link belongs to, is text.
 fn encoding(read: &[String], is_stream: bool) -> &'static str {
-    let known = [JSON, JSON_BYTES].into_iter().filter(|&encoding| encoding == JSON || !is_stream);
+    let known = [JSON, JSON_BYTES, PACKED].into_iter().filter(|&encoding| encoding == JSON || !is_stream);
     let choice =
         |known: &&'static str| read.iter().position(|encoding| encoding == known).unwrap_or(usize::MAX);
     known.min_by_key(choice).unwrap_or(JSON)
