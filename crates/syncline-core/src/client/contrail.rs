@@ -31,6 +31,8 @@ pub use address::Address;
 pub use event::{refusal, socket_closed};
 pub(super) use streams::{Happened, Streams};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::id::SpaceId;
 use crate::query::{QuerySpec, RelationSpec};
 
@@ -126,12 +128,20 @@ pub enum Answer {
     Json,
 }
 
-/// The key of a record: what `uri` says of it. Optimistic rows must carry it to be recognised when they arrive.
+/// What would break the uri of a record in parts.
+const NOT_IN_A_SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'@');
+
+/// The key of a record: what `uri` says of it. Optimistic rows must carry it to be recognised when they arrive. What is
+/// no part of a segment is percent-encoded.
 ///
 /// ```
 /// let uri = syncline_core::client::contrail::record_uri("did:plc:alice", "app.event.message", "3k2a");
 /// assert_eq!(uri, "at://did:plc:alice/app.event.message/3k2a");
+/// let odd = syncline_core::client::contrail::record_uri("a/b", "x", "ü?#");
+/// assert_eq!(odd, "at://a%2Fb/x/%C3%BC%3F%23");
 /// ```
 pub fn record_uri(did: &str, collection: &str, rkey: &str) -> String {
-    format!("at://{did}/{collection}/{rkey}")
+    let segment = |text| utf8_percent_encode(text, NOT_IN_A_SEGMENT);
+    format!("at://{}/{collection}/{}", segment(did), segment(rkey))
 }

@@ -2,29 +2,19 @@
 
 use axum::body::Bytes;
 use data_encoding::BASE32_NOPAD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
+use syncline_core::client::contrail::record_uri;
 
 use crate::watch_records::mapping::{Collection, Facts};
 use crate::watch_records::place::Place;
-
-/// What would break the address of a record in parts.
-const NOT_IN_A_SEGMENT: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'@');
 
 /// The hash of a row.
 pub(super) type Digest = [u8; 32];
 
 pub(super) fn digest(row: &[u8]) -> Digest {
     Sha256::digest(row).into()
-}
-
-/// The address of a record.
-pub(super) fn uri(did: &str, collection: &str, rkey: &str) -> String {
-    let segment = |text| utf8_percent_encode(text, NOT_IN_A_SEGMENT);
-    format!("at://{}/{collection}/{}", segment(did), segment(rkey))
 }
 
 /// A content identifier, version 1: of raw bytes, by their SHA-256, in base 32.
@@ -167,7 +157,7 @@ impl<'a> Encoder<'a> {
         let Facts { did, rkey, time_us, .. } = &row.facts;
         let collection = self.collection.nsid.as_str();
         let record = Listed {
-            uri: uri(did, collection, rkey),
+            uri: record_uri(did, collection, rkey),
             cid: cid(&row.digest),
             value: row.json,
             did,
@@ -184,7 +174,7 @@ impl<'a> Encoder<'a> {
         let Facts { did, rkey, time_us, .. } = &row.facts;
         let collection = self.collection.nsid.as_str();
         let record = Created {
-            uri: uri(did, collection, rkey),
+            uri: record_uri(did, collection, rkey),
             did,
             rkey,
             collection,
@@ -202,7 +192,7 @@ impl<'a> Encoder<'a> {
         let Facts { did, rkey, .. } = &row.facts;
         let collection = self.collection.nsid.as_str();
         let child = Child {
-            uri: uri(did, collection, rkey),
+            uri: record_uri(did, collection, rkey),
             did,
             rkey,
             collection,
@@ -221,7 +211,7 @@ impl<'a> Encoder<'a> {
 
     /// A record that is not in the list any more.
     pub(super) fn deleted(&self, did: &str, rkey: &str) -> Event {
-        let uri = uri(did, &self.collection.nsid, rkey);
+        let uri = record_uri(did, &self.collection.nsid, rkey);
         Event::new("record.deleted", &Deleted { uri, did, rkey })
     }
 }
@@ -229,15 +219,6 @@ impl<'a> Encoder<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_has_three_parts_whatever_stands_in_them() {
-        assert_eq!(
-            uri("did:plc:alice", "app.event.message", "m1"),
-            "at://did:plc:alice/app.event.message/m1"
-        );
-        assert_eq!(uri("a/b", "x", "ü?#"), "at://a%2Fb/x/%C3%BC%3F%23");
-    }
 
     #[test]
     fn a_cid_is_one_that_other_programs_compute_too() {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use syncline_core::Scalar;
+use syncline_core::client::contrail::record_uri;
 
-use crate::watch_records::encode::{Digest, Event, Row, uri};
+use crate::watch_records::encode::{Digest, Event, Row};
 use crate::watch_records::translation::Group;
 
 /// A record: by its key, and for a child by the relation that it came with.
@@ -140,7 +141,7 @@ impl<'a> Teller<'a> {
             && (always || before.as_ref() != Some(&now))
             && let Some(related) = self.group.related(relation)
         {
-            let parent_uri = uri(&parent.did, &self.group.collection.nsid, key);
+            let parent_uri = record_uri(&parent.did, &self.group.collection.nsid, key);
             self.events.push(self.group.child_encoder(related).added(&parent_uri, &related.name, row));
         }
         self.after.insert(slot, Some(now));
@@ -163,7 +164,7 @@ impl<'a> Teller<'a> {
         let Some(parent_key) = child.parent.as_deref() else { return };
         let Some(parent) = self.look(&Slot::record(parent_key)) else { return };
         if let Some(related) = self.group.related(relation) {
-            let parent_uri = uri(&parent.did, &self.group.collection.nsid, parent_key);
+            let parent_uri = record_uri(&parent.did, &self.group.collection.nsid, parent_key);
             let event =
                 self.group.child_encoder(related).removed(&parent_uri, &related.name, &child.did, key);
             self.events.push(event);

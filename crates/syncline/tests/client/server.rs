@@ -125,6 +125,7 @@ impl Peer {
                 total,
                 last: true,
                 selective: false,
+                fields: Vec::new(),
                 related: Vec::new(),
                 counts: Vec::new(),
                 writes,

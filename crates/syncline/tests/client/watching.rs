@@ -50,6 +50,7 @@ async fn children_come_with_the_batches_of_their_parents() {
         total: 2,
         last: true,
         selective: false,
+        fields: Vec::new(),
         related: vec![Run { relation: 0, rows: 1 }],
         counts: vec![count(1)],
         writes: Vec::new(),

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::event::{Family, child_row};
+use super::record_uri;
 use super::stream::Stream;
 use crate::client::core::ClientCore;
 use crate::client::frames::put;
@@ -86,10 +87,9 @@ impl ClientCore {
         let Some((session, base)) = self.relations_of(id) else { return };
         let Some(related) = session.relations.get_mut(place) else { return };
         let Some(rows) = related.rows(base) else { return };
-        // what a uri is made of: at://{did}/{collection}/{rkey}
-        let is_it = |key: &str| {
-            let mut parts = key.strip_prefix("at://").unwrap_or(key).split('/');
-            parts.next() == Some(did) && parts.next_back() == Some(rkey)
+        let is_it = |uri: &str| {
+            let collection = uri.strip_prefix("at://").and_then(|path| path.split('/').nth(1));
+            collection.is_some_and(|collection| uri == record_uri(did, collection, rkey))
         };
         for key in rows.family(related.view, parent).iter().filter(|key| is_it(key)) {
             rows.remove_member(related.view, key);
