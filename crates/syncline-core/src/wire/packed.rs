@@ -25,6 +25,21 @@ pub enum EncodedRow<'a> {
     Packed(&'a [u8]),
 }
 
+impl EncodedRow<'_> {
+    /// Decodes it; `fields` are the names that the frame gives for it.
+    ///
+    /// # Errors
+    /// `bad_row` when it is not of this type.
+    pub fn decode<T: DeserializeOwned>(&self, fields: &[Box<str>]) -> Result<T, Error> {
+        let bad_row =
+            |error: &dyn std::fmt::Display| Error::new(code::BAD_ROW, format!("not of this type: {error}"));
+        match self {
+            Self::Json(json) => serde_json::from_slice(json).map_err(|error| bad_row(&error)),
+            Self::Packed(values) => unpack(fields, values).map_err(|error| bad_row(&error)),
+        }
+    }
+}
+
 /// The values of a row's fields; `None` for a row that is not the same afterwards, such as one with raw JSON in it or
 /// without one of its fields. `json` is the row too.
 pub(crate) fn pack<R: Record>(row: &R, json: &[u8]) -> Option<Vec<u8>> {

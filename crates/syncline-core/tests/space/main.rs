@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what is not there fails the test")]
 
 mod accounts;
+mod packed;
 mod page;
 mod rig;
 mod rules;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use syncline_core::wire::{Count, Frame, Run, ServerMessage, SubId, WriteState};
+use syncline_core::wire::{Count, EncodedRow, Frame, Run, ServerMessage, SubId, WriteState};
 use syncline_core::{Cursor, Error, QuerySpec};
 
 #[derive(Default)]
@@ -58,8 +58,16 @@ impl Page {
 
     pub(crate) fn hear(&mut self, bytes: &[u8]) {
         let frame = Frame::parse(bytes).expect("a frame");
-        let rows: Vec<Value> =
-            frame.rows().map(|row| serde_json::from_slice(row).expect("a row a line")).collect();
+        let decode = |row: &EncodedRow<'_>, fields: &[Box<str>]| row.decode::<Value>(fields).expect("a row");
+        let encoded = frame.encoded_rows().expect("rows");
+        let rows: Vec<Value> = match &frame.message {
+            ServerMessage::Snapshot(snapshot) => {
+                let places = places(encoded.len(), &snapshot.related);
+                let fields = |place: usize| snapshot.fields.get(place).map(Vec::as_slice).unwrap_or_default();
+                encoded.iter().zip(places).map(|(row, place)| decode(row, fields(place))).collect()
+            }
+            _ => frame.rows().map(|row| decode(&EncodedRow::Json(row), &[])).collect(),
+        };
         assert!(self.error.is_none(), "nothing follows an error");
         match frame.message {
             ServerMessage::Snapshot(snapshot) => {
@@ -266,4 +274,11 @@ fn split(mut rows: Vec<Value>, runs: &[Run]) -> (Vec<Value>, Vec<(usize, Value)>
 
 fn key(row: &Value) -> String {
     row["id"].as_str().expect("a key").to_owned()
+}
+
+/// Whose row each row of a frame is: 0 for the result's own, then relation by relation.
+fn places(rows: usize, related: &[Run]) -> Vec<usize> {
+    let children: Vec<_> = related.iter().flat_map(|run| vec![run.relation + 1; run.rows]).collect();
+    let own = vec![0; rows - children.len()];
+    own.into_iter().chain(children).collect()
 }
