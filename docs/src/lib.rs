@@ -17,6 +17,32 @@ pub struct Todo {
     pub position: f64,
 }
 
+/// A message of the guide's chat.
+#[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "messages", key = id)]
+pub struct Message {
+    /// The key.
+    pub id: String,
+    /// What was said.
+    pub text: String,
+    /// When, in ms since 1970.
+    pub sent_at: u64,
+}
+
+/// A reaction to one of them.
+#[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "reactions", key = id)]
+pub struct Reaction {
+    /// The key.
+    pub id: String,
+    /// The key of the message.
+    pub message: String,
+    /// What it is.
+    pub emoji: String,
+    /// When, in ms since 1970.
+    pub at: u64,
+}
+
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
