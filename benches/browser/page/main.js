@@ -35,6 +35,7 @@ const contenders = [
   peer(map),
   syncline.text,
   syncline.bytes,
+  syncline.packed,
   peer(replicache),
   peer(tanstack.toArray),
   peer(tanstack.changes),

@@ -55,3 +55,42 @@ export function changesFrame(version, part, rows = [], acks = []) {
   const head = { changes: { space: 'bench', from: version - 1, to: version, parts, acks } };
   return [JSON.stringify(head), ...rows].join('\n');
 }
+
+const FIELDS = ['id', 'text', 'done', 'created_at', 'updated_at'];
+
+// A value as MessagePack; of texts and numbers what these rows have.
+function packed(value, out) {
+  if (typeof value === 'boolean') {
+    out.push(value ? 0xc3 : 0xc2);
+  } else if (typeof value === 'number') {
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setBigUint64(0, BigInt(value));
+    out.push(0xcf, ...bytes);
+  } else {
+    const bytes = new TextEncoder().encode(value);
+    if (bytes.length < 32) out.push(0xa0 | bytes.length, ...bytes);
+    else out.push(0xd9, bytes.length, ...bytes);
+  }
+}
+
+// The frames of a snapshot with packed rows; see docs/PROTOCOL.md.
+export function packedFrames(chunks, count) {
+  return chunks.map((rows, chunk) => {
+    const cursor = { incarnation: '00000000000000aa', schema: 0, epoch: 0, version: 0 };
+    const last = chunk === chunks.length - 1;
+    const head = { sub: 1, cursor, chunk, total: count, last, fields: [FIELDS] };
+    const out = [...new TextEncoder().encode(JSON.stringify({ snapshot: head })), 0x0a];
+    for (const text of rows) {
+      const row = JSON.parse(text);
+      const values = [];
+      for (const field of FIELDS) packed(row[field], values);
+      let length = values.length * 2 + 1;
+      while (length >= 0x80) {
+        out.push((length & 0x7f) | 0x80);
+        length >>= 7;
+      }
+      out.push(length, ...values);
+    }
+    return new Uint8Array(out);
+  });
+}

@@ -34,7 +34,8 @@ impl Store {
     /// The connection could not be made.
     pub async fn open() -> Result<Store, JsError> {
         let (connector, mut listener) = memory::pair();
-        let client = Client::builder("memory").connector(connector).client_id(CLIENT.into()).build();
+        let client =
+            Client::builder("memory").connector(connector).without_storage().client_id(CLIENT.into()).build();
         let (wanted, wants) = latest();
         let query = Item::in_space(SPACE).order_by(Item::created_at.desc());
         wanted.set(Wanted { query: Some(query), running: true });

@@ -1,6 +1,6 @@
 // Syncline's store behind a connection in memory: the client, its driver task, and what a hook stands on.
 import init, { Store } from '/wasm/syncline_bench_browser.js';
-import { changesFrame, snapshotFrames } from '../rows.js';
+import { changesFrame, packedFrames, snapshotFrames } from '../rows.js';
 
 let ready;
 
@@ -36,3 +36,4 @@ const contender = (name, encode) => ({
 const utf8 = new TextEncoder();
 export const text = contender('Syncline, JSON text', (frame) => frame);
 export const bytes = contender('Syncline, JSON bytes', (frame) => utf8.encode(frame));
+export const packed = { ...bytes, name: 'Syncline, packed', snapshotMessages: packedFrames };
