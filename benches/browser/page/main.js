@@ -121,6 +121,17 @@ const scenarios = {
     check('optimistic cycle', store, ordered(model));
     await store.close();
   },
+  // what a visit has kept is on the screen of the next one
+  'cold start': (count) => async (contender, timed) => {
+    if (!contender.save) return;
+    const name = `cold start of ${contender.name}`;
+    await new Promise((resolve) => { indexedDB.deleteDatabase(name).onsuccess = resolve; });
+    await contender.save(name, chunks(count), count);
+    let store;
+    await timed(async () => { store = await contender.start(name, count); });
+    check('cold start', store, Array.from({ length: count }, (_, index) => item(count - 1 - index)));
+    await store.close();
+  },
 };
 
 const plan = [
@@ -132,6 +143,7 @@ const plan = [
   ['update', 100_000, 3],
   ['insert and delete', 10_000, 7],
   ['optimistic cycle', 10_000, 7],
+  ['cold start', 10_000, 7],
 ];
 
 // A turn of the event loop, in which the browser tidies up what the one before left.
@@ -167,7 +179,7 @@ async function run(only, quick) {
     }
     for (const [key, values] of samples) {
       const [what, who] = key.split('\0');
-      figures.push({ what, who, per: what.startsWith('snapshot') ? 1 : CHANGES, values });
+      figures.push({ what, who, per: /^(snapshot|cold)/.test(what) ? 1 : CHANGES, values });
     }
     window.progress(`${name} ${count}`);
   }

@@ -5,8 +5,9 @@ mod signals;
 
 use futures::StreamExt;
 use syncline::hook::{RowHandle, Setter, Wanted, follow, latest};
+use syncline::storage::IndexedDb;
 use syncline::transport::{Link, memory};
-use syncline::{Client, Error, Record};
+use syncline::{CacheLimits, Client, ClientBuilder, Error, Record};
 use syncline_benches::Item;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
@@ -33,20 +34,52 @@ impl Store {
     /// # Errors
     /// The connection could not be made.
     pub async fn open() -> Result<Store, JsError> {
+        let mut store = Self::connect(ClientBuilder::without_storage).await?;
+        store.welcome().await?;
+        Ok(store)
+    }
+
+    /// Takes in a snapshot and keeps it in the database of this name, as a visit does.
+    ///
+    /// # Errors
+    /// The connection could not be made.
+    pub async fn keep(name: String, frames: Vec<JsValue>) -> Result<(), JsError> {
+        let mut store = Self::connect(|builder| kept(builder, name)).await?;
+        store.welcome().await?;
+        store.snapshot(frames).await?;
+        // what it was told before it is closed is written
+        store.client.close();
+        Ok(())
+    }
+
+    /// The next visit: so many rows are shown before the server has said a word.
+    ///
+    /// # Errors
+    /// The connection could not be made.
+    pub async fn start(name: String, count: usize) -> Result<Store, JsError> {
+        let store = Self::connect(|builder| kept(builder, name)).await?;
+        store.signals.rows_are(count).await;
+        Ok(store)
+    }
+
+    async fn connect(set_up: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Store, JsError> {
         let (connector, mut listener) = memory::pair();
-        let client =
-            Client::builder("memory").connector(connector).without_storage().client_id(CLIENT.into()).build();
+        let builder = Client::builder("memory").connector(connector).client_id(CLIENT.into());
+        let client = set_up(builder).build();
         let (wanted, wants) = latest();
         let query = Item::in_space(SPACE).order_by(Item::created_at.desc());
         wanted.set(Wanted { query: Some(query), running: true });
         let signals = Signals::default();
         spawn_local(follow(client.clone(), wants, signals.clone()));
         let incoming = listener.accept().await.ok_or_else(|| JsError::new("nobody connects"))?;
-        let mut server = incoming.accept();
-        hear(&mut server).await?;
-        server.send(WELCOME).await?;
-        hear(&mut server).await?;
+        let server = incoming.accept();
         Ok(Self { client, server, signals, _wanted: wanted })
+    }
+
+    async fn welcome(&mut self) -> Result<(), JsError> {
+        hear(&mut self.server).await?;
+        self.server.send(WELCOME).await?;
+        hear(&mut self.server).await
     }
 
     /// Takes in a snapshot, frame by frame, until all of it is shown.
@@ -114,6 +147,12 @@ impl Store {
         self.signals.more_than(before).await;
         Ok(())
     }
+}
+
+/// All of a list is kept.
+fn kept(builder: ClientBuilder, name: String) -> ClientBuilder {
+    let limits = CacheLimits { rows: 100_000, bytes: 100 << 20, ..CacheLimits::default() };
+    builder.storage(IndexedDb::new(name)).cache(limits)
 }
 
 /// The next frame from the client.

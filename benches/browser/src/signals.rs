@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use syncline::hook::{RowHandle, WatchSignals};
+use syncline::hook::{FollowsRelation, Relations, RowHandle, WatchSignals};
 use syncline::{Entry, Error, Key, Query, RowState, Status};
 use syncline_benches::Item;
 
@@ -76,6 +76,11 @@ struct State {
 
 impl WatchSignals<Item> for Signals {
     type Row = Row;
+    type Relation = dyn FollowsRelation;
+
+    fn relations(&self) -> Option<Relations<dyn FollowsRelation>> {
+        None
+    }
 
     fn set_query(&self, _: Option<Query<Item>>) {}
 
@@ -101,6 +106,10 @@ impl Signals {
 
     pub(crate) async fn more_than(&self, batches: u64) {
         self.until(|state| state.batches.get() > batches).await;
+    }
+
+    pub(crate) async fn rows_are(&self, count: usize) {
+        self.until(|state| state.rows.borrow().len() == count).await;
     }
 
     pub(crate) async fn live(&self) {

@@ -46,3 +46,29 @@ export async function make() {
     async close() {},
   };
 }
+
+const opened = (name) =>
+  new Promise((resolve, reject) => {
+    const request = indexedDB.open(name, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore('rows', { keyPath: 'id' });
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
+export async function save(name, chunks) {
+  const database = await opened(name);
+  const transaction = database.transaction('rows', 'readwrite');
+  for (const chunk of chunks) for (const row of chunk) transaction.objectStore('rows').put(JSON.parse(row));
+  await new Promise((resolve) => { transaction.oncomplete = resolve; });
+  database.close();
+}
+
+export async function start(name) {
+  const database = await opened(name);
+  const request = database.transaction('rows').objectStore('rows').getAll();
+  const all = await new Promise((resolve) => { request.onsuccess = () => resolve(request.result); });
+  database.close();
+  const rows = new Map(all.map((row) => [row.id, row]));
+  const order = [...rows.values()].sort(newestFirst);
+  return { rows: () => order, async close() {} };
+}

@@ -17,19 +17,24 @@ const contender = (name, encode) => ({
   removeMessage: (version, id) => encode(changesFrame(version, { del: [id] })),
   confirmMessage: (version, row, write) =>
     encode(changesFrame(version, { put: [0] }, [row], [{ client: 'bench-client', id: write }])),
-  async make() {
-    const store = await Store.open();
-    return {
-      snapshot: (frames) => store.snapshot(frames),
-      putEach: (frames) => store.feed(frames),
-      removeEach: (frames) => store.feed(frames),
-      optimisticEach: (rows, confirmations) => store.write(rows.map((row) => JSON.stringify(row)), confirmations),
-      told: () => store.told(),
-      rows: () => JSON.parse(store.rows()),
-      async close() {
-        store.close();
-      },
-    };
+  async save(name, chunks, count) {
+    await Store.keep(name, snapshotFrames(chunks, count).map(encode));
+    // written a moment after it is closed: the first start waits for it
+    (await Store.start(name, count)).close();
+  },
+  start: async (name, count) => handle(await Store.start(name, count)),
+  make: async () => handle(await Store.open()),
+});
+
+const handle = (store) => ({
+  snapshot: (frames) => store.snapshot(frames),
+  putEach: (frames) => store.feed(frames),
+  removeEach: (frames) => store.feed(frames),
+  optimisticEach: (rows, confirmations) => store.write(rows.map((row) => JSON.stringify(row)), confirmations),
+  told: () => store.told(),
+  rows: () => JSON.parse(store.rows()),
+  async close() {
+    store.close();
   },
 });
 
