@@ -1,6 +1,7 @@
 //! What contrail's servers and its own client are known to get wrong, one test each.
 
 use serde_json::json;
+use syncline_core::Record as _;
 use syncline_core::client::contrail::record_uri;
 
 use crate::rig::{ALICE, BOB, Message, NSID, Rig, SPACE, TIME_MS, live, newest, record};
@@ -74,7 +75,7 @@ fn live_events_obey_the_limit() {
     assert_eq!(rig.shown(watch), ["c", "a"]);
 }
 
-/// Their store forgets its rows, and its cache, when it is stopped.
+/// Their store forgets its rows when it is stopped.
 #[test]
 fn rows_stay_when_a_watch_is_stopped() {
     let mut rig = Rig::new();
@@ -143,6 +144,30 @@ fn an_optimistic_row_waits_for_its_own_author() {
     assert_eq!(rig.shown(watch), ["k", "k"]);
     let texts = rig.core.entries::<Message>(watch).into_iter().map(|entry| entry.record.did.clone());
     assert_eq!(texts.collect::<Vec<_>>(), [BOB, ALICE]);
+}
+
+/// What the application writes by its own means may fail, or be taken back.
+#[test]
+fn an_optimistic_row_may_fail_or_go() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[], None);
+    let space = SPACE.into();
+    for rkey in ["a", "b"] {
+        rig.core.add_optimistic(rig.now, &space, &Message::of(ALICE, rkey, "mine")).unwrap();
+    }
+    let [a, b] = ["a", "b"].map(|rkey| record_uri(ALICE, NSID, rkey));
+    let why = syncline_core::Error::new("refused", "no");
+    assert!(rig.core.mark_failed(rig.now, &space, Message::COLLECTION, &a, why.clone()));
+    assert_eq!(rig.shown(watch), ["b?", "a!"]);
+    assert!(rig.core.remove_optimistic(rig.now, &space, Message::COLLECTION, &b));
+    // tried again, and it comes
+    assert_eq!(rig.core.retry(rig.now, &space, Message::COLLECTION, &a).len(), 1);
+    assert_eq!(rig.shown(watch), ["a?"]);
+    rig.created(&stream, live("a", 1));
+    assert_eq!(rig.shown(watch), ["a"]);
 }
 
 /// A record may come twice, and may be deleted without ever having been there.

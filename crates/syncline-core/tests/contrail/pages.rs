@@ -151,3 +151,29 @@ fn the_reserve_behind_a_window_is_bounded() {
     answer(&mut rig, &again, &page(2, 0), None);
     assert_eq!((rig.shown(watch), rig.status(watch)), (vec!["m001".to_owned(), "m000".to_owned()], "live"));
 }
+
+/// A browser has six connections to a host: four streams, and one page at a time.
+#[test]
+fn pages_of_several_streams_come_one_at_a_time() {
+    let mut rig = Rig::new();
+    let queries = (0..4).map(|n| newest(SPACE).filter(Message::n.ge(n)));
+    let watches: Vec<_> = queries.map(|query| (rig.watch(&query), rig.asked())).collect();
+    for (_, stream) in &watches {
+        rig.opened(stream);
+        rig.snapshot(stream, &page(20, 10), Some("c1"));
+    }
+    assert_eq!(rig.open.len(), 5);
+    // the second of those that wait is not looked at any more
+    rig.core.unwatch(rig.now, watches[2].0);
+    rig.drain();
+    for _ in 0..2 {
+        let next = rig.asked();
+        answer(&mut rig, &next, &page(10, 5), None);
+    }
+    let last = rig.asked();
+    // and one that fails holds nobody up
+    rig.closed(&last, None);
+    assert!(rig.asks_nothing());
+    let live = watches.iter().filter(|(watch, _)| rig.status(*watch) == "live").count();
+    assert_eq!((live, rig.status(watches[3].0)), (2, "reconnecting"));
+}

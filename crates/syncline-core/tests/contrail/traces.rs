@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use syncline_core::client::WatchId;
 use syncline_core::client::contrail::{Answer, record_uri, refusal, socket_closed};
+use syncline_core::client::{TransportPreference, WatchId};
 
 use crate::rig::{ALICE, Asked, Message, NSID, Reaction, Rig, newest};
 
@@ -44,6 +44,8 @@ struct Replay {
     watch: Option<WatchId>,
     line: Option<Asked>,
     truth: Truth,
+    /// What was answered last.
+    status: u16,
 }
 
 /// Replays what one client was told, over its attempts.
@@ -53,7 +55,7 @@ fn replay(trace: &str, attempts: &[&str]) -> Replay {
 
 /// The same, up to a note of whoever recorded it.
 fn replay_until(trace: &str, attempts: &[&str], note: &str) -> Replay {
-    let mut replay = Replay { rig: Rig::new(), watch: None, line: None, truth: Truth::default() };
+    let mut replay = Replay { rig: Rig::new(), watch: None, line: None, truth: Truth::default(), status: 0 };
     for line in trace.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         let dir = line["dir"].as_str().unwrap();
@@ -77,6 +79,11 @@ impl Replay {
         let kind = line["type"].as_str().unwrap_or_default();
         match (dir, kind) {
             ("req", "upgrade") => {
+                if self.watch.is_none() {
+                    // it went straight for the socket, which our client never does
+                    self.begin(line["url"].as_str().unwrap(), TransportPreference::WebSocket);
+                    self.line = Some(self.rig.asked());
+                }
                 // the handshake's body is not in the recording: what the service held, and where its socket is
                 let asked = self.line.take().unwrap();
                 let url = line["url"].as_str().unwrap();
@@ -92,7 +99,17 @@ impl Replay {
                 self.line = Some(socket);
             }
             ("req", _) => self.request(line["url"].as_str().unwrap()),
-            ("res", "") if line["status"] == 200 => self.opened(),
+            ("res", "") => {
+                self.status = line["status"].as_u64().unwrap() as u16;
+                if self.status == 200 {
+                    self.opened();
+                }
+            }
+            ("res", "body") => {
+                let body = line["raw"].as_str().or(line["data"].as_str()).unwrap();
+                let asked = self.line.take().unwrap();
+                self.rig.closed(&asked, Some(refusal(self.status, body.as_bytes())));
+            }
             ("event", "upgrade") => self.opened(),
             ("event", "stream-end" | "stream-aborted") => {
                 if let Some(asked) = self.line.take() {
@@ -110,23 +127,24 @@ impl Replay {
         }
     }
 
+    fn begin(&mut self, url: &str, transport: TransportPreference) {
+        let params = form_urlencoded::parse(url.split_once('?').unwrap().1.as_bytes());
+        let space = params.into_iter().find(|(name, _)| name == "spaceUri").unwrap().1.into_owned();
+        self.rig = Rig::with(|config| config.transport = transport);
+        let mut query = newest(&space);
+        if url.contains("hydrateReactions") {
+            query = query.include(Reaction::subject.children().limit(10).counted());
+        }
+        self.watch = Some(self.rig.watch(&query));
+    }
+
     fn request(&mut self, url: &str) {
-        if self.watch.is_none() {
-            let over_socket = url.contains("mode=ws");
-            let space = form_urlencoded::parse(url.split_once('?').unwrap().1.as_bytes());
-            let space = space.into_iter().find(|(name, _)| name == "spaceUri").unwrap().1.into_owned();
-            self.rig = Rig::with(|config| {
-                if over_socket {
-                    config.transport = syncline_core::client::TransportPreference::WebSocket;
-                }
-            });
-            let mut query = newest(&space);
-            if url.contains("hydrateReactions") {
-                query = query.include(Reaction::subject.children().limit(10).counted());
-            }
-            self.watch = Some(self.rig.watch(&query));
-        } else {
+        if self.watch.is_some() {
             self.rig.wait_for_deadline();
+        } else if url.contains("mode=ws") {
+            self.begin(url, TransportPreference::WebSocket);
+        } else {
+            self.begin(url, TransportPreference::Auto);
         }
         let asked = self.rig.asked();
         let (path, ours) = asked.call.address.as_str().split_once('?').unwrap();
@@ -199,6 +217,24 @@ fn somebody_is_removed_from_the_space() {
     assert_eq!(replay.rig.status(replay.watch()), "failed");
     assert_eq!(replay.rig.error(replay.watch()).as_deref(), Some("forbidden"));
     assert!(replay.texts().is_empty());
+    // and is not let in again
+    let again = self::replay(include_str!("../traces/contrail-sse-live.jsonl"), &["B2"]);
+    assert_eq!(again.rig.error(again.watch()).as_deref(), Some("forbidden"));
+    assert_eq!(again.rig.core.deadline(), None);
+}
+
+#[test]
+fn somebody_is_removed_from_the_space_over_sockets() {
+    for trace in [
+        include_str!("../traces/contrail-ws-durable-object.jsonl"),
+        include_str!("../traces/contrail-ws-in-memory.jsonl"),
+    ] {
+        let replay = replay(trace, &["B"]);
+        assert_eq!(replay.rig.status(replay.watch()), "failed");
+        assert_eq!(replay.rig.error(replay.watch()).as_deref(), Some("forbidden"));
+        assert!(replay.texts().is_empty());
+        assert_eq!(replay.rig.core.deadline(), None);
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Two clients on WebSockets.
 
 use futures::StreamExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
+use syncline_core::wire::{EncodedRow, Frame, ServerMessage};
 use syncline_server::{Memory, Sqlite};
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Message;
@@ -76,6 +77,28 @@ async fn who_asks_for_bytes_gets_them_after_the_welcome() {
         let pong = soon(ws.socket.next()).await.unwrap().unwrap();
         assert_eq!((pong.is_binary(), pong.into_data().as_ref()), (expected, &b"{\"pong\":7}"[..]));
     }
+}
+
+#[tokio::test]
+async fn who_reads_packed_rows_gets_them_in_binary_messages() {
+    let server = Server::start().await;
+    let mut writer = Ws::open(&server, "client-a").await;
+    writer.say(&put("client-a", 1, "list", &note("n1", "a note"))).await;
+    writer.hear_one("changes").await;
+    let mut ws = Ws::connect(&server).await;
+    let encodings = json!(["packed", "json-bytes", "json"]);
+    ws.say(&json!({ "hello": { "protocol": 1, "client": "client-b", "encodings": encodings } })).await;
+    assert_eq!(ws.hear_one("welcome").await.body["encoding"], "packed");
+    ws.say(&subscribe(1, "list")).await;
+    let message = soon(ws.socket.next()).await.unwrap().unwrap();
+    assert!(message.is_binary());
+    let bytes = message.into_data();
+    let frame = Frame::parse(&bytes).unwrap();
+    let ServerMessage::Snapshot(snapshot) = &frame.message else { panic!("{:?}", frame.message) };
+    let rows = frame.encoded_rows().unwrap();
+    assert!(matches!(rows[..], [EncodedRow::Packed(_)]));
+    let row: Value = rows[0].decode(&snapshot.fields[0]).unwrap();
+    assert_eq!((&row["id"], &row["text"]), (&json!("n1"), &json!("a note")));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::address::Address;
 use super::event::{Event, Handshake};
-use super::stream::{Side, Stream};
+use super::stream::{Line, Side, Stream};
 use super::streams::{Happened, access, ended};
 use super::{Access, Answer, Bearer, Call};
 use crate::client::core::ClientCore;
@@ -25,9 +25,38 @@ impl ClientCore {
         let has_access = streams.service.has_access;
         let overdue = now + self.config.answer_within * 3;
         stream.side = Some(Side { line, cursor, records: 0, overdue });
+        if stream.transport == Transport::Sse && *streams.paging.get_or_insert(line) != line {
+            // one page at a time: a browser has six connections to a host, and four may be streams
+            if !streams.waiting.contains(&id) {
+                streams.waiting.push_back(id);
+            }
+            stream.wait_for_page();
+            return;
+        }
         match self.sessions.get(&id) {
             Some(session) if has_access => self.outputs.push_back(access(line, &session.query)),
             _ => self.call_page(id, stream, &Access::default()),
+        }
+    }
+
+    /// The page that others wait for is there: the next one is asked for.
+    pub(super) fn fetch_next_page(&mut self, now: Duration) {
+        while let Some(streams) = self.streams.as_mut().filter(|streams| streams.paging.is_none()) {
+            let Some(id) = streams.waiting.pop_front() else { return };
+            self.with_stream(now, id, |core, stream| {
+                if let Some(side) = stream.side.take_if(|side| side.overdue == Duration::MAX) {
+                    core.forget_line(side.line);
+                    core.fetch_page(now, id, stream, side.cursor);
+                }
+                Ok(())
+            });
+        }
+    }
+
+    fn forget_line(&mut self, line: Line) {
+        if let Some(streams) = &mut self.streams {
+            streams.lines.remove(&line);
+            streams.paging.take_if(|paging| *paging == line);
         }
     }
 
@@ -98,8 +127,8 @@ impl ClientCore {
     }
 
     pub(super) fn end_side(&mut self, stream: &mut Stream) {
-        let (Some(side), Some(streams)) = (stream.side.take(), &mut self.streams) else { return };
-        streams.lines.remove(&side.line);
+        let Some(side) = stream.side.take() else { return };
+        self.forget_line(side.line);
         self.outputs.push_back(Output::Close { attempt: side.line });
     }
 

@@ -132,6 +132,13 @@ impl Stream {
         }
     }
 
+    /// Its page waits for those of others.
+    pub(super) fn wait_for_page(&mut self) {
+        if let Some(side) = &mut self.side {
+            side.overdue = Duration::MAX;
+        }
+    }
+
     /// Something came in.
     pub(super) fn hear(&mut self, now: Duration) {
         self.heard = now;

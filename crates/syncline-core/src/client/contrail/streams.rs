@@ -1,6 +1,6 @@
 //! All streams of a client: when they are made, how they end, and when they are made again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::address::Address;
@@ -24,6 +24,10 @@ pub(in crate::client) struct Streams {
     pub(super) streams: BTreeMap<SessionId, Stream>,
     pub(super) lines: BTreeMap<Line, SessionId>,
     next_line: Line,
+    /// The one page that is being fetched over server-sent events.
+    pub(super) paging: Option<Line>,
+    /// Whose pages come after it.
+    pub(super) waiting: VecDeque<SessionId>,
     enabled: bool,
     closed: bool,
     /// The service has none.
@@ -46,6 +50,8 @@ impl Streams {
             streams: BTreeMap::new(),
             lines: BTreeMap::new(),
             next_line: 0,
+            paging: None,
+            waiting: VecDeque::new(),
             enabled: true,
             closed: false,
             no_sockets: false,
@@ -314,6 +320,7 @@ impl ClientCore {
         if !is_on {
             return;
         }
+        self.fetch_next_page(now);
         let idle = |id: &SessionId| match self.streams.as_ref().and_then(|streams| streams.streams.get(id)) {
             Some(stream) => stream.phase == Phase::Queued,
             None => self.is_looked_at(*id),
@@ -369,7 +376,7 @@ impl ClientCore {
         }
     }
 
-    fn with_stream(
+    pub(super) fn with_stream(
         &mut self,
         now: Duration,
         id: SessionId,
