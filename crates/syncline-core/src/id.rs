@@ -190,7 +190,7 @@ pub struct Cursor {
     pub incarnation: Incarnation,
     /// The application's schema version that the rows were written for.
     pub schema: u32,
-    /// Counts changes of who may see what; another epoch needs a fresh look.
+    /// Reserved, and 0: what changed rights mean is found by comparing with the rows that the client holds.
     pub epoch: u64,
     /// The last version the client holds.
     pub version: Version,

@@ -82,7 +82,7 @@ impl Contrail {
         })
     }
 
-    /// Where tickets come from: asked afresh for every attempt, with what is to be watched. An answer that takes longer
+    /// Where tickets come from: asked afresh for every attempt and every page, with what is to be watched. An answer that takes longer
     /// than [`answer_within`](crate::ClientBuilder::answer_within) is a failed attempt. The answer is a text, an `Option` of one, or a `Result` of
     /// either.
     #[must_use]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::rng::Rng;
 
-/// Exponential backoff with full jitter: before attempt *n* a client waits a random time between zero and
-/// `base · 2ⁿ`, at most `cap`, so that a server that comes back is not met by everybody at once.
+/// Exponential backoff with full jitter: after *n* failures in a row a client waits a random time between zero and
+/// `base · 2ⁿ⁻¹`, at most `cap`, so that a server that comes back is not met by everybody at once.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     /// The longest first wait.
