@@ -19,7 +19,7 @@ pub fn App() -> Element {
     let Params { list, room, view, transport, .. } = params;
     rsx! {
         div { class: "app", "data-testid": "app", "data-framework": "dioxus",
-            Header {}
+            Header { transport }
             main { class: "panels",
                 if view.has_todos() {
                     TodoPanel { list }

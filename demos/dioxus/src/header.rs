@@ -1,18 +1,20 @@
-//! The header: who you are, how the connection is, and two switches to make it worse.
+//! The header: who you are, how the connection is, and what changes it for the better or the worse.
 
 use std::time::Duration;
 
-use demo_model::browser::{Credentials, status_words, storage_word, transport_words};
+use demo_model::browser::{
+    Credentials, TRANSPORTS, reload_with_transport, status_words, storage_word, transport_words,
+};
 use demo_model::shown_name;
 use dioxus::prelude::*;
-use syncline::{Status, Transport};
+use syncline::{Status, Transport, TransportPreference};
 use syncline_dioxus::{use_connection, use_syncline};
 
 /// What the latency switch adds each way.
 const SLOW: Duration = Duration::from_millis(800);
 
 #[component]
-pub fn Header() -> Element {
+pub fn Header(transport: TransportPreference) -> Element {
     let connection = use_connection();
     let set_latency = move |slow: bool| connection.set_latency(if slow { SLOW } else { Duration::ZERO });
 
@@ -46,6 +48,7 @@ pub fn Header() -> Element {
             div { class: "toolbar",
                 NameForm {}
                 div { class: "switches",
+                    TransportSelect { chosen: transport }
                     label { class: "switch",
                         input {
                             r#type: "checkbox",
@@ -64,6 +67,25 @@ pub fn Header() -> Element {
                         }
                         "Slow network"
                     }
+                }
+            }
+        }
+    }
+}
+
+#[component]
+fn TransportSelect(chosen: TransportPreference) -> Element {
+    rsx! {
+        label { class: "switch",
+            "Transport"
+            // what is chosen is what the address says, not what the browser remembers of the form
+            select {
+                class: "choice",
+                "data-testid": "transport-select",
+                autocomplete: "off",
+                onchange: move |event| reload_with_transport(&event.value()),
+                for (transport, name, label) in TRANSPORTS {
+                    option { value: name, selected: transport == chosen, {label} }
                 }
             }
         }

@@ -20,7 +20,7 @@ pub fn App() -> impl IntoView {
     let Params { list, room, view, transport, .. } = params;
     view! {
         <div class="app" data-testid="app" data-framework="leptos">
-            <Header />
+            <Header transport />
             <main class="panels">
                 {view.has_todos().then(|| view! { <TodoPanel list /> })}
                 {view.has_chat().then(|| view! { <ChatPanel room /> })}

@@ -1,20 +1,22 @@
-//! The header: who you are, how the connection is, and two switches to make it worse.
+//! The header: who you are, how the connection is, and what changes it for the better or the worse.
 
 use std::time::Duration;
 
-use demo_model::browser::{Credentials, status_words, storage_word, transport_words};
+use demo_model::browser::{
+    Credentials, TRANSPORTS, reload_with_transport, status_words, storage_word, transport_words,
+};
 use demo_model::shown_name;
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use syncline::{Status, Transport};
+use syncline::{Status, Transport, TransportPreference};
 use syncline_leptos::{use_connection, use_syncline};
 
 /// What the latency switch adds each way.
 const SLOW: Duration = Duration::from_millis(800);
 
 #[component]
-pub fn Header() -> impl IntoView {
+pub fn Header(transport: TransportPreference) -> impl IntoView {
     let connection = use_connection();
     let set_latency = move |slow: bool| connection.set_latency(if slow { SLOW } else { Duration::ZERO });
 
@@ -46,6 +48,7 @@ pub fn Header() -> impl IntoView {
             <div class="toolbar">
                 <NameForm />
                 <div class="switches">
+                    <TransportSelect chosen=transport />
                     <label class="switch">
                         <input
                             type="checkbox"
@@ -67,6 +70,26 @@ pub fn Header() -> impl IntoView {
                 </div>
             </div>
         </header>
+    }
+}
+
+#[component]
+fn TransportSelect(chosen: TransportPreference) -> impl IntoView {
+    view! {
+        <label class="switch">
+            "Transport"
+            // what is chosen is what the address says, not what the browser remembers of the form
+            <select
+                class="choice"
+                data-testid="transport-select"
+                autocomplete="off"
+                on:change=move |event| reload_with_transport(&event_target_value(&event))
+            >
+                {TRANSPORTS.map(|(transport, name, label)| view! {
+                    <option value=name selected=transport == chosen>{label}</option>
+                })}
+            </select>
+        </label>
     }
 }
 

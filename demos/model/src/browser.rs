@@ -8,7 +8,7 @@ mod words;
 
 pub use contrail::{ContrailMessage, ContrailServer};
 pub use credentials::Credentials;
-pub use params::{Params, View};
+pub use params::{Params, TRANSPORTS, View, reload_with_transport};
 pub use scroll::scroll_into_view;
 pub use words::{clock_time, status_words, storage_word, transport_words};
 

@@ -4,6 +4,13 @@
 use syncline::TransportPreference;
 use web_sys::UrlSearchParams;
 
+/// The ways to connect that a person can choose between, in order, with their names in `?transport=` and their labels.
+pub const TRANSPORTS: [(TransportPreference, &str, &str); 3] = [
+    (TransportPreference::Auto, "auto", "Automatic"),
+    (TransportPreference::WebSocket, "ws", "WebSocket"),
+    (TransportPreference::Sse, "sse", "Streaming fetch"),
+];
+
 /// Which panels to show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum View {
@@ -48,8 +55,7 @@ pub struct Params {
 impl Params {
     /// Those of the page's address.
     pub fn of_page() -> Self {
-        let search = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
-        let given = UrlSearchParams::new_with_str(&search).ok();
+        let given = search();
         let get = |name: &str| given.as_ref()?.get(name).filter(|value| !value.is_empty());
         Self {
             list: get("list").unwrap_or_else(|| "main".into()),
@@ -59,13 +65,25 @@ impl Params {
                 Some("chat") => View::Chat,
                 _ => View::Both,
             },
-            transport: match get("transport").as_deref() {
-                Some("ws") => TransportPreference::WebSocket,
-                Some("sse") => TransportPreference::Sse,
-                _ => TransportPreference::Auto,
-            },
+            transport: get("transport")
+                .and_then(|given| TRANSPORTS.into_iter().find(|(_, name, _)| *name == given))
+                .map_or(TransportPreference::Auto, |(transport, ..)| transport),
             server: get("server").unwrap_or_else(|| "/sync".into()),
             guest: get("guest"),
         }
     }
+}
+
+/// Loads the page again with this `?transport=`, and with the rest of its address as it is: a client keeps its way to
+/// connect for as long as it lives.
+pub fn reload_with_transport(name: &str) {
+    let (Some(window), Some(search)) = (web_sys::window(), search()) else { return };
+    search.set("transport", name);
+    // it is refused only to pages that have no address to change
+    let _ = window.location().set_search(&String::from(search.to_string()));
+}
+
+fn search() -> Option<UrlSearchParams> {
+    let search = web_sys::window()?.location().search().ok()?;
+    UrlSearchParams::new_with_str(&search).ok()
 }
