@@ -45,3 +45,31 @@ test('of a window that was away only what is new is sent', { tag: '@once' }, asy
   // a whole window is 8 KB
   expect(line.received - before).toBeLessThan(4_000);
 });
+
+test('of messages of one moment none is missing and none comes twice', { tag: '@once' }, async ({ open, raw }) => {
+  const writer = await raw();
+  await writer.putMessages('lobby', texts(0, 120), { allAt: Date.now() });
+  const ada = await open({ view: 'chat' });
+  const keys = async () => (await ada.messageRows()).map((row) => row.key);
+  await expect(ada.messages).toHaveCount(50);
+  const newest = await keys();
+
+  // a longer window ends like the shorter one: nothing moves under who reads
+  await ada.get('chat-older').click();
+  await expect(ada.messages).toHaveCount(100);
+  expect((await keys()).slice(-50)).toEqual(newest);
+  await ada.get('chat-older').click();
+  await expect(ada.messages).toHaveCount(120);
+  expect((await keys()).slice(-50)).toEqual(newest);
+  expect((await ada.messageTexts()).sort()).toEqual(texts(0, 120).sort());
+  await expect(ada.get('chat-older')).toHaveCount(0);
+  await ada.settled();
+
+  // and another page has them in the same order
+  const ben = await open({ view: 'chat' });
+  await ben.get('chat-older').click();
+  await expect(ben.messages).toHaveCount(100);
+  await ben.get('chat-older').click();
+  await expect(ben.messages).toHaveCount(120);
+  expect((await ben.messageRows()).map((row) => row.key)).toEqual(await keys());
+});

@@ -107,15 +107,15 @@ export class RawClient {
     await this.put(`list-${list}`, 'todos', todos);
   }
 
-  /** Messages with these texts, said one after the other. */
-  async putMessages(room: string, texts: string[]): Promise<void> {
+  /** Messages with these texts, said one after the other, or all of them at one time. */
+  async putMessages(room: string, texts: string[], { allAt }: { allAt?: number } = {}): Promise<void> {
     const since = Date.now() - texts.length;
     const messages = texts.map((text, index) => ({
       id: randomUUID(),
       author: this.user,
       author_name: `Guest ${this.user.slice(0, 4)}`,
       text,
-      sent_at: since + index,
+      sent_at: allAt ?? since + index,
     }));
     await this.put(`room-${room}`, 'messages', messages);
   }
