@@ -108,6 +108,33 @@ test('a browser that keeps nothing says so, and the page works', { tag: '@once' 
   await expect(ben.badge).toHaveAttribute('data-storage', 'kept');
 });
 
+test('a browser whose disk is full says so, and the page works', { tag: '@once' }, async ({ open }) => {
+  const ada = await open({
+    prepare: async (page) => {
+      await page.addInitScript(() => {
+        IDBObjectStore.prototype.put = () => {
+          throw new DOMException('no room', 'QuotaExceededError');
+        };
+      });
+    },
+  });
+  await expect(ada.badge).toHaveAttribute('data-storage', 'storage_full');
+  await expect(ada.badge).toContainText('nothing is kept');
+  await ada.addTodo('Milk');
+  await ada.settled();
+  await ada.expectTodos(['Milk']);
+  const ben = await open();
+  await ben.expectTodos(['Milk']);
+  await expect(ben.badge).toHaveAttribute('data-storage', 'kept');
+  await ben.editTodo('Milk', 'Oat milk');
+  await ada.expectTodos(['Oat milk']);
+
+  // with nothing to begin with, the next visit begins with the server
+  await ada.page.reload();
+  await ada.settled();
+  await ada.expectTodos(['Oat milk']);
+});
+
 /** Waits until some list that the browser keeps has this in it. */
 async function kept(app: App, text: string): Promise<void> {
   const has = () =>
