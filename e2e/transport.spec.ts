@@ -11,7 +11,7 @@ test('a person chooses how the page connects', { tag: '@once' }, async ({ open }
   await ben.expectTodos(['Milk']);
 
   await ada.get('transport-select').selectOption('Streaming fetch');
-  await ada.page.waitForURL(/transport=sse/);
+  await expect(ada.page).toHaveURL(/transport=sse/);
   await ada.settled();
   await expect(ada.badge).toHaveAttribute('data-transport', 'sse');
   await expectChoice(ada, 'sse');
@@ -23,7 +23,7 @@ test('a person chooses how the page connects', { tag: '@once' }, async ({ open }
 
   await ada.settled();
   await ada.get('transport-select').selectOption('WebSocket');
-  await ada.page.waitForURL(/transport=ws/);
+  await expect(ada.page).toHaveURL(/transport=ws/);
   await ada.settled();
   await expect(ada.badge).toHaveAttribute('data-transport', 'ws');
   await expectChoice(ada, 'ws');
