@@ -38,3 +38,16 @@ test('an app takes a WebSocket where there is one', { tag: '@once' }, async ({ o
   await expect(ada.badge).toHaveAttribute('data-transport', 'ws');
   expect(line.linksAsked).toEqual(['ws']);
 });
+
+test('an app falls back at a contrail server too', { tag: '@once' }, async ({ open, line }) => {
+  line.refuseUpgrade(403);
+  const ada = await open({ transport: 'auto', view: 'chat' });
+  await ada.say('before');
+  await ada.get('own').getByText('Bring your own').click();
+  await ada.get('own-connect').click();
+  const seen = () => ada.get('own-text').allTextContents();
+  await expect.poll(seen).toEqual(['before']);
+  await expect(ada.get('own-status')).toHaveAttribute('data-transport', 'sse');
+  await ada.say('after');
+  await expect.poll(seen).toEqual(['after', 'before']);
+});
