@@ -1,7 +1,6 @@
 //! Snapshots in their compact form, for those who read it.
 
 use serde_json::json;
-use syncline_core::Record as _;
 use syncline_core::space::Config;
 use syncline_core::wire::{EncodedRow, Frame, ServerMessage};
 
