@@ -1,7 +1,7 @@
 //! Where a client keeps things between visits.
 //!
 //! A [`Storage`] is a place, a [`Database`] is one opened: tables of bytes under text keys, with transactions. In a browser
-//! the client brings [`IndexedDb`]; [`MemoryStorage`] is for tests, for native programs that want their lists back as long
+//! the client brings `IndexedDb`; [`MemoryStorage`] is for tests, for native programs that want their lists back as long
 //! as they run, and what a client falls back to where its storage fails.
 
 #[cfg(target_arch = "wasm32")]

@@ -128,8 +128,14 @@ pub(crate) trait AnyCollection: Send {
     fn remove_member(&mut self, session: SessionId, key: &str) -> bool;
     /// Whether the server has said that the row at this key is in the view's result.
     fn is_member(&self, session: SessionId, key: &str) -> bool;
-    /// The keys of the members among the children that a view shows of one parent.
+    /// The keys of one parent's children among a view's members, in their order.
     fn family(&self, view: SessionId, parent: &str) -> Vec<Box<str>>;
+    /// The same of all parents.
+    fn families(&self, view: SessionId) -> BTreeMap<Box<str>, Vec<Box<str>>>;
+    /// The last one of these confirmed rows, in the order of a view's query.
+    fn last_of(&self, session: SessionId, slots: &[u32]) -> Option<Arc<dyn AnyRow>>;
+    /// Whether a confirmed row stands behind another one there.
+    fn is_behind(&self, session: SessionId, slot: u32, other: &dyn AnyRow) -> bool;
     /// Whether the view's query wants the confirmed row in this slot.
     fn wants(&self, session: SessionId, slot: u32) -> bool;
     /// Whether the confirmed row in this slot is not what is shown of it.
@@ -534,9 +540,39 @@ impl<R: Record> AnyCollection for Collection<R> {
     }
 
     fn family(&self, view: SessionId, parent: &str) -> Vec<Box<str>> {
-        let children = self.children(view, parent);
-        let members = children.iter().map(Entry::key).filter(|key| self.is_member(view, key));
-        members.map(Into::into).collect()
+        let Some(view) = self.views.get(&view) else { return Vec::new() };
+        let child = |slot: usize| {
+            let row = self.slots.get(slot)?.confirmed()?;
+            (view.parent(row) == Some(parent)).then_some(row)
+        };
+        let mut family: Vec<&R> = view.members.ones().filter_map(child).collect();
+        family.sort_by(|a, b| view.compare(a, b));
+        family.into_iter().map(|row| row.key().into()).collect()
+    }
+
+    fn families(&self, view: SessionId) -> BTreeMap<Box<str>, Vec<Box<str>>> {
+        let mut families: BTreeMap<Box<str>, Vec<Box<str>>> = BTreeMap::new();
+        let Some(view) = self.views.get(&view) else { return families };
+        for row in view.members.ones().filter_map(|slot| self.slots.get(slot)?.confirmed()) {
+            if let Some(parent) = view.parent(row) {
+                families.entry(parent.into()).or_default().push(row.key().into());
+            }
+        }
+        families
+    }
+
+    fn last_of(&self, session: SessionId, slots: &[u32]) -> Option<Arc<dyn AnyRow>> {
+        let view = self.views.get(&session)?;
+        let rows = slots.iter().filter_map(|&slot| self.slots.get(slot as usize)?.confirmed.as_ref());
+        let last = rows.max_by(|a, b| view.compare(a, b))?;
+        Some(Arc::clone(last) as Arc<dyn AnyRow>)
+    }
+
+    fn is_behind(&self, session: SessionId, slot: u32, other: &dyn AnyRow) -> bool {
+        let row = self.slots.get(slot as usize).and_then(Slot::confirmed);
+        let other = other.as_any().downcast_ref::<R>();
+        let view = self.views.get(&session);
+        row.zip(other).zip(view).is_some_and(|((row, other), view)| view.compare(row, other).is_gt())
     }
 
     fn wants(&self, session: SessionId, slot: u32) -> bool {

@@ -28,11 +28,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use address::Address;
-pub use event::{refusal, socket_closed};
-pub(super) use streams::{Happened, Streams};
+pub use event::{is_event, refusal, socket_closed};
+pub(super) use streams::{Happened, Retry, Streams};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::error::{Error, code};
 use crate::id::SpaceId;
 use crate::query::{QuerySpec, RelationSpec};
 
@@ -65,6 +66,23 @@ impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service").field("namespace", &self.namespace).finish_non_exhaustive()
     }
+}
+
+/// Refuses what a service cannot answer.
+///
+/// # Errors
+/// `bad_query`: for a limit without an order, since a service gives the newest first and the list here would be by key; for a
+/// relation that is counted and has a filter, since a service counts all.
+pub(super) fn check(query: &QuerySpec) -> Result<(), Error> {
+    if query.limit.is_some() && query.order.is_empty() {
+        let message = "a limited query of a contrail service needs an order, as `time_us` descending";
+        return Err(Error::new(code::BAD_QUERY, message).with_field("order"));
+    }
+    if query.relations.iter().any(|relation| relation.count && relation.filter.is_some()) {
+        let message = "a contrail service counts all children, whatever the filter";
+        return Err(Error::new(code::BAD_QUERY, message).with_field("count"));
+    }
+    Ok(())
 }
 
 /// What lets one attempt in.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::client::cache::{Cache, Loading};
-use crate::client::contrail::{Happened, Streams};
+use crate::client::contrail::{Happened, Retry, Streams};
 use crate::client::link::{Event, Link};
 use crate::client::related::Related;
 use crate::client::session::{Phase, Session, SessionId};
@@ -143,7 +143,7 @@ impl ClientCore {
             Input::Opened { attempt } => self.on_line(now, attempt, Happened::Opened),
             Input::Frame { attempt, bytes } => self.on_line(now, attempt, Happened::Frame(bytes)),
             Input::Closed { attempt, error } => self.on_line(now, attempt, Happened::Closed(error)),
-            Input::Online(true) | Input::Visible(true) => self.retry_streams(now, false),
+            Input::Online(true) | Input::Visible(true) => self.retry_streams(now, Retry::Hint),
             Input::Tick => self.tick_streams(now),
             Input::Online(false) | Input::Visible(false) | Input::Credentials(_) => {}
             Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
@@ -249,7 +249,10 @@ impl ClientCore {
     pub fn retry_now(&mut self, now: Duration) {
         let mut out = Vec::new();
         self.link.retry_now(now, &mut out);
-        self.retry_streams(now, true);
+        if self.streams.is_some() {
+            self.ask_refused_again();
+            self.retry_streams(now, Retry::Now);
+        }
         self.after(now, Event::None, out);
     }
 
@@ -266,7 +269,7 @@ impl ClientCore {
         let mut out = Vec::new();
         self.ask_refused_again();
         self.link.refresh_credentials(now, &mut out);
-        self.retry_streams(now, true);
+        self.retry_streams(now, Retry::OtherCredentials);
         self.after(now, Event::None, out);
     }
 

@@ -147,6 +147,11 @@ impl<R: Record> View<R> {
         chosen
     }
 
+    /// How two rows stand to each other in the query's order.
+    pub(crate) fn compare(&self, a: &R, b: &R) -> std::cmp::Ordering {
+        self.query.compare(a, b)
+    }
+
     /// Whether the query wants this row.
     pub(crate) fn matches(&self, row: &R) -> bool {
         self.query.matches(row)

@@ -8,7 +8,7 @@ use crate::client::link::Event;
 use crate::client::related::{self, Related};
 use crate::client::session::{Phase, Session, SessionId};
 use crate::client::space::Space;
-use crate::client::{Status, WatchId, WatchState};
+use crate::client::{Status, WatchId, WatchState, contrail};
 use crate::diff::{Diff, Entry, RelatedDiff};
 use crate::error::Error;
 use crate::id::{Cursor, Key, SpaceId};
@@ -98,6 +98,9 @@ impl ClientCore {
         }
         let collection = self.schema.collection(&query.collection)?.name;
         let relations = related::check(query, &self.schema)?;
+        if self.streams.is_some() {
+            contrail::check(query)?;
+        }
         let id = SessionId(self.next_id());
         let views: Vec<_> = relations.iter().map(|_| SessionId(self.next_id())).collect();
         let space = self.space(&query.space);

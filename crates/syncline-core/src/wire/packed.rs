@@ -8,7 +8,9 @@ use std::slice;
 
 use rmp_serde::config::{DefaultConfig, HumanReadableConfig, StructMapConfig};
 use rmp_serde::{decode, encode};
-use serde::de::{DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{
+    self, Deserialize, DeserializeOwned, DeserializeSeed, IgnoredAny, IntoDeserializer, MapAccess, Visitor,
+};
 use serde::ser::{Error as _, Impossible, SerializeStruct};
 use serde::{Deserializer, Serialize, Serializer, forward_to_deserialize_any};
 use serde_json::{Map, Value};
@@ -48,18 +50,24 @@ pub(crate) fn pack<R: Record>(row: &R, json: &[u8]) -> Option<Vec<u8>> {
     row.serialize(Values { names: names.clone(), bytes: &mut bytes }).ok()?;
     let names: Vec<Box<str>> = names.map(Box::from).collect();
     unpack::<R>(&names, &bytes).ok().filter(|back| back == row)?;
-    // keys of maps are texts in JSON, and need not be here: to a reader of another type that is a difference
-    let is_flat = !json.get(1..)?.contains(&b'{');
-    let is_same = || unpack::<Map<String, Value>>(&names, &bytes).ok() == serde_json::from_slice(json).ok();
-    (is_flat || is_same()).then_some(bytes)
+    // the same for a reader of another type: keys that are no texts, numbers of other widths
+    let is_same = unpack::<Map<String, Value>>(&names, &bytes).ok()? == serde_json::from_slice(json).ok()?;
+    // and no more than JSON says: infinity is null there
+    let is_no_more = serde_json::from_slice::<R>(json).is_ok_and(|back| back == *row);
+    (is_same && is_no_more).then_some(bytes)
 }
 
 /// The row with these values of these fields.
 pub(crate) fn unpack<T: DeserializeOwned>(names: &[Box<str>], values: &[u8]) -> Result<T, decode::Error> {
-    T::deserialize(Fields {
-        names: names.iter(),
-        values: rmp_serde::Deserializer::from_read_ref(values).with_human_readable(),
-    })
+    let mut reader = rmp_serde::Deserializer::from_read_ref(values).with_human_readable();
+    // as deep as serde_json goes; a stack is not endless
+    reader.set_max_depth(128);
+    let mut fields = Fields { names: names.iter(), values: reader };
+    let row = T::deserialize(&mut fields)?;
+    match IgnoredAny::deserialize(&mut fields.values) {
+        Err(_) if fields.names.len() == 0 => Ok(row),
+        _ => Err(de::Error::custom("the values are not those of the fields")),
+    }
 }
 
 /// Puts a row behind others of a frame: how long it is and what it is, then itself.
@@ -97,7 +105,8 @@ fn take<'a>(frame: &mut &'a [u8]) -> Option<EncodedRow<'a>> {
         *frame = rest;
         head |= u64::from(byte & 0x7f).checked_shl(shift)?;
         if byte < 0x80 {
-            let (bytes, rest) = frame.split_at_checked(usize::try_from(head >> 1).ok()?)?;
+            let length = usize::try_from(head >> 1).ok().filter(|length| *length > 0)?;
+            let (bytes, rest) = frame.split_at_checked(length)?;
             *frame = rest;
             return Some(if head & 1 == 1 { EncodedRow::Packed(bytes) } else { EncodedRow::Json(bytes) });
         }
@@ -227,7 +236,7 @@ struct Fields<'de> {
     values: Reader<'de>,
 }
 
-impl<'de> Deserializer<'de> for Fields<'de> {
+impl<'de> Deserializer<'de> for &mut Fields<'de> {
     type Error = decode::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, decode::Error> {
@@ -248,7 +257,7 @@ impl<'de> Deserializer<'de> for Fields<'de> {
     }
 }
 
-impl<'de> MapAccess<'de> for Fields<'de> {
+impl<'de> MapAccess<'de> for &mut Fields<'de> {
     type Error = decode::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, decode::Error> {
@@ -379,25 +388,46 @@ mod tests {
         // keys of maps are texts
         record! { Keyed { id: String, by: BTreeMap<u32, bool> } #[derive(PartialEq)] }
         assert_eq!(packed(&Keyed { id: "a".into(), by: BTreeMap::from([(7, true)]) }), None);
+        // numbers of other widths, and such as JSON does not have
+        record! { Wide { id: String, f: Option<f32>, x: Option<f64>, n: Option<u128> } #[derive(PartialEq)] }
+        let none = Wide { id: "a".into(), f: None, x: None, n: None };
+        assert!(packed(&none).is_some());
+        assert_eq!(packed(&Wide { f: Some(0.1), ..none.clone() }), None);
+        assert_eq!(packed(&Wide { x: Some(f64::INFINITY), ..none.clone() }), None);
+        assert_eq!(packed(&Wide { n: Some(7), ..none }), None);
         // nothing is equal to it
         assert_eq!(packed(&Row { x: f64::NAN, ..row() }), None);
     }
 
     #[test]
+    fn values_that_are_not_those_of_the_fields_are_refused() {
+        let mut values = pack(&row(), &serde_json::to_vec(&row()).unwrap()).unwrap();
+        values.push(0xc3);
+        assert!(unpack::<Row>(&names::<Row>(), &values).is_err());
+        assert!(unpack::<Row>(&names::<Row>()[1..], &values).is_err());
+        // nested deeper than anything in earnest
+        let deep = [vec![0x91; 100_000], vec![0xc0]].concat();
+        assert!(unpack::<Map<String, Value>>(&["a".into()], &deep).is_err());
+        record! { Other { id: String } #[derive(PartialEq)] }
+        assert!(unpack::<Other>(&["deep".into()], &deep).is_err());
+    }
+
+    #[test]
     fn rows_are_told_apart_by_their_lengths() {
         let long = vec![b'x'; 20_000];
-        let rows_in = [EncodedRow::Packed(b""), EncodedRow::Json(&long), EncodedRow::Packed(b"\n{")];
+        let rows_in = [EncodedRow::Packed(b"x"), EncodedRow::Json(&long), EncodedRow::Packed(b"\n{")];
         let mut frame = Vec::new();
         rows_in.into_iter().for_each(|row| push(&mut frame, row));
         assert_eq!(rows(&frame).unwrap(), rows_in);
-        for cut in [2, 3, 5_000, frame.len() - 1] {
+        for cut in [1, 3, 5_000, frame.len() - 1] {
             assert_eq!(
                 rows(&frame[..cut]).map_err(|error| error.code().to_owned()),
                 Err(code::BAD_FRAME.into()),
                 "{cut}"
             );
         }
-        for hostile in [&[0xff; 30][..], &[0x81], &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]]
+        for hostile in
+            [&[0xff; 30][..], &[0x81], &[0], &[1], &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]]
         {
             assert_eq!(rows(hostile).unwrap_err().code(), code::BAD_FRAME);
         }

@@ -195,3 +195,81 @@ fn a_child_that_cannot_be_read_is_left_out_and_said() {
     assert_eq!(rig.reactions(watch, "a").0, "🎉");
     assert_eq!((rig.status(watch), rig.error(watch).as_deref()), ("live", Some("bad_row")));
 }
+
+/// Live events ignore what the relation asks for, as they ignore the query.
+#[test]
+fn live_children_obey_the_limit_and_the_filter() {
+    let mut rig = Rig::new();
+    let hearts = Reaction::subject.children().filter(Reaction::emoji.eq("❤")).limit(2);
+    let watch = rig.watch(&newest(SPACE).include(hearts));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(
+        &stream,
+        &[parent("a", &[Reaction::to("a", "r5", "❤"), Reaction::to("a", "r0", "👍")])],
+        None,
+    );
+    assert_eq!(rig.reactions(watch, "a").0, "❤");
+    for n in 1..=4 {
+        added(&mut rig, &stream, &Reaction::to("a", &format!("r{n}"), if n == 2 { "👍" } else { "❤" }));
+    }
+    let children = rig.core.children::<Reaction>(watch, 0, &record_uri(ALICE, NSID, "a"));
+    let keys: Vec<_> = children.iter().map(|child| child.record.uri.rsplit('/').next().unwrap()).collect();
+    assert_eq!(keys, ["r1", "r3"]);
+    // one that is no heart any more goes
+    added(&mut rig, &stream, &Reaction::to("a", "r1", "👍"));
+    assert_eq!(rig.reactions(watch, "a").0, "❤");
+}
+
+#[test]
+fn children_that_are_only_counted_do_not_come() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE).include(Reaction::subject.children().limit(0).counted()));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[parent("a", &[Reaction::to("a", "r1", "❤")])], None);
+    added(&mut rig, &stream, &Reaction::to("a", "r2", "❤"));
+    assert_eq!(rig.reactions(watch, "a"), (String::new(), 2));
+}
+
+/// A service says nothing of the children of a record that has none.
+#[test]
+fn a_count_that_is_left_out_is_none() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[parent("a", &[Reaction::to("a", "r1", "❤")])], None);
+    rig.snapshot(&stream, &[record("a", 1)], None);
+    assert_eq!(rig.reactions(watch, "a"), (String::new(), 0));
+}
+
+/// A child may be said to be gone twice, and without ever having been there.
+#[test]
+fn what_was_not_there_is_not_counted_down() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    rig.opened(&stream);
+    let [one, two] = ["r1", "r2"].map(|rkey| Reaction::to("a", rkey, rkey));
+    rig.snapshot(&stream, &[parent("a", &[one, two])], None);
+    for rkey in ["r1", "r1", "never"] {
+        removed(&mut rig, &stream, "a", rkey);
+    }
+    assert_eq!(rig.reactions(watch, "a"), ("r2".into(), 1));
+}
+
+#[test]
+fn a_record_that_comes_back_into_the_filter_has_its_children() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions().filter(Message::n.lt(100)));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[parent("a", &[Reaction::to("a", "r1", "❤")])], None);
+    let mut changed = live("a", 1);
+    changed["value"]["n"] = json!(300);
+    rig.created(&stream, changed);
+    assert!(rig.shown(watch).is_empty());
+    rig.created(&stream, live("a", 1));
+    assert_eq!(rig.reactions(watch, "a"), ("❤".into(), 1));
+}

@@ -5,6 +5,7 @@
 mod defects;
 mod hydration;
 mod pages;
+mod races;
 mod rig;
 mod streams;
 mod traces;

@@ -80,6 +80,7 @@ pub(crate) struct Reaction {
 #[allow(non_upper_case_globals)]
 impl Reaction {
     pub(crate) const subject: Field<Self, String> = Field::new(1);
+    pub(crate) const emoji: Field<Self, String> = Field::new(2);
 
     pub(crate) fn to(message: &str, rkey: &str, emoji: &str) -> Self {
         let uri = record_uri(ALICE, "app.event.reaction", rkey);

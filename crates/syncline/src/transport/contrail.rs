@@ -5,7 +5,9 @@ use std::task::{Context, Poll, ready};
 
 use futures::{Stream, sink, stream};
 use gloo_net::http::{Request, Response};
-use syncline_core::client::contrail::{Answer, Call, refusal, socket_closed};
+use syncline_core::client::contrail::{Answer, Call, is_event, refusal, socket_closed};
+
+use web_sys::RequestCache;
 
 use crate::sse_parser::SseItem;
 use crate::transport::events::{Abort, EVENT_STREAM, Events, unreachable};
@@ -32,7 +34,9 @@ pub(crate) async fn call(base: &str, call: Call) -> Result<Link, Error> {
 
 async fn get(url: &str, call: &Call, accept: &str) -> Result<(Response, Abort), Error> {
     let abort = Abort::new()?;
-    let mut request = Request::get(url).header("accept", accept).abort_signal(Some(&abort.signal()));
+    let request = Request::get(url).header("accept", accept).abort_signal(Some(&abort.signal()));
+    // without tickets all requests for a page have one address
+    let mut request = request.cache(RequestCache::NoStore);
     if let Some(bearer) = &call.bearer.0 {
         request = request.header("authorization", &format!("Bearer {bearer}"));
     }
@@ -66,10 +70,13 @@ impl Stream for Receiver {
     }
 }
 
-/// An event as a socket would carry it; a comment as an empty frame.
+/// An event as a socket would carry it; what is of no interest as an empty frame, as a comment is.
 fn frame(item: SseItem) -> Vec<u8> {
     let SseItem::Event { name, data } = item else { return Vec::new() };
     let name = String::from_utf8(name.unwrap_or_default()).unwrap_or_default();
+    if !is_event(&name) {
+        return Vec::new();
+    }
     let mut frame = b"{\"kind\":".to_vec();
     // a text can always be written as JSON
     frame.extend(serde_json::to_vec(&name).unwrap_or_default());

@@ -22,7 +22,8 @@ pub(crate) async fn connect(base: &str) -> Result<Link, Error> {
 
 pub(super) async fn open(url: &str, closed_by: Closed) -> Result<Link, Error> {
     let socket = WebSocket::open(url)
-        .map_err(|error| Error::new(code::CONNECTION, format!("the WebSocket cannot be opened: {error}")))?;
+        // a browser's own words may name the address, and with it a ticket
+        .map_err(|_| Error::new(code::CONNECTION, "the WebSocket cannot be opened"))?;
     let socket = Rc::new(RefCell::new(Socket { socket, first: None, ended: false, closed_by }));
     poll_fn(|cx| socket.borrow_mut().poll_open(cx)).await?;
     Ok(Link { sender: Box::pin(Sender(Rc::clone(&socket))), receiver: Box::pin(Receiver(socket)) })

@@ -15,6 +15,27 @@ pub(super) const PAGE: u32 = 200;
 /// Parameters that let somebody in.
 const SECRET: [&str; 2] = ["ticket", "inviteToken"];
 
+/// What is no field of a record's body: parameters of their own, and the envelope, which servers count otherwise. Filters
+/// by these are seen to here.
+const RESERVED: [&str; 16] = [
+    "spaceUri",
+    "actor",
+    "limit",
+    "cursor",
+    "sort",
+    "order",
+    "mode",
+    "ticket",
+    "inviteToken",
+    "uri",
+    "cid",
+    "did",
+    "collection",
+    "rkey",
+    "time_us",
+    "space",
+];
+
 /// A path with its query string. What lets somebody in is left out when it is shown, in logs and elsewhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
@@ -35,7 +56,8 @@ impl Address {
         let mut params = Serializer::new(String::new());
         params.append_pair(if space.starts_with("did:") { "actor" } else { "spaceUri" }, space);
         params.append_pair("limit", &query.limit.unwrap_or(PAGE).min(PAGE).to_string());
-        for (field, value) in equalities(query.filter.as_ref()) {
+        let own = equalities(query.filter.as_ref());
+        for (field, value) in own.into_iter().filter(|(field, _)| !RESERVED.contains(field)) {
             params.append_pair(field, &value);
         }
         // newest first is what a service does unless told

@@ -16,6 +16,8 @@ const FIRST_MICROSECONDS: i64 = 100_000_000_000_000;
 /// A record, as a row.
 #[derive(Debug, PartialEq)]
 pub(super) struct Row {
+    /// Its key.
+    pub(super) uri: String,
     /// JSON of one flat object.
     pub(super) json: Vec<u8>,
     /// What is said of its children, relation by relation. A live event says nothing of them.
@@ -28,6 +30,24 @@ pub(super) struct Family {
     pub(super) children: Vec<Map<String, Value>>,
     /// How many there are, whatever the limit.
     pub(super) count: Option<u64>,
+}
+
+/// The kinds of events that are of interest.
+const KINDS: [&str; 9] = [
+    "snapshot.start",
+    "snapshot.record",
+    "snapshot.end",
+    "record.created",
+    "record.deleted",
+    "hydration.added",
+    "hydration.removed",
+    "member.removed",
+    "error",
+];
+
+/// Whether an event of this kind is of interest. The data of others need not be JSON.
+pub fn is_event(kind: &str) -> bool {
+    KINDS.contains(&kind)
 }
 
 /// One event of a stream.
@@ -54,7 +74,7 @@ pub(super) enum Event {
 }
 
 /// What a socket's handshake answers; as an answer to a page it is the snapshot that counts.
-#[derive(Debug, PartialEq)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) struct Handshake {
     pub(super) rows: Vec<Row>,
     pub(super) cursor: Option<String>,
@@ -169,7 +189,8 @@ impl Handshake {
 impl Row {
     fn of(mut record: Map<String, Value>, relations: &[String]) -> Result<Self, Error> {
         let families = relations.iter().map(|name| Family::take_from(&mut record, name)).collect();
-        Ok(Self { json: flattened(record)?, families })
+        let uri = record.get("uri").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok(Self { uri, json: flattened(record)?, families })
     }
 }
 

@@ -1,12 +1,15 @@
 //! Children of records: they come with their parents, and are added and removed one by one.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::event::{Family, child_row};
 use super::record_uri;
-use super::stream::Stream;
+use super::stream::{Families, Stream};
 use crate::client::core::ClientCore;
 use crate::client::frames::put;
+use crate::client::related::Related;
 use crate::client::session::{Session, SessionId};
 use crate::client::space::Base;
 use crate::error::Error;
@@ -16,6 +19,7 @@ impl ClientCore {
     pub(super) fn take_families(
         &mut self,
         id: SessionId,
+        stream: &mut Stream,
         parent: &str,
         families: Vec<Family>,
     ) -> Result<(), Error> {
@@ -27,22 +31,36 @@ impl ClientCore {
                 continue;
             };
             let Some(rows) = related.rows(base) else { continue };
-            let mut stale = rows.family(related.view, parent);
-            for child in children {
+            let known = stream.families.get_mut(place).and_then(|families| families.remove(parent));
+            let mut stale: BTreeSet<_> = known.into_iter().flatten().collect();
+            let came = children.len() as u64;
+            for child in children.into_iter().take(spec.limit as usize) {
                 let slot = rows.upsert(&child_row(child, &spec.field, parent)?);
-                if let Ok(slot) = &slot {
-                    stale.retain(|key| &**key != rows.key(*slot));
+                if let Ok(slot) = slot {
+                    if !rows.wants(related.view, slot) {
+                        continue;
+                    }
+                    stale.remove(rows.key(slot));
                 }
                 put(rows, related.view, &mut related.unreadable, slot);
             }
             for key in &stale {
                 rows.remove_member(related.view, key);
+                related.unreadable.forget(key);
             }
-            if let (Some(counts), Some(count)) = (&mut related.counts, count) {
-                counts.tell(parent, count);
+            if let Some(counts) = &mut related.counts {
+                // a service says nothing of a parent that has none
+                counts.tell(parent, count.unwrap_or(came));
             }
         }
         Ok(())
+    }
+
+    /// The children that are known, relation by relation.
+    pub(super) fn known_families(&mut self, id: SessionId) -> Vec<Families> {
+        let Some((session, base)) = self.relations_of(id) else { return Vec::new() };
+        let mut families = |related: &Related| related.rows(base).map(|rows| rows.families(related.view));
+        session.relations.iter().map(|related| families(related).unwrap_or_default()).collect()
     }
 
     /// A child has come, or another one in its place.
@@ -66,10 +84,20 @@ impl ClientCore {
         };
         let Some(rows) = related.rows(base) else { return Ok(()) };
         let slot = rows.upsert(&child_row(child, &spec.field, parent)?);
-        if put(rows, related.view, &mut related.unreadable, slot)
-            && let Some(counts) = &mut related.counts
-        {
+        let wanted = slot.as_ref().map_or(true, |slot| rows.wants(related.view, *slot));
+        let is_new = match slot {
+            Ok(slot) if !wanted || spec.limit == 0 => {
+                let key = rows.key(slot).to_owned();
+                !rows.remove_member(related.view, &key) && wanted
+            }
+            slot => put(rows, related.view, &mut related.unreadable, slot),
+        };
+        if let Some(counts) = related.counts.as_mut().filter(|_| is_new) {
             counts.tell(parent, counts.told(parent).saturating_add(1));
+        }
+        // the first ones in the order, as many as the relation wants
+        for key in rows.family(related.view, parent).iter().skip(spec.limit as usize) {
+            rows.remove_member(related.view, key);
         }
         Ok(())
     }
@@ -91,11 +119,17 @@ impl ClientCore {
             let collection = uri.strip_prefix("at://").and_then(|path| path.split('/').nth(1));
             collection.is_some_and(|collection| uri == record_uri(did, collection, rkey))
         };
-        for key in rows.family(related.view, parent).iter().filter(|key| is_it(key)) {
+        let family = rows.family(related.view, parent);
+        let was_known = family.iter().any(|key| is_it(key));
+        for key in family.iter().filter(|key| is_it(key)) {
             rows.remove_member(related.view, key);
         }
         if let Some(counts) = &mut related.counts {
-            counts.tell(parent, counts.told(parent).saturating_sub(1));
+            let told = counts.told(parent);
+            // one that was never there is not counted; one behind the limit may be any
+            if was_known || told > family.len() as u64 {
+                counts.tell(parent, told.saturating_sub(1));
+            }
         }
     }
 
@@ -112,10 +146,23 @@ impl ClientCore {
         }
     }
 
-    /// The children of all records are complete.
-    pub(super) fn complete_families(&mut self, id: SessionId) {
+    /// The children of all records are complete. Those of records that are not there any more go.
+    pub(super) fn complete_families(&mut self, id: SessionId, view: SessionId) {
         let Some((session, base)) = self.relations_of(id) else { return };
+        let collection = session.collection;
         for related in &mut session.relations {
+            let families = related.rows(base).map(|rows| rows.families(related.view)).unwrap_or_default();
+            let orphans = families.into_iter().filter(|(parent, _)| {
+                base.get(collection).is_none_or(|parents| !parents.is_member(view, parent))
+            });
+            for (parent, children) in orphans.collect::<Vec<_>>() {
+                related.forget_parent(&parent);
+                if let Some(rows) = related.rows(base) {
+                    for child in children {
+                        rows.remove_member(related.view, &child);
+                    }
+                }
+            }
             if let Some(rows) = related.rows(base) {
                 rows.complete_view(related.view);
             }

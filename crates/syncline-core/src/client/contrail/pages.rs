@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::address::Address;
 use super::event::{Event, Handshake};
+use super::gathering::{Gathering, Page, Why};
 use super::stream::{Line, Side, Stream};
 use super::streams::{Happened, access, ended};
 use super::{Access, Answer, Bearer, Call};
+use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
 use crate::client::session::SessionId;
 use crate::client::{Output, Transport};
@@ -24,7 +26,7 @@ impl ClientCore {
         let line = streams.line(id);
         let has_access = streams.service.has_access;
         let overdue = now + self.config.answer_within * 3;
-        stream.side = Some(Side { line, cursor, records: 0, overdue });
+        stream.side = Some(Side { line, cursor, page: Page::default(), overdue });
         if stream.transport == Transport::Sse && *streams.paging.get_or_insert(line) != line {
             // one page at a time: a browser has six connections to a host, and four may be streams
             if !streams.waiting.contains(&id) {
@@ -81,26 +83,24 @@ impl ClientCore {
         stream: &mut Stream,
         happened: Happened<'_>,
     ) -> Result<(), Error> {
-        let take = |core: &mut Self, stream: &mut Stream, row| {
-            let new = core.take_row(id, stream, row, false)?;
-            if let Some(side) = &mut stream.side {
-                side.records += usize::from(new);
-            }
-            Ok::<_, Error>(())
-        };
         match happened {
             Happened::Access(access) => self.call_page(id, stream, &access?),
             Happened::Opened => {}
             Happened::Frame([]) => {}
             Happened::Frame(bytes) if stream.transport == Transport::WebSocket => {
                 let Handshake { rows, cursor, .. } = Handshake::parse(bytes, &stream.relations)?;
-                for row in rows {
-                    take(self, stream, row)?;
+                if let Some(side) = &mut stream.side {
+                    side.page.rows = rows;
                 }
                 return self.page_is_there(now, id, stream, cursor);
             }
             Happened::Frame(bytes) => match Event::parse(bytes, &stream.relations)? {
-                Event::Record { row, .. } => take(self, stream, row)?,
+                Event::Record { row, .. } => {
+                    self.note_progress(id, stream);
+                    if let Some(side) = &mut stream.side {
+                        side.page.rows.push(row);
+                    }
+                }
                 Event::End { cursor } => return self.page_is_there(now, id, stream, cursor),
                 Event::Error { .. } | Event::MemberRemoved => return Err(ended()),
                 // what happens is told by the stream
@@ -111,18 +111,21 @@ impl ClientCore {
         Ok(())
     }
 
-    pub(super) fn page_is_there(
+    fn page_is_there(
         &mut self,
         now: Duration,
         id: SessionId,
         stream: &mut Stream,
         next: Option<String>,
     ) -> Result<(), Error> {
-        if let Some(side) = &stream.side {
-            // a service that gives nothing new, or the same place again, has no more
-            stream.cursor = next.filter(|next| side.records > 0 && side.cursor.as_ref() != Some(next));
-        }
+        let Some(side) = &mut stream.side else { return Ok(()) };
+        stream.page = std::mem::take(&mut side.page);
+        let next = next.filter(|next| side.cursor.as_ref() != Some(next));
         self.end_side(stream);
+        if stream.gathering.as_ref().is_some_and(|gathering| gathering.why == Why::Look) {
+            return self.have_looked(now, id, stream, next.is_none());
+        }
+        self.take_page(id, stream, next)?;
         self.go_on(now, id, stream)
     }
 
@@ -132,9 +135,42 @@ impl ClientCore {
         self.outputs.push_back(Output::Close { attempt: side.line });
     }
 
-    /// Asks for the snapshot again, beside a stream that stays open.
-    pub(super) fn probe(&mut self, now: Duration, id: SessionId, stream: &mut Stream) {
-        self.begin_gathering(id, stream);
+    /// Looks whether an open socket has told everything.
+    pub(super) fn look(&mut self, now: Duration, id: SessionId, stream: &mut Stream) {
+        stream.page = Page::default();
+        stream.gathering = Some(Gathering::new(Why::Look));
         self.fetch_page(now, id, stream, None);
+    }
+
+    /// The first page, as it is now: what it shows should have been told.
+    fn have_looked(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        stream: &mut Stream,
+        is_all: bool,
+    ) -> Result<(), Error> {
+        self.take_rows(id, stream)?;
+        let Some(gathering) = stream.gathering.take() else { return Ok(()) };
+        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
+        let space = self.spaces.get_mut(&session.query.space);
+        let rows = space.and_then(|space| space.base.get_mut(session.collection));
+        let Some(rows) = rows else { return Ok(()) };
+        let view = stream.reserve.unwrap_or(id);
+        let fresh = gathering.members(&*rows, view);
+        let last = rows.last_of(id, &fresh).filter(|_| !is_all);
+        let covers = |rows: &dyn AnyCollection, slot: u32| {
+            last.as_deref().is_none_or(|last| !rows.is_behind(id, slot, last)) && (is_all || last.is_some())
+        };
+        let gone = gathering.evict(rows, view, covers);
+        let is_late = gathering.surprising || !gone.is_empty();
+        for parent in &gone {
+            self.drop_families(id, parent);
+        }
+        if is_late && stream.heard < now {
+            stream.doubt(now);
+        }
+        stream.heard = now;
+        self.go_on(now, id, stream)
     }
 }

@@ -4,27 +4,43 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::event::{Event, Row};
-use super::gathering::Gathering;
+use super::gathering::{Gathering, Page, Why};
 use super::stream::Stream;
 use crate::client::core::ClientCore;
 use crate::client::frames::put;
 use crate::client::session::{self, SessionId, Unreadable};
 use crate::error::{Error, code};
 use crate::query::QuerySpec;
+use crate::record::AnyRow;
 
 /// Rows behind the window of a limited query that are kept to fill it up.
 const MAX_RESERVE: usize = 1_000;
 
 impl ClientCore {
-    pub(super) fn begin_gathering(&mut self, id: SessionId, stream: &mut Stream) {
+    pub(super) fn begin_gathering(&mut self, id: SessionId, stream: &mut Stream, why: Why) {
         self.end_side(stream);
-        stream.gathering = Some(Gathering::default());
-        stream.trimmed = false;
+        stream.gathering = Some(Gathering::new(why));
+        stream.page = Page::default();
+        stream.seen.clear();
+        (stream.trimmed, stream.edge) = (false, None);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.unreadable = Unreadable::default();
+            session.relations.iter_mut().for_each(|related| related.unreadable = Unreadable::default());
             if !session.phase.is_live() {
                 session.phase = snapshot_phase(0, session.query.limit);
             }
+        }
+        self.note(id);
+    }
+
+    /// A record of a snapshot has come, and counts when its page is complete.
+    pub(super) fn note_progress(&mut self, id: SessionId, stream: &mut Stream) {
+        let (Some(gathering), Some(session)) = (&mut stream.gathering, self.sessions.get_mut(&id)) else {
+            return;
+        };
+        gathering.done += 1;
+        if let session::Phase::Snapshot { .. } = session.phase {
+            session.phase = snapshot_phase(gathering.done, session.query.limit);
         }
         self.note(id);
     }
@@ -38,18 +54,21 @@ impl ClientCore {
     ) -> Result<(), Error> {
         match event {
             Event::Start => {
-                self.begin_gathering(id, stream);
+                self.begin_gathering(id, stream, Why::Begin);
                 Ok(())
             }
             Event::Record { row, live: false } => {
-                self.take_row(id, stream, row, false)?;
+                self.note_progress(id, stream);
+                stream.page.rows.push(row);
                 Ok(())
             }
             Event::Record { row, live: true } => {
+                stream.hear_of(&row.uri);
                 self.take_row(id, stream, row, true)?;
                 self.follow(now, id, stream)
             }
             Event::Deleted { uri } => {
+                stream.hear_of(&uri);
                 self.drop_row(id, stream, &uri);
                 self.follow(now, id, stream)
             }
@@ -62,7 +81,7 @@ impl ClientCore {
                 self.follow(now, id, stream)
             }
             Event::End { cursor } => {
-                stream.cursor = cursor;
+                self.take_page(id, stream, cursor)?;
                 self.go_on(now, id, stream)
             }
             Event::MemberRemoved => Err(Error::new(code::FORBIDDEN, "the membership has ended")),
@@ -84,60 +103,90 @@ impl ClientCore {
         Ok(())
     }
 
+    /// A page is complete; `next` is where the one behind it begins.
+    pub(super) fn take_page(
+        &mut self,
+        id: SessionId,
+        stream: &mut Stream,
+        next: Option<String>,
+    ) -> Result<(), Error> {
+        let before = stream.seen.len();
+        self.take_rows(id, stream)?;
+        // a service that gives nothing new has no more
+        stream.cursor = next.filter(|_| stream.seen.len() > before);
+        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
+        let space = self.spaces.get(&session.query.space);
+        let Some(rows) = space.and_then(|space| space.base.get(session.collection)) else { return Ok(()) };
+        stream.edge = stream.reserve.filter(|_| stream.cursor.is_some()).and_then(|reserve| {
+            let known = match &stream.gathering {
+                Some(gathering) => gathering.members(rows, reserve),
+                None => rows.members(reserve),
+            };
+            rows.last_of(id, &known)
+        });
+        Ok(())
+    }
+
+    /// The rows of a page, as far as nothing newer is known of them.
+    pub(super) fn take_rows(&mut self, id: SessionId, stream: &mut Stream) -> Result<(), Error> {
+        stream.families = self.known_families(id);
+        for (row, outdated) in std::mem::take(&mut stream.page).news() {
+            stream.seen.insert(row.uri.as_str().into());
+            if !outdated {
+                self.take_row(id, stream, row, false)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A record has come: it is a row of the result if the query wants it. Live events come for all records.
-    /// Says whether it was not known yet.
     pub(super) fn take_row(
         &mut self,
         id: SessionId,
         stream: &mut Stream,
         row: Row,
         live: bool,
-    ) -> Result<bool, Error> {
-        let Some(session) = self.sessions.get_mut(&id) else { return Ok(false) };
+    ) -> Result<(), Error> {
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
         let space = self.spaces.get_mut(&session.query.space);
         let Some(rows) = space.and_then(|space| space.base.get_mut(session.collection)) else {
-            return Ok(false);
+            return Ok(());
         };
         let view = stream.reserve.unwrap_or(id);
+        let before = rows.is_member(view, &row.uri);
+        let slot = match rows.upsert(&row.json) {
+            Ok(slot) => slot,
+            Err(unreadable) => {
+                put(rows, view, &mut session.unreadable, Err(unreadable));
+                self.drop_families(id, &row.uri);
+                self.note(id);
+                return Ok(());
+            }
+        };
+        session.unreadable.forget(&row.uri);
+        let is_behind = |edge: &dyn AnyRow| live && rows.is_behind(id, slot, edge);
+        if !rows.wants(id, slot) || stream.edge.as_deref().is_some_and(is_behind) {
+            // it may come back: its children stay where they are
+            rows.remove_member(view, &row.uri);
+            self.note(id);
+            return Ok(());
+        }
         if let Some(gathering) = &mut stream.gathering {
-            gathering.done += u64::from(!live);
-            if let session::Phase::Snapshot { .. } = session.phase {
-                session.phase = snapshot_phase(gathering.done, session.query.limit);
-            }
+            gathering.surprising |= !before || rows.has_news(slot);
+            gathering.note(&row.uri);
         }
-        let slot = rows.upsert(&row.json);
-        let key = match &slot {
-            Ok(slot) => Some(rows.key(*slot).to_owned()),
-            Err(row) => row.key.as_ref().map(|key| key.as_str().to_owned()),
-        };
-        let wanted = slot.as_ref().is_ok_and(|slot| rows.wants(id, *slot));
-        let surprising = slot.as_ref().is_ok_and(|slot| wanted && rows.has_news(*slot));
-        let before = key.as_ref().is_some_and(|key| rows.is_member(view, key));
-        put(rows, view, &mut session.unreadable, slot);
-        let Some(key) = key else { return Ok(false) };
-        if !wanted {
-            self.drop_row(id, stream, &key);
-            return Ok(false);
-        }
-        let new = match &mut stream.gathering {
-            Some(gathering) => {
-                gathering.surprising |= surprising || !before;
-                gathering.note(&key)
-            }
-            None => !before,
-        };
+        rows.add_member(view, slot);
         self.note(id);
-        self.take_families(id, &key, row.families)?;
-        Ok(new)
+        self.take_families(id, stream, &row.uri, row.families)
     }
 
     pub(super) fn drop_row(&mut self, id: SessionId, stream: &mut Stream, key: &str) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let space = self.spaces.get_mut(&session.query.space);
         let Some(rows) = space.and_then(|space| space.base.get_mut(session.collection)) else { return };
-        if rows.remove_member(stream.reserve.unwrap_or(id), key) {
-            self.drop_families(id, key);
-        }
+        session.unreadable.forget(key);
+        rows.remove_member(stream.reserve.unwrap_or(id), key);
+        self.drop_families(id, key);
         self.note(id);
     }
 
@@ -150,16 +199,16 @@ impl ClientCore {
             return Ok(());
         };
         let view = stream.reserve.unwrap_or(id);
-        let there = match &stream.gathering {
-            Some(gathering) => gathering.members(&*rows, view).len(),
-            None => rows.members(view).len(),
-        };
-        let wants_more = limit.is_none_or(|limit| there < limit);
+        let wants_more = limit.is_none_or(|limit| match &stream.gathering {
+            Some(gathering) => gathering.members(&*rows, view).len() < limit,
+            None => rows.members(view).len() < limit,
+        });
         if wants_more && stream.side.is_none() {
             if let Some(cursor) = stream.cursor.take() {
                 self.fetch_page(now, id, stream, Some(cursor));
             } else if stream.trimmed {
-                self.probe(now, id, stream);
+                self.begin_gathering(id, stream, Why::Refill);
+                self.fetch_page(now, id, stream, None);
             }
         }
         if stream.side.is_none() {
@@ -176,25 +225,18 @@ impl ClientCore {
         let space = self.spaces.get_mut(&session.query.space);
         let Some(rows) = space.and_then(|space| space.base.get_mut(session.collection)) else { return };
         let view = stream.reserve.unwrap_or(id);
-        let evicted = gathering.evict(rows, view);
+        gathering.evict(rows, view, |_, _| true);
         rows.complete_view(view);
         rows.complete_view(id);
-        // a probe: what it showed should have been told
-        let probed = session.phase.is_live();
-        if probed && (gathering.surprising || !evicted.is_empty()) && stream.heard < now {
-            stream.doubt(now);
-        }
         stream.heard = now;
         session.phase = session::Phase::Live { sub: 0 };
         (session.loaded, session.was_live, session.error) = (true, true, None);
+        (session.earlier, session.loading) = (None, None);
         (stream.failures, stream.unauthenticated) = (0, 0);
-        if let Some(streams) = &mut self.streams {
+        if let Some(streams) = self.streams.as_mut().filter(|streams| streams.are_well()) {
             streams.last_error = None;
         }
-        for parent in &evicted {
-            self.drop_families(id, parent);
-        }
-        self.complete_families(id);
+        self.complete_families(id, view);
     }
 
     /// Shows the rows that are known, as many as the query wants of them, and what stood in for them no more.
@@ -210,6 +252,7 @@ impl ClientCore {
                 let shown: BTreeSet<_> = rows.members(id).into_iter().collect();
                 let dropped = rows.members(reserve).into_iter().filter(|slot| !shown.contains(slot));
                 let dropped: Vec<_> = dropped.map(|slot| rows.key(slot).to_owned()).collect();
+                stream.edge = rows.last_of(id, &rows.members(id));
                 for key in &dropped {
                     self.drop_row(id, stream, key);
                 }

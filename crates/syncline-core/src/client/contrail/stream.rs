@@ -1,11 +1,14 @@
 //! One query's stream: how it stands, and when something has to happen to it.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Access;
-use super::gathering::Gathering;
+use super::gathering::{Gathering, Page};
 use crate::client::session::SessionId;
 use crate::client::{Status, Transport};
+use crate::record::AnyRow;
 
 /// A service says something every 15 s over server-sent events; after three times that it is dead.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -14,11 +17,16 @@ const PROBE_AFTER: Duration = Duration::from_secs(60);
 /// A socket that says nothing for so long after a snapshot showed what it should have told is dead.
 const DOUBT: Duration = Duration::from_secs(5);
 
+/// The keys of children, by parent.
+pub(super) type Families = BTreeMap<Box<str>, Vec<Box<str>>>;
+
 /// Names one connection of a client, in all that is said about it.
 pub(super) type Line = u64;
 
+/// A sign of life is due after so long, when there is reason to doubt.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
 /// See the [module](self).
-#[derive(Debug)]
 pub(in crate::client) struct Stream {
     pub(super) transport: Transport,
     pub(super) phase: Phase,
@@ -28,8 +36,16 @@ pub(in crate::client) struct Stream {
     pub(super) side: Option<Side>,
     /// The snapshot that is not complete yet.
     pub(super) gathering: Option<Gathering>,
+    /// The page of it that comes in on the stream itself.
+    pub(super) page: Page,
+    /// The children that were known of each parent when a page began to count, relation by relation.
+    pub(super) families: Vec<Families>,
+    /// Records that pages have brought since it began.
+    pub(super) seen: BTreeSet<Box<str>>,
     /// Where what is known ends, when the service has more.
     pub(super) cursor: Option<String>,
+    /// The last row of a limited query before there: of what stands behind it nobody knows whether it is the next one.
+    pub(super) edge: Option<Arc<dyn AnyRow>>,
     /// A view of all rows that are known, when the query has a limit: a row that leaves the window is replaced from here.
     pub(super) reserve: Option<SessionId>,
     /// What the service calls the relations of the query, in their order.
@@ -44,6 +60,8 @@ pub(in crate::client) struct Stream {
     pub(super) unauthenticated: u32,
     /// When the service was heard last.
     pub(super) heard: Duration,
+    /// When it last said something that counts.
+    pub(super) told: Duration,
     /// When a socket that seems to have missed something is given up.
     pub(super) doubted_until: Option<Duration>,
 }
@@ -73,8 +91,7 @@ pub(super) struct Side {
     pub(super) line: Line,
     /// Where the page begins.
     pub(super) cursor: Option<String>,
-    /// Records of it so far that were not known.
-    pub(super) records: usize,
+    pub(super) page: Page,
     pub(super) overdue: Duration,
 }
 
@@ -97,7 +114,11 @@ impl Stream {
             line: None,
             side: None,
             gathering: None,
+            page: Page::default(),
+            families: Vec::new(),
+            seen: BTreeSet::new(),
             cursor: None,
+            edge: None,
             reserve,
             relations,
             trimmed: false,
@@ -105,6 +126,7 @@ impl Stream {
             failures: 0,
             unauthenticated: 0,
             heard: now,
+            told: now,
             doubted_until: None,
         }
     }
@@ -145,6 +167,19 @@ impl Stream {
         self.doubted_until = None;
     }
 
+    /// Something of a record was told live: pages that are on their way may be older.
+    pub(super) fn hear_of(&mut self, uri: &str) {
+        let side = self.side.as_mut().map(|side| &mut side.page);
+        for page in side.into_iter().chain(self.gathering.is_some().then_some(&mut self.page)) {
+            page.hear_of(uri);
+        }
+    }
+
+    /// There is reason to doubt that the line still stands: it does not get all the time there is.
+    pub(super) fn hurry(&mut self, now: Duration) {
+        self.heard = self.heard.min(now.saturating_sub(SILENCE - KEEPALIVE));
+    }
+
     /// The snapshot of a probe is complete, and showed something new: the socket has to speak, or is dead.
     pub(super) fn doubt(&mut self, now: Duration) {
         self.doubted_until = Some(now + DOUBT);
@@ -168,13 +203,13 @@ impl Stream {
     fn silence(&self, answer_within: Duration) -> (Duration, Due) {
         match self.transport {
             Transport::Sse if self.gathering.is_some() && self.side.is_none() => {
-                (self.heard + answer_within * 3, Due::TimedOut)
+                (self.told + answer_within * 3, Due::TimedOut)
             }
             Transport::Sse => (self.heard + SILENCE, Due::TimedOut),
             // a page on its way has a limit of its own
             Transport::WebSocket if self.side.is_some() => (Duration::MAX, Due::Probe),
             Transport::WebSocket if self.gathering.is_some() => {
-                (self.heard + answer_within * 3, Due::TimedOut)
+                (self.told + answer_within * 3, Due::TimedOut)
             }
             Transport::WebSocket => (self.heard + PROBE_AFTER, Due::Probe),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::address::Address;
 use super::event::{Event, Handshake};
-use super::gathering::Gathering;
+use super::gathering::{Gathering, Why};
 use super::stream::{Due, Line, Phase, Stream};
 use super::{Access, AccessRequest, Answer, Bearer, Call, Service};
 use crate::client::core::ClientCore;
@@ -33,6 +33,17 @@ pub(in crate::client) struct Streams {
     /// The service has none.
     no_sockets: bool,
     pub(super) last_error: Option<Error>,
+}
+
+/// Why streams are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum Retry {
+    /// The network or the page is back.
+    Hint,
+    /// The person asks for it.
+    Now,
+    /// There are other credentials.
+    OtherCredentials,
 }
 
 /// What happened on a line.
@@ -76,6 +87,11 @@ impl Streams {
             _ => 0,
         };
         all.max_by_key(rank).unwrap_or_default()
+    }
+
+    /// Whether none of them has failed.
+    pub(super) fn are_well(&self) -> bool {
+        self.streams.values().all(|stream| stream.failures == 0 && stream.unauthenticated == 0)
     }
 
     /// How one of them stands.
@@ -131,7 +147,12 @@ impl ClientCore {
         let Some(&id) = streams.lines.get(&line) else { return };
         let Some(mut stream) = streams.streams.remove(&id) else { return };
         let result = match &stream.side {
-            Some(side) if side.line == line => self.on_side(now, id, &mut stream, happened),
+            Some(side) if side.line == line => self
+                .on_side(now, id, &mut stream, happened)
+                // a page that is refused says nothing of the query: its cursor may have grown old
+                .map_err(|error| {
+                    if is_terminal(&error) && error.code() != code::FORBIDDEN { ended() } else { error }
+                }),
             _ => self.on_main(now, id, &mut stream, happened),
         };
         self.put_back(now, id, stream, result);
@@ -170,13 +191,19 @@ impl ClientCore {
                     // its snapshot came with the handshake
                     Transport::WebSocket => self.go_on(now, id, stream),
                     Transport::Sse => {
-                        stream.gathering = Some(Gathering::default());
+                        stream.told = now;
+                        stream.gathering = Some(Gathering::new(Why::Begin));
                         Ok(())
                     }
                 }
             }
+            (Phase::Open, Happened::Frame([])) => {
+                stream.hear(now);
+                Ok(())
+            }
             (Phase::Open, Happened::Frame(bytes)) => {
                 stream.hear(now);
+                stream.told = now;
                 if bytes.is_empty() {
                     Ok(())
                 } else {
@@ -211,11 +238,9 @@ impl ClientCore {
         let Handshake { rows, cursor, socket } = Handshake::parse(bytes, &stream.relations)?;
         let address = Address::socket(&socket)?;
         stream.hear(now);
-        self.begin_gathering(id, stream);
-        for row in rows {
-            self.take_row(id, stream, row, false)?;
-        }
-        stream.cursor = cursor;
+        self.begin_gathering(id, stream, Why::Begin);
+        stream.page.rows = rows;
+        self.take_page(id, stream, cursor)?;
         let Some(streams) = &mut self.streams else { return Ok(()) };
         if let Some(line) = stream.line.take() {
             streams.lines.remove(&line);
@@ -369,7 +394,7 @@ impl ClientCore {
                     Ok(())
                 }
                 Due::Probe => {
-                    core.probe(now, id, stream);
+                    core.look(now, id, stream);
                     Ok(())
                 }
             });
@@ -388,20 +413,26 @@ impl ClientCore {
         self.put_back(now, id, stream, result);
     }
 
-    /// Does not wait: the person asks for it, the network or the page is back, or credentials are new.
-    pub(in crate::client) fn retry_streams(&mut self, now: Duration, anew: bool) {
+    /// Does not wait for what would come by itself.
+    pub(in crate::client) fn retry_streams(&mut self, now: Duration, why: Retry) {
         let ids: Vec<_> = self.streams.iter().flat_map(|streams| streams.streams.keys().copied()).collect();
         for id in ids {
             self.with_stream(now, id, |core, stream| {
+                let is_sse = stream.transport == Transport::Sse;
+                if why != Retry::Hint {
+                    (stream.failures, stream.unauthenticated) = (0, 0);
+                }
                 match stream.phase {
-                    Phase::Waiting { .. } => core.begin_stream(now, id, stream),
-                    Phase::NeedsAuth if anew => {
-                        (stream.failures, stream.unauthenticated) = (0, 0);
+                    // whoever it is now is to be seen by the service; the rows stay until it has answered
+                    _ if why == Retry::OtherCredentials && stream.phase != Phase::Queued => {
+                        core.close_lines(stream);
+                        stream.gathering = None;
                         core.begin_stream(now, id, stream);
                     }
-                    Phase::Open if stream.is_live() && stream.transport == Transport::WebSocket => {
-                        core.probe(now, id, stream);
-                    }
+                    Phase::Waiting { .. } => core.begin_stream(now, id, stream),
+                    Phase::NeedsAuth if why != Retry::Hint => core.begin_stream(now, id, stream),
+                    Phase::Open if is_sse => stream.hurry(now),
+                    Phase::Open if stream.is_live() && stream.side.is_none() => core.look(now, id, stream),
                     _ => {}
                 }
                 Ok(())

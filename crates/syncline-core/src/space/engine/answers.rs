@@ -166,7 +166,8 @@ fn both<'a>(
 fn collections(query: &QuerySpec, schema: &Schema) -> Vec<CollectionDef> {
     let children = query.relations.iter().map(|relation| &relation.collection);
     let names = std::iter::once(&query.collection).chain(children);
-    names.filter_map(|name| schema.collection(name).ok().copied()).collect()
+    // of all, or of none: the frame tells them apart by their places
+    names.map(|name| schema.collection(name).ok().copied()).collect::<Option<_>>().unwrap_or_default()
 }
 
 /// What became of the writes of everyone who may have written over this connection.
