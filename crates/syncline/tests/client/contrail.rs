@@ -136,8 +136,8 @@ async fn a_ticket_that_never_comes_is_asked_for_again() {
 #[tokio::test(start_paused = true)]
 async fn several_queries_have_a_stream_each_and_end_with_their_watches() {
     let (client, mut calls) = rig(Contrail::new("app.event"));
-    let first = client.watch(Message::in_space(SPACE).limit(1));
-    let second = client.watch(Message::in_space(SPACE).limit(2));
+    let first = client.watch(Message::in_space(SPACE).order_by(Message::rkey).limit(1));
+    let second = client.watch(Message::in_space(SPACE).order_by(Message::rkey).limit(2));
     let (_, mut one) = calls.next().await.unwrap();
     let (_, mut two) = calls.next().await.unwrap();
     snapshot(&mut two, &["a", "b"]).await;
