@@ -30,7 +30,7 @@ const PATH = '/xrpc/test.rt.message.watchRecords';
 const MOST = 200;
 
 /**
- * A contrail service with one space and one collection, with all that such services get wrong: times in two units, live
+ * A contrail service with one space and one collection, with much of what such services get wrong: times in two units, live
  * events for everybody whatever the query says, pages of at most 200 by a cursor that is a time only, sockets without a
  * sign of life, and a Durable Object's bodies under another name.
  */

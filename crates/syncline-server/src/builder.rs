@@ -61,7 +61,7 @@ impl<S> Builder<S> {
     /// it gives is behind every read, write and change of the connection.
     ///
     /// It gives a [`User`], or an [`Identity`] when the proof is good for a while only. An
-    /// [`AuthError`](crate::AuthError) asks the client for other credentials, any other error turns it away.
+    /// [`AuthError`](crate::AuthError) asks the client for other credentials, `forbidden` turns it away for good, any other error for now.
     ///
     /// Without this, everybody is one and the same user, `anonymous`: enough for a trial, too little for anything with
     /// rules about people.

@@ -28,7 +28,7 @@ impl fmt::Debug for Credentials {
 /// Credentials are missing, wrong or expired: the error of an `authenticate` that knows no others. The client asks its
 /// application for fresh ones and tries again.
 ///
-/// An [`Error`] with another code, like `forbidden`, turns the person away for good.
+/// With `forbidden` the person is turned away for good; with any other code the client tries again, later and later.
 #[derive(Clone, Debug)]
 pub struct AuthError {
     message: String,
