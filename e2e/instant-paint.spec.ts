@@ -23,7 +23,6 @@ test('a page that is loaded again while the server is away shows what it knew, a
   await expect(ada.todo('Eggs')).toHaveAttribute('data-state', 'pending');
 
   line.pass();
-  await ada.retryNow.click();
   await ada.settled();
   await ada.expectTodos(['Milk', 'Bread', 'Eggs']);
   await ben.settled();
