@@ -9,8 +9,8 @@ test('a page that is loaded again while the server is away shows what it knew, a
   await ada.say('Hello');
   await expect(ada.message('Hello')).toHaveAttribute('data-state', 'confirmed');
   await ada.settled();
-  await kept(ada, 'Bread');
-  await kept(ada, 'Hello');
+  await ada.kept('Bread');
+  await ada.kept('Hello');
 
   line.passPagesOnly();
   await ada.page.reload();
@@ -35,7 +35,7 @@ test('what has changed meanwhile comes when the server does', { tag: '@once' }, 
   await ada.addTodo('Milk');
   await ada.addTodo('Bread');
   await ada.settled();
-  await kept(ada, 'Bread');
+  await ada.kept('Bread');
 
   line.passPagesOnly();
   await ada.page.reload();
@@ -56,7 +56,7 @@ test('another person at the same browser is shown nothing of the first', { tag: 
   await ada.say('Hello');
   await expect(ada.message('Hello')).toHaveAttribute('data-mine', 'true');
   await ada.settled();
-  await kept(ada, 'Hello');
+  await ada.kept('Hello');
 
   // without the cookie the server takes the page for a new guest's
   await ada.page.context().clearCookies();
@@ -79,7 +79,7 @@ test('another person at the same browser is shown nothing of the first', { tag: 
   await ben.say('I am somebody else');
   await expect(ben.message('I am somebody else')).toHaveAttribute('data-mine', 'true');
   await ben.settled();
-  await kept(ben, 'I am somebody else');
+  await ben.kept('I am somebody else');
 
   // and what is kept is theirs from then on
   line.passPagesOnly();
@@ -133,25 +133,3 @@ test('a browser whose disk is full says so, and the page works', { tag: '@once' 
   await ada.settled();
   await ada.expectTodos(['Oat milk']);
 });
-
-/** Waits until some list that the browser keeps has this in it. */
-async function kept(app: App, text: string): Promise<void> {
-  const has = () =>
-    app.page.evaluate(
-      (text) =>
-        new Promise<boolean>((resolve) => {
-          const opening = indexedDB.open('syncline');
-          opening.onerror = () => resolve(false);
-          opening.onsuccess = () => {
-            const database = opening.result;
-            const all = database.transaction('lists').objectStore('lists').getAll();
-            all.onsuccess = () => {
-              database.close();
-              resolve(all.result.some((bytes) => new TextDecoder().decode(bytes).includes(JSON.stringify(text))));
-            };
-          };
-        }),
-      text,
-    );
-  await expect.poll(has).toBe(true);
-}

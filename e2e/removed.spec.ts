@@ -34,6 +34,7 @@ test('who is taken out of a room sees nothing of it any more, and all else goes 
   await ada.expectTodos(['Milk', 'Bread', 'Eggs']);
   await ada.settled();
   await expectOut(ada);
+  await ada.kept('Eggs');
   line.passPagesOnly();
   await ada.page.reload();
   await ada.expectTodos(['Milk', 'Bread', 'Eggs']);

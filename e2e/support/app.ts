@@ -87,6 +87,28 @@ export class App {
     await this.expectPending(0, timeout);
   }
 
+  /** Waits until some list that the browser keeps has this in it. */
+  async kept(text: string): Promise<void> {
+    const has = () =>
+      this.page.evaluate(
+        (text) =>
+          new Promise<boolean>((resolve) => {
+            const opening = indexedDB.open('syncline');
+            opening.onerror = () => resolve(false);
+            opening.onsuccess = () => {
+              const database = opening.result;
+              const all = database.transaction('lists').objectStore('lists').getAll();
+              all.onsuccess = () => {
+                database.close();
+                resolve(all.result.some((bytes) => new TextDecoder().decode(bytes).includes(JSON.stringify(text))));
+              };
+            };
+          }),
+        text,
+      );
+    await expect.poll(has).toBe(true);
+  }
+
   async expectPending(count: number, timeout?: number): Promise<void> {
     await expect(this.badge).toHaveAttribute('data-pending', String(count), { timeout });
   }
