@@ -158,6 +158,7 @@ fn other_credentials_reach_streams_that_are_open() {
     rig.core.refresh_credentials(rig.now);
     rig.drain();
     assert!(rig.open.is_empty());
+    assert_ne!(rig.status(watch), "live", "nothing of it is known to be for these");
     rig.give_ticket("bob");
     let stream = rig.asked();
     assert_eq!((stream.param("ticket").as_deref(), rig.shown(watch)), (Some("bob"), vec!["a".to_owned()]));

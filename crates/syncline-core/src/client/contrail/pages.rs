@@ -158,9 +158,9 @@ impl ClientCore {
         let Some(rows) = rows else { return Ok(()) };
         let view = stream.reserve.unwrap_or(id);
         let fresh = gathering.members(&*rows, view);
-        let last = rows.last_of(id, &fresh).filter(|_| !is_all);
+        let last = rows.last_of(id, &fresh);
         let covers = |rows: &dyn AnyCollection, slot: u32| {
-            last.as_deref().is_none_or(|last| !rows.is_behind(id, slot, last)) && (is_all || last.is_some())
+            is_all || last.as_deref().is_some_and(|last| !rows.is_behind(id, slot, last))
         };
         let gone = gathering.evict(rows, view, covers);
         let is_late = gathering.surprising || !gone.is_empty();

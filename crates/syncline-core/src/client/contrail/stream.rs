@@ -13,7 +13,7 @@ use crate::record::AnyRow;
 /// A service says something every 15 s over server-sent events; after three times that it is dead.
 const SILENCE: Duration = Duration::from_secs(45);
 /// A socket says nothing of itself: after so long without a word the snapshot is asked for again, to compare.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
+const LOOK_AFTER: Duration = Duration::from_secs(60);
 /// A socket that says nothing for so long after a snapshot showed what it should have told is dead.
 const DOUBT: Duration = Duration::from_secs(5);
 
@@ -103,7 +103,7 @@ pub(super) enum Due {
     /// The wait before the next attempt is over.
     Begin,
     /// It is time to look whether an open socket is alive.
-    Probe,
+    Look,
 }
 
 impl Stream {
@@ -180,7 +180,7 @@ impl Stream {
         self.heard = self.heard.min(now.saturating_sub(SILENCE - KEEPALIVE));
     }
 
-    /// The snapshot of a probe is complete, and showed something new: the socket has to speak, or is dead.
+    /// A look is complete, and showed something new: the socket has to speak, or is dead.
     pub(super) fn doubt(&mut self, now: Duration) {
         self.doubted_until = Some(now + DOUBT);
     }
@@ -207,11 +207,11 @@ impl Stream {
             }
             Transport::Sse => (self.heard + SILENCE, Due::TimedOut),
             // a page on its way has a limit of its own
-            Transport::WebSocket if self.side.is_some() => (Duration::MAX, Due::Probe),
+            Transport::WebSocket if self.side.is_some() => (Duration::MAX, Due::Look),
             Transport::WebSocket if self.gathering.is_some() => {
                 (self.told + answer_within * 3, Due::TimedOut)
             }
-            Transport::WebSocket => (self.heard + PROBE_AFTER, Due::Probe),
+            Transport::WebSocket => (self.heard + LOOK_AFTER, Due::Look),
         }
     }
 }

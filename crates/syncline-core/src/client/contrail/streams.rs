@@ -204,11 +204,7 @@ impl ClientCore {
             (Phase::Open, Happened::Frame(bytes)) => {
                 stream.hear(now);
                 stream.told = now;
-                if bytes.is_empty() {
-                    Ok(())
-                } else {
-                    self.event(now, id, stream, Event::parse(bytes, &stream.relations)?)
-                }
+                self.event(now, id, stream, Event::parse(bytes, &stream.relations)?)
             }
             (_, Happened::Closed(error)) => Err(error.unwrap_or_else(ended)),
             _ => Ok(()),
@@ -255,18 +251,23 @@ impl ClientCore {
         Ok(())
     }
 
-    fn close_lines(&mut self, stream: &mut Stream) {
+    /// Its connections are closed, and what was under way on them is void; the rows stay.
+    fn end_attempt(&mut self, id: SessionId, stream: &mut Stream) {
         self.end_side(stream);
-        let (Some(line), Some(streams)) = (stream.line.take(), &mut self.streams) else { return };
-        streams.lines.remove(&line);
-        self.outputs.push_back(Output::Close { attempt: line });
+        (stream.gathering, stream.doubted_until) = (None, None);
+        if let (Some(line), Some(streams)) = (stream.line.take(), &mut self.streams) {
+            streams.lines.remove(&line);
+            self.outputs.push_back(Output::Close { attempt: line });
+        }
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.interrupt();
+        }
+        self.note(id);
     }
 
     /// The stream failed, however many signs of it there are: one decision. Says whether it has ended for good.
     fn lost_stream(&mut self, now: Duration, id: SessionId, stream: &mut Stream, error: Error) -> bool {
-        self.close_lines(stream);
-        stream.gathering = None;
-        stream.doubted_until = None;
+        self.end_attempt(id, stream);
         let Some(streams) = &mut self.streams else { return true };
         streams.last_error = Some(error.clone());
         let Some(session) = self.sessions.get_mut(&id) else { return true };
@@ -300,8 +301,6 @@ impl ClientCore {
                 }
             }
         }
-        session.interrupt();
-        self.note(id);
         false
     }
 
@@ -335,12 +334,8 @@ impl ClientCore {
         for id in over {
             let stream = self.streams.as_mut().and_then(|streams| streams.streams.remove(&id));
             let Some(mut stream) = stream else { continue };
-            self.close_lines(&mut stream);
+            self.end_attempt(id, &mut stream);
             self.close_reserve(id, &stream);
-            if let Some(session) = self.sessions.get_mut(&id) {
-                session.interrupt();
-                self.note(id);
-            }
         }
         if !is_on {
             return;
@@ -393,7 +388,7 @@ impl ClientCore {
                     core.begin_stream(now, id, stream);
                     Ok(())
                 }
-                Due::Probe => {
+                Due::Look => {
                     core.look(now, id, stream);
                     Ok(())
                 }
@@ -425,8 +420,7 @@ impl ClientCore {
                 match stream.phase {
                     // whoever it is now is to be seen by the service; the rows stay until it has answered
                     _ if why == Retry::OtherCredentials && stream.phase != Phase::Queued => {
-                        core.close_lines(stream);
-                        stream.gathering = None;
+                        core.end_attempt(id, stream);
                         core.begin_stream(now, id, stream);
                     }
                     Phase::Waiting { .. } => core.begin_stream(now, id, stream),
