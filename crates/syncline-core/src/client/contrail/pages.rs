@@ -152,10 +152,7 @@ impl ClientCore {
     ) -> Result<(), Error> {
         self.take_rows(id, stream)?;
         let Some(gathering) = stream.gathering.take() else { return Ok(()) };
-        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
-        let space = self.spaces.get_mut(&session.query.space);
-        let rows = space.and_then(|space| space.base.get_mut(session.collection));
-        let Some(rows) = rows else { return Ok(()) };
+        let Some((_, rows)) = self.rows_of(id) else { return Ok(()) };
         let view = stream.reserve.unwrap_or(id);
         let fresh = gathering.members(&*rows, view);
         let last = rows.last_of(id, &fresh);

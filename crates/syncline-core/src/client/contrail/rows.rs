@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::event::{Event, Row};
 use super::gathering::{Gathering, Page, Why};
 use super::stream::Stream;
+use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
 use crate::client::frames::put;
-use crate::client::session::{self, SessionId, Unreadable};
+use crate::client::session::{self, Session, SessionId, Unreadable};
 use crate::error::{Error, code};
 use crate::query::QuerySpec;
 use crate::record::AnyRow;
@@ -114,12 +115,10 @@ impl ClientCore {
         self.take_rows(id, stream)?;
         // a service that gives nothing new has no more
         stream.cursor = next.filter(|_| stream.seen.len() > before);
-        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
-        let space = self.spaces.get(&session.query.space);
-        let Some(rows) = space.and_then(|space| space.base.get(session.collection)) else { return Ok(()) };
+        let Some((_, rows)) = self.rows_of(id) else { return Ok(()) };
         stream.edge = stream.reserve.filter(|_| stream.cursor.is_some()).and_then(|reserve| {
             let known = match &stream.gathering {
-                Some(gathering) => gathering.members(rows, reserve),
+                Some(gathering) => gathering.members(&*rows, reserve),
                 None => rows.members(reserve),
             };
             rows.last_of(id, &known)
@@ -147,11 +146,7 @@ impl ClientCore {
         row: Row,
         live: bool,
     ) -> Result<(), Error> {
-        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
-        let space = self.spaces.get_mut(&session.query.space);
-        let Some(rows) = space.and_then(|space| space.base.get_mut(session.collection)) else {
-            return Ok(());
-        };
+        let Some((session, rows)) = self.rows_of(id) else { return Ok(()) };
         let view = stream.reserve.unwrap_or(id);
         let before = rows.is_member(view, &row.uri);
         let slot = match rows.upsert(&row.json) {
@@ -181,9 +176,7 @@ impl ClientCore {
     }
 
     pub(super) fn drop_row(&mut self, id: SessionId, stream: &mut Stream, key: &str) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let space = self.spaces.get_mut(&session.query.space);
-        let Some(rows) = space.and_then(|space| space.base.get_mut(session.collection)) else { return };
+        let Some((session, rows)) = self.rows_of(id) else { return };
         session.unreadable.forget(key);
         rows.remove_member(stream.reserve.unwrap_or(id), key);
         self.drop_families(id, key);
@@ -192,12 +185,8 @@ impl ClientCore {
 
     /// A page is complete, or a row may have left the window: fetches more if more is wanted, and shows what there is.
     pub(super) fn go_on(&mut self, now: Duration, id: SessionId, stream: &mut Stream) -> Result<(), Error> {
-        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
+        let Some((session, rows)) = self.rows_of(id) else { return Ok(()) };
         let limit = session.query.limit.map(|limit| limit as usize);
-        let space = self.spaces.get_mut(&session.query.space);
-        let Some(rows) = space.and_then(|space| space.base.get_mut(session.collection)) else {
-            return Ok(());
-        };
         let view = stream.reserve.unwrap_or(id);
         let wants_more = limit.is_none_or(|limit| match &stream.gathering {
             Some(gathering) => gathering.members(&*rows, view).len() < limit,
@@ -221,9 +210,7 @@ impl ClientCore {
     /// All pages are there.
     pub(super) fn finish_snapshot(&mut self, now: Duration, id: SessionId, stream: &mut Stream) {
         let Some(gathering) = stream.gathering.take() else { return };
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let space = self.spaces.get_mut(&session.query.space);
-        let Some(rows) = space.and_then(|space| space.base.get_mut(session.collection)) else { return };
+        let Some((session, rows)) = self.rows_of(id) else { return };
         let view = stream.reserve.unwrap_or(id);
         gathering.evict(rows, view, |_, _| true);
         rows.complete_view(view);
@@ -263,6 +250,16 @@ impl ClientCore {
             self.sessions.get(&id).map(|session| session.collections().collect::<BTreeSet<_>>());
         self.rows_have_come(&space_id, collections.into_iter().flatten());
         self.note(id);
+    }
+
+    /// A session and the rows of its collection.
+    pub(super) fn rows_of(
+        &mut self,
+        id: SessionId,
+    ) -> Option<(&mut Session, &mut (dyn AnyCollection + 'static))> {
+        let session = self.sessions.get_mut(&id)?;
+        let rows = self.spaces.get_mut(&session.query.space)?.base.get_mut(session.collection)?;
+        Some((session, rows))
     }
 
     pub(super) fn close_reserve(&mut self, id: SessionId, stream: &Stream) {
