@@ -23,6 +23,7 @@ mod pending;
 mod queue;
 mod related;
 mod returning;
+mod sequence;
 mod session;
 mod space;
 mod view;
@@ -30,6 +31,8 @@ mod watches;
 mod writes;
 
 use std::time::Duration;
+
+use serde_json::value::RawValue;
 
 pub use backoff::Backoff;
 pub use cache::CacheConfig;
@@ -248,8 +251,17 @@ pub enum Output {
         /// Which write.
         write: WriteRef,
         /// The verdict.
-        result: Result<Version, Error>,
+        result: Result<Applied, Error>,
     },
+}
+
+/// What became of a write that was applied.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// As of which version of the space it can be seen.
+    pub version: Version,
+    /// What the server's handler gave back; `None` for a write of rows, and where that was `null`.
+    pub output: Option<Box<RawValue>>,
 }
 
 /// Names a watch of one core.

@@ -1,123 +1,95 @@
-//! What writes write into: reads go through to the base, only the rows touched are recorded.
+//! The rows of one collection while a reducer or a handler changes them.
 
-use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::error::{Error, code};
-use crate::id::Key;
-use crate::record::{AnyRow, Record, downcast};
+use crate::record::{Record, downcast};
 use crate::schema::Schema;
+use crate::tx::{Changes, ReadRows};
 
-/// Where a draft reads what it has not itself written.
-pub trait ReadRows {
-    /// The row at `key`, when there is one.
-    fn row(&self, collection: &'static str, key: &str) -> Option<Arc<dyn AnyRow>>;
+/// The rows of one collection, being changed: reads see what was written before, and only the rows touched are recorded,
+/// so that a change costs what it touches and not what the collection holds.
+///
+/// What cannot be done (a key over 256 bytes, another key for a row) is remembered and refuses all of it; whoever calls
+/// need not look at each step.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// # use syncline_core::{Draft, Record};
+/// # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+/// # #[record(collection = "todos", key = id)]
+/// # struct Todo { id: String, text: String, done: bool }
+/// fn tidy_up(todos: &mut Draft<'_, Todo>) {
+///     for todo in todos.rows().iter().filter(|todo| todo.done) {
+///         todos.remove(&todo.id);
+///     }
+/// }
+/// ```
+pub struct Draft<'t, R> {
+    pub(crate) schema: &'t Schema,
+    pub(crate) base: &'t dyn ReadRows,
+    pub(crate) changes: &'t mut Changes,
+    pub(crate) _record: PhantomData<fn() -> R>,
 }
 
-/// The rows that a draft touched: each put, or deleted (`None`), in the order of collection and key.
-pub type Touched = BTreeMap<(&'static str, Key), Option<Arc<dyn AnyRow>>>;
-
-/// A set of changes being made, readable as if they had been made already.
-pub struct Draft<'a> {
-    schema: &'a Schema,
-    base: &'a dyn ReadRows,
-    touched: Touched,
-}
-
-impl<'a> Draft<'a> {
-    /// An empty draft over `base`.
-    pub fn new(schema: &'a Schema, base: &'a dyn ReadRows) -> Self {
-        Self { schema, base, touched: Touched::new() }
+impl<R: Record> Draft<'_, R> {
+    /// The row at a key.
+    pub fn get(&self, key: &str) -> Option<Arc<R>> {
+        self.changes.typed(self.base, key)
     }
 
-    /// The collections that may be written.
-    pub fn schema(&self) -> &'a Schema {
-        self.schema
+    /// Whether there is a row at a key.
+    pub fn contains(&self, key: &str) -> bool {
+        self.get(key).is_some()
     }
 
-    /// The row at `key`, with this draft's own changes.
-    pub fn get<R: Record>(&self, key: &str) -> Option<Arc<R>> {
-        downcast(self.row(R::COLLECTION, key)?)
+    /// All rows, by key. On a client these are the ones that it knows: those of the queries that it watches. A reducer
+    /// that looks at all of them is run again whenever one of them changes.
+    pub fn rows(&self) -> Vec<Arc<R>> {
+        let rows = self.changes.rows(self.base, R::COLLECTION).into_iter();
+        let mut rows: Vec<Arc<R>> = rows.filter_map(downcast).collect();
+        rows.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+        rows
     }
 
     /// Puts a row in the place of whatever had its key.
-    ///
-    /// # Errors
-    /// `unknown_collection`, `bad_key`.
-    pub fn put<R: Record>(&mut self, row: R) -> Result<(), Error> {
-        let def = self.schema.collection(R::COLLECTION)?;
-        self.put_row(def.name, Arc::new(row))
+    pub fn put(&mut self, row: R) {
+        let put = self
+            .schema
+            .collection(R::COLLECTION)
+            .map(|def| def.name)
+            .and_then(|collection| self.changes.put(collection, Arc::new(row)));
+        self.refuse(put);
     }
 
-    /// Removes the row at `key`; nothing happens when there is none.
-    ///
-    /// # Errors
-    /// `unknown_collection`, `bad_key`.
-    pub fn delete<R: Record>(&mut self, key: &str) -> Result<(), Error> {
-        let def = self.schema.collection(R::COLLECTION)?;
-        self.delete_row(def.name, key)
+    /// Changes the row at a key. Says whether there is one.
+    pub fn update(&mut self, key: &str, change: impl FnOnce(&mut R)) -> bool {
+        let Some(row) = self.get(key) else { return false };
+        let mut row = Arc::unwrap_or_clone(row);
+        change(&mut row);
+        if row.key() == key {
+            self.put(row);
+        } else {
+            let error = Error::new(code::BAD_KEY, "an update cannot change the key");
+            self.refuse(Err(error.with_field(R::KEY_FIELD)));
+        }
+        true
     }
 
-    /// [`put`](Self::put) for a row whose type only its collection knows.
-    ///
-    /// # Errors
-    /// `bad_key`.
-    pub fn put_row(&mut self, collection: &'static str, row: Arc<dyn AnyRow>) -> Result<(), Error> {
-        let key = Key::checked(row.key())?;
-        self.touched.insert((collection, key), Some(row));
-        Ok(())
+    /// Removes the row at a key. Says whether there was one.
+    pub fn remove(&mut self, key: &str) -> bool {
+        if !self.contains(key) {
+            return false;
+        }
+        let removed = self.changes.delete(R::COLLECTION, key);
+        self.refuse(removed);
+        true
     }
 
-    /// [`delete`](Self::delete) for a row whose type only its collection knows.
-    ///
-    /// # Errors
-    /// `bad_key`.
-    pub fn delete_row(&mut self, collection: &'static str, key: &str) -> Result<(), Error> {
-        self.touched.insert((collection, Key::checked(key)?), None);
-        Ok(())
-    }
-
-    /// Changes some fields of a row.
-    ///
-    /// # Errors
-    /// `unknown_row` when it is not there, and what [`CollectionDef::patch`](crate::CollectionDef::patch) refuses.
-    pub fn patch_row(
-        &mut self,
-        collection: &'static str,
-        key: &str,
-        set: &serde_json::Map<String, serde_json::Value>,
-    ) -> Result<(), Error> {
-        let row = self.existing(collection, key)?;
-        let patched = self.schema.collection(collection)?.patch(&*row, set)?;
-        self.put_row(collection, patched)
-    }
-
-    /// The row that a step needs to be there.
-    ///
-    /// # Errors
-    /// `unknown_row`.
-    pub(crate) fn existing(&self, collection: &'static str, key: &str) -> Result<Arc<dyn AnyRow>, Error> {
-        let gone = || Error::new(code::UNKNOWN_ROW, "the row is not there any more").with_field(key);
-        self.row(collection, key).ok_or_else(gone)
-    }
-
-    /// The rows touched, in order.
-    pub fn touched(&self) -> &Touched {
-        &self.touched
-    }
-
-    /// Ends the draft with what it touched.
-    pub fn into_touched(self) -> Touched {
-        self.touched
-    }
-}
-
-impl ReadRows for Draft<'_> {
-    fn row(&self, collection: &'static str, key: &str) -> Option<Arc<dyn AnyRow>> {
-        // a tuple key cannot be looked up by its borrowed parts; a short-lived Key costs one small allocation
-        match self.touched.get(&(collection, Key::from(key))) {
-            Some(touched) => touched.clone(),
-            None => self.base.row(collection, key),
+    fn refuse(&mut self, done: Result<(), Error>) {
+        if let Err(error) = done {
+            self.changes.refuse(error);
         }
     }
 }

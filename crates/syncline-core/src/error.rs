@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What went wrong, in a form that crosses the wire unchanged: a stable [code](Error::code), a sentence for a
 /// person, and, where it helps, the field or row it is about.
@@ -24,6 +25,8 @@ pub struct Error {
     message: Cow<'static, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<Box<Value>>,
 }
 
 /// The codes that Syncline itself uses.
@@ -54,6 +57,21 @@ pub mod code {
     pub const BAD_ROW: &str = "bad_row";
     /// A write of a kind nobody handles, or with a payload its kind does not have.
     pub const BAD_WRITE: &str = "bad_write";
+    /// There is no such channel. HTTP 404.
+    pub const UNKNOWN_CHANNEL: &str = "unknown_channel";
+    /// An action that its channel does not have, or with a payload that it does not take. HTTP 400.
+    pub const BAD_ACTION: &str = "bad_action";
+    /// The server's handler for an action failed: a mistake in the application.
+    pub const ACTION_FAILED: &str = "action_failed";
+    /// The action was sent and the answer was lost; it may have been done. Said where the server is not one of Syncline's
+    /// own, which would know.
+    pub const OUTCOME_UNKNOWN: &str = "outcome_unknown";
+    /// The action was done, and what it gave back is not known any more.
+    pub const OUTPUT_LOST: &str = "output_lost";
+    /// A job that a handler left cannot be kept.
+    pub const BAD_JOB: &str = "bad_job";
+    /// It waits until the person who made it is back.
+    pub const PARKED: &str = "parked";
     /// The row that a write changes is not there.
     pub const UNKNOWN_ROW: &str = "unknown_row";
     /// The row that a write puts or deletes is stored in a form that the server cannot read; it stays as it is.
@@ -93,13 +111,20 @@ pub mod code {
 impl Error {
     /// An error with a stable `code` and a sentence for a person.
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: code.into(), message: message.into(), field: None }
+        Self { code: code.into(), message: message.into(), field: None, data: None }
     }
 
     /// Names the field, parameter, collection or key the error is about.
     #[must_use]
     pub fn with_field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// Adds what a program can make more of than of a sentence: an application's own typed error, say.
+    #[must_use]
+    pub fn with_data(mut self, data: Value) -> Self {
+        self.data = Some(Box::new(data));
         self
     }
 
@@ -111,6 +136,7 @@ impl Error {
         if let Some(field) = &mut self.field {
             field.truncate(boundary(field));
         }
+        self.data = self.data.filter(|data| data.to_string().len() <= MAX_DATA_BYTES);
         self
     }
 
@@ -129,6 +155,11 @@ impl Error {
         self.field.as_deref()
     }
 
+    /// What a program can make more of than of the sentence.
+    pub fn data(&self) -> Option<&Value> {
+        self.data.as_deref()
+    }
+
     /// The request itself was wrong; sending it again cannot help.
     pub fn is_bad_input(&self) -> bool {
         matches!(
@@ -142,6 +173,8 @@ impl Error {
                 | code::BAD_QUERY
                 | code::BAD_ROW
                 | code::BAD_WRITE
+                | code::UNKNOWN_CHANNEL
+                | code::BAD_ACTION
                 | code::BAD_KEY
                 | code::VALUE_TOO_LARGE
         )
@@ -165,6 +198,8 @@ impl Error {
 
 /// The longest text of an error that is kept.
 const MAX_TEXT_BYTES: usize = 512;
+/// Data of an error that has more bytes than this is not kept.
+const MAX_DATA_BYTES: usize = 16 * 1024;
 
 fn shorten(text: &mut Cow<'static, str>) {
     if text.len() > MAX_TEXT_BYTES {

@@ -16,10 +16,11 @@
 //!
 //! # What is where
 //!
-//! Shared by both ends: rows and their fields ([`record`]), queries ([`query`]), drafts ([`draft`]), the frames of the
-//! wire ([`wire`]). The client's half is [`client`]: link, sessions, base and overlay, views. The server's half is
+//! Shared by both ends: rows and their fields ([`record`]), queries ([`query`]), channels and their actions ([`channel`]), what
+//! writes write into ([`tx`], [`draft`]), the frames of the wire ([`wire`]). The client's half is [`client`]: link, sessions, base and overlay, views. The server's half is
 //! [`space`]: working set, versions, log, subscriptions.
 
+pub mod channel;
 pub mod client;
 pub mod diff;
 pub mod draft;
@@ -32,15 +33,19 @@ mod rng;
 pub mod scalar;
 pub mod schema;
 pub mod space;
+pub mod tx;
 pub mod wire;
 
+pub use channel::{Channel, ChannelQuery};
 pub use diff::{Diff, Entry, RelatedDiff, RowState};
+pub use draft::Draft;
 pub use error::{Error, code};
 pub use id::{ClientId, Cursor, Incarnation, Key, SpaceId, UserId, Version, WriteId};
 pub use query::{Direction, Filter, OrderBy, Query, QuerySpec, Relation, RelationSpec};
 pub use record::{Field, FieldDef, Record};
 pub use scalar::{Scalar, ScalarRef};
 pub use schema::{CollectionDef, Schema};
+pub use tx::Tx;
 
 #[cfg(feature = "derive")]
 pub use syncline_macros::Record;

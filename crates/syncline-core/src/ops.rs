@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::draft::Draft;
 use crate::error::{Error, code};
 use crate::record::Record;
+use crate::tx::Tx;
 
 /// The kind of a write that carries [`RowOps`].
 pub const ROWS: &str = "rows";
@@ -112,34 +112,34 @@ impl RowOps {
         })
     }
 
-    /// Takes the steps on a draft, the same on both ends. A refused step ends it; the draft is then to be dropped.
+    /// Takes the steps on a transaction, the same on both ends. A refused step ends it; the transaction is then to be dropped.
     /// Patches of one row, as long as nothing else is done to it, are one patch with the fields of them all.
     ///
     /// # Errors
     /// Whatever the first refused step is refused for.
-    pub fn apply(&self, draft: &mut Draft<'_>) -> Result<(), Error> {
+    pub fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         let mut patches = Patches::default();
         for op in &self.ops {
             match op {
                 RowOp::Put(collection, row) => {
-                    let def = draft.schema().collection(collection)?;
+                    let def = tx.schema().collection(collection)?;
                     let row = def.decode(row.get().as_bytes())?;
-                    patches.take(def.name, row.key(), draft)?;
-                    draft.put_row(def.name, row)?;
+                    patches.take(def.name, row.key(), tx)?;
+                    tx.put_row(def.name, row)?;
                 }
                 RowOp::Patch(collection, key, set) => {
-                    let def = draft.schema().collection(collection)?;
-                    draft.existing(def.name, key)?;
+                    let def = tx.schema().collection(collection)?;
+                    tx.existing(def.name, key)?;
                     patches.add(def.name, key, set);
                 }
                 RowOp::Delete(collection, key) => {
-                    let def = draft.schema().collection(collection)?;
-                    patches.take(def.name, key, draft)?;
-                    draft.delete_row(def.name, key)?;
+                    let def = tx.schema().collection(collection)?;
+                    patches.take(def.name, key, tx)?;
+                    tx.delete_row(def.name, key)?;
                 }
             }
         }
-        patches.take_all(draft)
+        patches.take_all(tx)
     }
 }
 
@@ -159,16 +159,16 @@ impl<'a> Patches<'a> {
     }
 
     /// Takes those of one row.
-    fn take(&mut self, collection: &'static str, key: &str, draft: &mut Draft<'_>) -> Result<(), Error> {
+    fn take(&mut self, collection: &'static str, key: &str, tx: &mut Tx<'_>) -> Result<(), Error> {
         if self.sets.is_empty() {
             return Ok(());
         }
         let set = self.sets.remove(&(collection, Cow::Owned(key.to_owned())));
-        set.map_or(Ok(()), |set| draft.patch_row(collection, key, &set))
+        set.map_or(Ok(()), |set| tx.patch_row(collection, key, &set))
     }
 
-    fn take_all(self, draft: &mut Draft<'_>) -> Result<(), Error> {
-        self.sets.iter().try_for_each(|((collection, key), set)| draft.patch_row(collection, key, set))
+    fn take_all(self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        self.sets.iter().try_for_each(|((collection, key), set)| tx.patch_row(collection, key, set))
     }
 }
 
@@ -180,9 +180,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::draft::ReadRows;
     use crate::record::AnyRow;
     use crate::schema::{CollectionDef, Schema};
+    use crate::tx::ReadRows;
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, syncline_macros::Record)]
     #[record(collection = "notes", key = id, crate = crate)]
@@ -221,15 +221,19 @@ mod tests {
             let is_it = collection == "counters" && key == self.0.id;
             is_it.then(|| Arc::new(self.0.clone()) as Arc<dyn AnyRow>)
         }
+
+        fn rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
+            self.row(collection, &self.0.id).into_iter().collect()
+        }
     }
 
     fn apply(steps: &str) -> Result<Vec<Option<Counter>>, Error> {
         let mut schema = Schema::default();
         schema.add::<Counter>();
         let base = One(Counter { id: "x".into(), a: 1, b: 1 });
-        let mut draft = Draft::new(&schema, &base);
-        RowOps::parse(&format!("{{\"ops\":[{steps}]}}"))?.apply(&mut draft)?;
-        let rows = draft.into_touched().into_values();
+        let mut tx = Tx::new(&schema, &base);
+        RowOps::parse(&format!("{{\"ops\":[{steps}]}}"))?.apply(&mut tx)?;
+        let rows = tx.finish()?.touched.into_values();
         Ok(rows.map(|row| row.and_then(|row| row.as_any().downcast_ref::<Counter>().cloned())).collect())
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::channel::{Channel, ChannelDef};
 use crate::client::collection::{AnyCollection, Collection};
 use crate::error::{Error, code};
 use crate::id::{Key, check_key};
@@ -157,6 +158,7 @@ fn typed<R: Record>(row: &dyn AnyRow) -> Result<&R, serde_json::Error> {
 #[derive(Clone, Default)]
 pub struct Schema {
     collections: BTreeMap<&'static str, CollectionDef>,
+    channels: BTreeMap<&'static str, ChannelDef>,
     /// The application's schema version, carried in every cursor.
     pub version: u32,
 }
@@ -164,7 +166,7 @@ pub struct Schema {
 impl Schema {
     /// No collections yet, at a schema version of the application's choice.
     pub fn new(version: u32) -> Self {
-        Self { collections: BTreeMap::new(), version }
+        Self { version, ..Self::default() }
     }
 
     /// Adds `R`'s collection. Adding the same one again changes nothing.
@@ -185,6 +187,31 @@ impl Schema {
                 def.name
             );
         }
+    }
+
+    /// Adds a channel, and the collection of its rows. Adding the same one again changes nothing. Says whether it is new.
+    ///
+    /// # Panics
+    /// When two Rust types share a channel's or a collection's name: a mistake in the program.
+    #[track_caller]
+    pub fn add_channel<C: Channel>(&mut self) -> bool {
+        self.add::<C::Record>();
+        let def = ChannelDef::of::<C>();
+        let before = self.channels.insert(def.name, def);
+        if let Some(before) = &before {
+            let same = before.channel_type == def.channel_type;
+            assert!(same, "two types share the channel name {:?}", def.name);
+        }
+        before.is_none()
+    }
+
+    /// The channel of this name.
+    ///
+    /// # Errors
+    /// `unknown_channel`.
+    pub(crate) fn channel(&self, name: &str) -> Result<&ChannelDef, Error> {
+        let unknown = || Error::new(code::UNKNOWN_CHANNEL, "there is no such channel").with_field(name);
+        self.channels.get(name).ok_or_else(unknown)
     }
 
     /// The collection of this name.

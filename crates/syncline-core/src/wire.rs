@@ -122,7 +122,7 @@ pub struct Write {
     /// The client has the verdicts of all writes up to this one; the server may forget them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub settled: WriteId,
-    /// The kind: `rows`, or one that a face brings.
+    /// The kind: `rows` or `action`.
     pub kind: Box<str>,
     /// What a write of this kind carries.
     pub payload: Box<RawValue>,
@@ -309,7 +309,29 @@ pub struct WriteState {
     /// remembers at least as many as may be in flight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refusal>,
+    /// What those of them gave back that were applied, gave something back, and that the client had not yet settled. The
+    /// server remembers as many as may be in flight, of 1 MiB together; an older one is lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<WriteOutput>,
 }
+
+/// What a write gave back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WriteOutput {
+    /// Which write.
+    pub id: WriteId,
+    /// What its handler gave.
+    pub output: Box<RawValue>,
+}
+
+/// Equal when they say the same in the same words.
+impl PartialEq for WriteOutput {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.output.get() == other.output.get()
+    }
+}
+
+impl Eq for WriteOutput {}
 
 /// A write that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -396,7 +418,7 @@ pub struct RelatedPart {
 ///
 /// An `expected` below everything the client still holds comes from a server that has lost part of its memory (a
 /// database restored from an older copy): the client numbers what it holds anew, from there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ack {
     /// Whose write it is.
     pub client: ClientId,
@@ -408,6 +430,9 @@ pub struct Ack {
     /// The write was not handled; the id to send again from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<WriteId>,
+    /// What an action that was applied gives back; nothing where that is `null`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Box<RawValue>>,
 }
 
 /// See [`ServerMessage::Reset`].

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
 use futures::task::AtomicWaker;
-use syncline_core::client::{ClientCore, ConnectionState, Output, WatchId, WatchState, WriteRef};
+use syncline_core::client::{Applied, ClientCore, ConnectionState, Output, WatchId, WatchState, WriteRef};
 
 use crate::contrail::Contrail;
 use crate::credentials::Provider;
@@ -16,10 +16,10 @@ use crate::notify::{Listener, Notifier};
 use crate::platform::{Instant, Spawner};
 use crate::storage::{CacheLimits, Command, Keeper, Storage};
 use crate::transport::{Connector, Latency};
-use crate::{Error, Status, Version, code};
+use crate::{Error, Status, code};
 
 /// What the server makes of a write.
-pub(crate) type Verdict = Result<Version, Error>;
+pub(crate) type Verdict = Result<Applied, Error>;
 
 /// What a client was built with.
 pub(crate) struct Setup {

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures::channel::oneshot;
+use syncline_core::client::Applied;
 
 use crate::{Error, Version, code};
 
@@ -19,13 +20,13 @@ pub struct WriteHandle {
 }
 
 enum Verdict {
-    Waiting(oneshot::Receiver<Result<Version, Error>>),
+    Waiting(oneshot::Receiver<Result<Applied, Error>>),
     // taken when the future is ready; a future is not polled after that
     Known(Option<Result<Version, Error>>),
 }
 
 impl WriteHandle {
-    pub(crate) fn waiting(verdict: oneshot::Receiver<Result<Version, Error>>) -> Self {
+    pub(crate) fn waiting(verdict: oneshot::Receiver<Result<Applied, Error>>) -> Self {
         Self { verdict: Verdict::Waiting(verdict) }
     }
 
@@ -48,7 +49,8 @@ impl Future for WriteHandle {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.verdict {
             Verdict::Waiting(verdict) => {
-                Pin::new(verdict).poll(cx).map(|verdict| verdict.unwrap_or_else(|_| Err(closed())))
+                let verdict = ready!(Pin::new(verdict).poll(cx)).unwrap_or_else(|_| Err(closed()));
+                Poll::Ready(verdict.map(|applied| applied.version))
             }
             Verdict::Known(verdict) => verdict.take().map_or(Poll::Pending, Poll::Ready),
         }

@@ -51,6 +51,9 @@ pub(crate) trait AnyCollection: Send {
     /// The confirmed row at a key.
     fn confirmed(&self, key: &str) -> Option<Arc<dyn AnyRow>>;
 
+    /// All confirmed rows.
+    fn all_confirmed(&self) -> Vec<Arc<dyn AnyRow>>;
+
     /// Opens a view for a session.
     fn open_view(&mut self, session: SessionId, query: &QuerySpec) -> Result<(), Error>;
     /// Opens a view of children.
@@ -377,6 +380,11 @@ impl<R: Record> AnyCollection for Collection<R> {
     fn confirmed(&self, key: &str) -> Option<Arc<dyn AnyRow>> {
         let record = self.slots[self.find(key)? as usize].confirmed.as_ref()?;
         Some(Arc::clone(record) as Arc<dyn AnyRow>)
+    }
+
+    fn all_confirmed(&self) -> Vec<Arc<dyn AnyRow>> {
+        let rows = self.slots.iter().filter_map(|slot| slot.confirmed.as_ref());
+        rows.map(|row| Arc::clone(row) as Arc<dyn AnyRow>).collect()
     }
 
     fn open_view(&mut self, session: SessionId, query: &QuerySpec) -> Result<(), Error> {

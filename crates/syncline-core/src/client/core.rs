@@ -299,7 +299,7 @@ impl ClientCore {
         self.see_to_streams(now);
         self.store(now, false);
         self.note_status_changes();
-        self.spaces.retain(|_, space| !space.is_idle() || space.next_write > 1);
+        self.spaces.retain(|_, space| !space.is_idle() || space.queue.has_numbered());
     }
 
     /// Other credentials may carry other rights: what was refused is asked for again.
@@ -318,7 +318,7 @@ impl ClientCore {
         }
         for space in self.spaces.values_mut() {
             space.told = None;
-            space.handled = 0;
+            space.queue.forget_handled();
             space.held.clear();
         }
         self.unsend_writes();
@@ -389,8 +389,7 @@ impl ClientCore {
     }
 
     pub(super) fn space(&mut self, id: &SpaceId) -> &mut Space {
-        let client = &self.config.client;
-        self.spaces.entry(id.clone()).or_insert_with(|| Space::new(id.clone(), client.clone()))
+        self.spaces.entry(id.clone()).or_insert_with(|| Space::new(id.clone()))
     }
 
     pub(super) fn next_id(&mut self) -> u64 {

@@ -1,23 +1,23 @@
 //! The pending queue of a space: local intents in the order in which they were made, and the overlay they make.
 //!
-//! A commit replays only what it can have changed. Intents that touch a common row depend on each other, and so do the
-//! ones that those touch: [`replay`](Queue::replay) takes the rows that changed, follows them to all intents and rows
-//! they are tied to, and replays these alone. A new intent that is tied to nothing else is one step on top.
+//! A commit replays only what it can have changed. Intents that have to do with a common row depend on each other, and so
+//! do the ones that those have to do with: [`replay`](Queue::replay) takes the rows that changed, follows them to all
+//! intents and rows they are tied to, and replays these alone. A new intent that is tied to nothing else is one step on
+//! top. What a reducer has to do with is known when it has run, and may be something else the next time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
 use crate::client::WriteRef;
 use crate::client::collection::{Overlaid, Overlay};
-use crate::client::pending::{Effect, Pending, Stage};
-use crate::draft::{Draft, ReadRows};
-use crate::error::{Error, code};
-use crate::id::{Key, WriteId};
+use crate::client::pending::{Effect, Footprint, Letter, Pending, Stage};
+use crate::client::sequence::Sequence;
+use crate::error::Error;
+use crate::id::{ClientId, Key, WriteId};
 use crate::record::AnyRow;
 use crate::schema::Schema;
+use crate::tx::{Place, ReadRows, Reads, Tx};
 
 /// Names an intent of one queue; the order of the names is the order of the intents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,14 +31,12 @@ pub(crate) type Rows = BTreeMap<&'static str, BTreeSet<Key>>;
 pub(crate) struct Queue {
     intents: BTreeMap<IntentId, Pending>,
     last: u64,
-    /// The intents about each row.
+    /// The intents that have to do with each row.
     about: BTreeMap<&'static str, BTreeMap<Key, BTreeSet<IntentId>>>,
-    /// Writes that were sent on this connection, and when. Their ids lie before those that wait.
-    sent: BTreeMap<WriteId, (IntentId, Duration)>,
-    /// Writes that were not.
-    waiting: BTreeMap<WriteId, IntentId>,
-    /// The last write that was sent on any connection: the server may know of it.
-    sent_up_to: WriteId,
+    /// The intents that looked at all rows of a collection.
+    surveys: BTreeMap<&'static str, BTreeSet<IntentId>>,
+    /// The writes among them, by author.
+    sequences: BTreeMap<ClientId, Sequence>,
     /// Intents that only stand in for rows which have not come yet.
     applied: BTreeSet<IntentId>,
     /// What the intents made of the base at the last replay.
@@ -47,6 +45,14 @@ pub(crate) struct Queue {
     stale: Rows,
     /// Intents that have come since.
     new: BTreeSet<IntentId>,
+}
+
+/// A write that is to be sent.
+pub(crate) struct Outgoing {
+    pub(crate) client: ClientId,
+    pub(crate) id: WriteId,
+    pub(crate) settled: WriteId,
+    pub(crate) letter: Letter,
 }
 
 impl Queue {
@@ -58,104 +64,119 @@ impl Queue {
         self.intents.is_empty()
     }
 
+    /// The writes of one author.
+    pub(crate) fn sequence_mut(&mut self, client: &ClientId) -> Option<&mut Sequence> {
+        self.sequences.get_mut(client)
+    }
+
+    /// Whether an author has written here whose next write must not have a number that was used.
+    pub(crate) fn has_numbered(&self) -> bool {
+        self.sequences.values().any(|sequence| sequence.next > 1)
+    }
+
     /// How many writes have no verdict.
     pub(crate) fn unanswered(&self) -> usize {
-        self.sent.len() + self.waiting.len()
+        self.sequences.values().map(Sequence::unanswered).sum()
     }
 
     /// How many of them were sent on this connection.
     pub(crate) fn in_flight(&self) -> usize {
-        self.sent.len()
+        self.sequences.values().map(Sequence::in_flight).sum()
     }
 
     /// When the oldest of these was sent.
     pub(crate) fn oldest_sent(&self) -> Option<Duration> {
-        self.sent.first_key_value().map(|(_, &(_, at))| at)
-    }
-
-    /// The oldest write without a verdict.
-    pub(crate) fn first_unanswered(&self) -> Option<WriteId> {
-        self.sent.keys().chain(self.waiting.keys()).next().copied()
-    }
-
-    /// The writes up to this one that have no verdict.
-    pub(crate) fn unanswered_up_to(&self, last: WriteId) -> Vec<WriteId> {
-        let sent = self.sent.range(..=last).map(|(&id, _)| id);
-        sent.chain(self.waiting.range(..=last).map(|(&id, _)| id)).collect()
+        self.sequences.values().filter_map(Sequence::oldest_sent).min()
     }
 
     /// The oldest write that was not sent on this connection; it counts as sent from now on.
-    pub(crate) fn send_next(&mut self, now: Duration) -> Option<(WriteId, Arc<RawValue>)> {
-        let (id, intent) = self.waiting.pop_first()?;
-        let Stage::Queued { payload, .. } = &self.intents.get(&intent)?.stage else { return None };
-        self.sent.insert(id, (intent, now));
-        self.sent_up_to = self.sent_up_to.max(id);
-        Some((id, Arc::clone(payload)))
+    pub(crate) fn send_next(&mut self, now: Duration) -> Option<Outgoing> {
+        let waiting = self.sequences.iter_mut().filter_map(|(client, sequence)| {
+            let first = sequence.first_waiting()?;
+            Some((first, client, sequence))
+        });
+        let (_, client, sequence) = waiting.min_by_key(|(first, ..)| *first)?;
+        let settled = sequence.settled();
+        let (id, intent) = sequence.send_first(now)?;
+        let Stage::Queued { letter, .. } = &self.intents.get(&intent)?.stage else { return None };
+        Some(Outgoing { client: client.clone(), id, settled, letter: letter.clone() })
     }
 
-    /// The writes from this one on are to be sent again.
-    pub(crate) fn unsend_from(&mut self, first: WriteId) {
-        let again = self.sent.split_off(&first);
-        self.waiting.extend(again.into_iter().map(|(id, (intent, _))| (id, intent)));
+    /// All writes are to be sent again.
+    pub(crate) fn unsend(&mut self) {
+        self.sequences.values_mut().for_each(|sequence| sequence.unsend_from(0));
     }
 
-    /// Gives the writes without a verdict other ids, one after the other; gives the id after the last.
-    pub(crate) fn renumber(&mut self, first: WriteId) -> WriteId {
-        self.unsend_from(0);
-        self.sent_up_to = first.saturating_sub(1);
-        let intents = std::mem::take(&mut self.waiting);
-        self.number(first, intents.into_values())
+    /// Nothing is known any more of what the connection said.
+    pub(crate) fn forget_handled(&mut self) {
+        self.sequences.values_mut().for_each(|sequence| sequence.handled = 0);
     }
 
-    fn number(&mut self, first: WriteId, intents: impl Iterator<Item = IntentId>) -> WriteId {
+    /// Gives an author's writes without a verdict other ids, one after the other.
+    pub(crate) fn renumber(&mut self, client: &ClientId, first: WriteId) {
+        let Some(sequence) = self.sequences.get_mut(client) else { return };
+        sequence.unsend_from(0);
+        sequence.sent_up_to = first.saturating_sub(1);
+        let intents = std::mem::take(&mut sequence.waiting);
+        self.number(client, first, intents.into_values());
+    }
+
+    fn number(&mut self, client: &ClientId, first: WriteId, intents: impl Iterator<Item = IntentId>) {
+        let Some(sequence) = self.sequences.get_mut(client) else { return };
         let mut next = first;
         for intent in intents {
             if let Some(Stage::Queued { id, .. }) =
                 self.intents.get_mut(&intent).map(|intent| &mut intent.stage)
             {
                 *id = next;
-                self.waiting.insert(next, intent);
+                sequence.waiting.insert(next, intent);
                 next += 1;
             }
         }
-        next
+        sequence.next = next;
     }
 
     /// Refuses the writes whose payloads are larger than `limit`, as far as the server cannot know of them; those
-    /// behind them move up. Gives them, and the id after the last.
-    pub(crate) fn refuse_larger(
-        &mut self,
-        limit: usize,
-        error: &Arc<Error>,
-    ) -> (Vec<WriteRef>, Option<WriteId>) {
-        let mut waiting = self.waiting.split_off(&(self.sent_up_to + 1));
-        let first = waiting.first_key_value().map(|(&id, _)| id);
+    /// behind them move up.
+    pub(crate) fn refuse_larger(&mut self, limit: usize, error: &Error) -> Vec<WriteRef> {
         let mut refused = Vec::new();
-        waiting.retain(|_, &mut intent| match self.intents.get(&intent).map(|intent| &intent.stage) {
-            Some(Stage::Queued { payload, .. }) if payload.get().len() > limit => {
-                let stage = Stage::Refused { payload: Arc::clone(payload), error: Arc::clone(error) };
-                refused.extend(self.set_stage(intent, stage));
-                false
-            }
-            _ => true,
-        });
-        let next = first.map(|first| self.number(first, waiting.into_values()));
-        (refused, next)
+        let clients: Vec<_> = self.sequences.keys().cloned().collect();
+        for client in clients {
+            let Some(sequence) = self.sequences.get_mut(&client) else { continue };
+            let waiting = sequence.waiting.split_off(&(sequence.sent_up_to + 1));
+            let Some(first) = waiting.first_key_value().map(|(&id, _)| id) else { continue };
+            let is_larger = |intent: &IntentId| match self.intents.get(intent).map(|intent| &intent.stage) {
+                Some(Stage::Queued { letter, .. }) => letter.payload.get().len() > limit,
+                _ => false,
+            };
+            let (larger, others): (Vec<_>, Vec<_>) = waiting.into_values().partition(is_larger);
+            // before their numbers are those of others
+            refused.extend(larger.into_iter().filter_map(|intent| self.refuse(intent, error)));
+            self.number(&client, first, others.into_iter());
+        }
+        refused
+    }
+
+    /// Puts a write at the end, with the next number of its author.
+    pub(crate) fn push_write(&mut self, write: WriteRef, effect: Effect, client: &ClientId, letter: Letter) {
+        let sequence = self.sequences.entry(client.clone()).or_default();
+        let id = sequence.next;
+        sequence.next += 1;
+        self.push(write, effect, Stage::Queued { client: client.clone(), id, letter });
     }
 
     /// Puts an intent at the end.
-    pub(crate) fn push(&mut self, write: WriteRef, effects: Vec<Effect>, stage: Stage) {
+    pub(crate) fn push(&mut self, write: WriteRef, effect: Effect, stage: Stage) {
         self.last += 1;
         let id = IntentId(self.last);
-        for effect in &effects {
-            let (collection, key) = effect.target();
-            let rows = self.about.entry(collection).or_default();
-            rows.entry(Key::from(key)).or_default().insert(id);
+        if let Stage::Queued { client, id: write, .. } = &stage {
+            let sequence = self.sequences.entry(client.clone()).or_default();
+            sequence.waiting.insert(*write, id);
+            sequence.next = sequence.next.max(*write + 1);
         }
-        if let Stage::Queued { id: write, .. } = &stage {
-            self.waiting.insert(*write, id);
-        }
-        self.intents.insert(id, Pending { write, effects, stage });
+        let intent = Pending::new(write, effect, stage);
+        self.enter(id, &intent.footprint);
+        self.intents.insert(id, intent);
         self.new.insert(id);
     }
 
@@ -164,9 +185,80 @@ impl Queue {
         let intent = self.intents.remove(&id)?;
         self.left_stage(id, &intent.stage);
         self.new.remove(&id);
-        for effect in &intent.effects {
-            let (collection, key) = effect.target();
-            self.stale.entry(collection).or_default().insert(Key::from(key));
+        self.mark_stale(&intent.footprint);
+        self.leave(id, &intent.footprint);
+        Some(intent)
+    }
+
+    /// The verdict on a write has come. `None` when it does not wait for one.
+    pub(crate) fn settle(
+        &mut self,
+        client: &ClientId,
+        write: WriteId,
+        result: Result<(), &Error>,
+    ) -> Option<WriteRef> {
+        let id = self.sequences.get(client)?.intent(write)?;
+        match result {
+            // takes it away unless a list has to get its rows first
+            Ok(()) => self.set_stage(id, Stage::Applied),
+            Err(error) => self.refuse(id, error),
+        }
+    }
+
+    fn refuse(&mut self, id: IntentId, error: &Error) -> Option<WriteRef> {
+        let intent = self.intents.get(&id)?;
+        let Stage::Queued { letter, .. } = &intent.stage else { return None };
+        if !intent.stays_when_refused(error) {
+            return Some(self.remove(id)?.write);
+        }
+        let (letter, error) = (letter.clone(), Arc::new(error.clone()));
+        self.set_stage(id, Stage::Refused { letter, error })
+    }
+
+    /// An intent has come to another stage; none comes back to being queued.
+    pub(crate) fn set_stage(&mut self, id: IntentId, stage: Stage) -> Option<WriteRef> {
+        let mut intent = self.intents.remove(&id)?;
+        if matches!(stage, Stage::Applied) {
+            self.applied.insert(id);
+        }
+        self.mark_stale(&intent.footprint);
+        let before = std::mem::replace(&mut intent.stage, stage);
+        self.left_stage(id, &before);
+        let write = intent.write;
+        self.intents.insert(id, intent);
+        Some(write)
+    }
+
+    fn left_stage(&mut self, id: IntentId, stage: &Stage) {
+        match stage {
+            Stage::Queued { client, id: write, .. } => {
+                if let Some(sequence) = self.sequences.get_mut(client) {
+                    sequence.remove(*write);
+                }
+            }
+            Stage::Applied => drop(self.applied.remove(&id)),
+            Stage::Refused { .. } | Stage::Local { .. } => {}
+        }
+    }
+
+    /// An author will write no more here, and waits for nothing.
+    pub(crate) fn forget_sequence(&mut self, client: &ClientId) {
+        if self.sequences.get(client).is_some_and(Sequence::is_done) {
+            self.sequences.remove(client);
+        }
+    }
+
+    fn enter(&mut self, id: IntentId, footprint: &Footprint) {
+        for (collection, key) in &footprint.rows {
+            self.about.entry(collection).or_default().entry(key.clone()).or_default().insert(id);
+        }
+        for collection in &footprint.collections {
+            self.surveys.entry(collection).or_default().insert(id);
+        }
+    }
+
+    fn leave(&mut self, id: IntentId, footprint: &Footprint) {
+        for (collection, key) in &footprint.rows {
             let Some(rows) = self.about.get_mut(collection) else { continue };
             if let Some(ids) = rows.get_mut(key) {
                 ids.remove(&id);
@@ -175,75 +267,44 @@ impl Queue {
                 }
             }
         }
-        Some(intent)
-    }
-
-    /// The verdict on a write has come. `None` when it does not wait for one.
-    pub(crate) fn settle(&mut self, write: WriteId, result: Result<(), &Error>) -> Option<WriteRef> {
-        let id = match self.sent.get(&write) {
-            Some(&(id, _)) => id,
-            None => *self.waiting.get(&write)?,
-        };
-        let stage = match (result, &self.intents.get(&id)?.stage) {
-            // there is no row left on which it could be shown, and be retried or dismissed
-            (Err(error), _) if error.code() == code::UNKNOWN_ROW => return Some(self.remove(id)?.write),
-            // takes it away unless a list has to get its rows first
-            (Ok(()), _) => Stage::Applied,
-            (Err(error), Stage::Queued { payload, .. }) => {
-                Stage::Refused { payload: Arc::clone(payload), error: Arc::new(error.clone()) }
+        for collection in &footprint.collections {
+            if let Some(ids) = self.surveys.get_mut(collection) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    self.surveys.remove(collection);
+                }
             }
-            (Err(_), _) => return None,
-        };
-        self.set_stage(id, stage)
-    }
-
-    /// An intent has come to another stage; none comes back to being queued.
-    pub(crate) fn set_stage(&mut self, id: IntentId, stage: Stage) -> Option<WriteRef> {
-        let intent = self.intents.get_mut(&id)?;
-        if matches!(stage, Stage::Applied) {
-            self.applied.insert(id);
-        }
-        let write = intent.write;
-        for effect in &intent.effects {
-            let (collection, key) = effect.target();
-            self.stale.entry(collection).or_default().insert(Key::from(key));
-        }
-        let before = std::mem::replace(&mut intent.stage, stage);
-        self.left_stage(id, &before);
-        Some(write)
-    }
-
-    fn left_stage(&mut self, id: IntentId, stage: &Stage) {
-        match stage {
-            Stage::Queued { id: write, .. } => {
-                self.sent.remove(write);
-                self.waiting.remove(write);
-            }
-            Stage::Applied => drop(self.applied.remove(&id)),
-            Stage::Refused { .. } | Stage::Local { .. } => {}
         }
     }
 
-    /// The intents about a row, in order.
+    fn mark_stale(&mut self, footprint: &Footprint) {
+        for (collection, key) in &footprint.rows {
+            self.stale.entry(collection).or_default().insert(key.clone());
+        }
+    }
+
+    /// The intents that have to do with a row, in order.
     pub(crate) fn about(&self, collection: &str, key: &str) -> impl Iterator<Item = (IntentId, &Pending)> {
         let ids = self.about.get(collection).and_then(|rows| rows.get(key));
         ids.into_iter().flatten().filter_map(|&id| Some((id, self.intents.get(&id)?)))
     }
 
-    /// Whether there are intents about a row.
+    /// Whether there are intents that depend on a row.
     pub(crate) fn is_about(&self, collection: &str, key: &str) -> bool {
-        self.about.get(collection).is_some_and(|rows| rows.contains_key(key))
+        let is_about = self.about.get(collection).is_some_and(|rows| rows.contains_key(key));
+        is_about || self.surveys.contains_key(collection)
     }
 
     /// Ends all intents; gives the writes among them that have no verdict.
     pub(crate) fn clear(&mut self) -> Vec<WriteRef> {
-        self.sent_up_to = 0;
         let ids: Vec<_> = self.intents.keys().copied().collect();
         let removed = ids.into_iter().filter_map(|id| self.remove(id));
-        removed
+        let unanswered = removed
             .filter(|intent| matches!(intent.stage, Stage::Queued { .. }))
             .map(|intent| intent.write)
-            .collect()
+            .collect();
+        self.sequences.clear();
+        unanswered
     }
 
     /// Rows of a collection have come: what stood in for them is done.
@@ -253,10 +314,9 @@ impl Queue {
         collection: &str,
         holds: impl Fn(&str) -> bool,
     ) {
-        let has_come = |effect: &Effect| {
-            let (name, key) = effect.target();
-            let gone = matches!(effect, Effect::Delete(..));
-            name == collection && come.contains(key) && (gone || holds(key))
+        let has_come = |(place, deletes): &(Place, bool)| {
+            let (name, key) = place;
+            *name == collection && come.contains(key) && (*deletes || holds(key.as_str()))
         };
         let mut done = BTreeSet::new();
         for key in come {
@@ -264,7 +324,7 @@ impl Queue {
                 let is_done = match intent.stage {
                     Stage::Local { .. } => true,
                     // all of it or nothing: else half of it would leave the lists that are behind
-                    Stage::Applied => intent.effects.iter().all(has_come),
+                    Stage::Applied => intent.footprint.written.iter().all(has_come),
                     Stage::Queued { .. } | Stage::Refused { .. } => false,
                 };
                 if is_done {
@@ -280,8 +340,8 @@ impl Queue {
     /// Forgets the applied writes that no list which is `behind` can have to show.
     pub(crate) fn drop_applied(&mut self, behind: &BTreeSet<&'static str>) {
         let is_awaited = |id: &IntentId| {
-            let effects = self.intents.get(id).map(|intent| &intent.effects);
-            effects.into_iter().flatten().any(|effect| behind.contains(effect.target().0))
+            let written = self.intents.get(id).map(|intent| &intent.footprint.written);
+            written.into_iter().flatten().any(|((collection, _), _)| behind.contains(collection))
         };
         let done: Vec<_> = self.applied.iter().copied().filter(|id| !is_awaited(id)).collect();
         for id in done {
@@ -295,6 +355,18 @@ impl Queue {
         self.stale.entry(collection).or_default().extend(rows.cloned());
     }
 
+    /// A channel has become known: what was sent without being shown may be shown now.
+    pub(crate) fn learn(&mut self, schema: &Schema) {
+        for (&id, intent) in &mut self.intents {
+            if let (Effect::Unknown, Stage::Queued { letter, .. }) = (&intent.effect, &intent.stage)
+                && let Ok(effect) = letter.effect(schema)
+            {
+                intent.effect = effect;
+                self.new.insert(id);
+            }
+        }
+    }
+
     /// What the intents made of a collection at the last replay.
     pub(crate) fn overlay(&self, collection: &str) -> Option<&Overlay> {
         self.overlays.get(collection)
@@ -304,46 +376,137 @@ impl Queue {
     /// `touched`. Gives the rows whose overlay may be another one now.
     pub(crate) fn replay(&mut self, schema: &Schema, base: &dyn ReadRows, touched: Rows) -> Rows {
         let mut start = std::mem::take(&mut self.stale);
-        for (collection, keys) in touched {
-            start.entry(collection).or_default().extend(keys);
-        }
-        let (mut rows, mut again) = self.tied_to(start);
-        for (collection, keys) in &rows {
-            if let Some(overlay) = self.overlays.get_mut(collection) {
-                keys.iter().for_each(|key| drop(overlay.remove(key)));
+        extend(&mut start, touched);
+        let mut new = std::mem::take(&mut self.new);
+        let mut changed = Rows::new();
+        loop {
+            let (rows, mut again) = self.tied_to(start, &new);
+            for (collection, keys) in &rows {
+                if let Some(overlay) = self.overlays.get_mut(collection) {
+                    keys.iter().for_each(|key| drop(overlay.remove(key)));
+                }
+            }
+            again.append(&mut new);
+            let mut met = Rows::new();
+            for &id in &again {
+                for (collection, key) in self.replay_one(id, schema, base) {
+                    changed.entry(collection).or_default().insert(key);
+                }
+                self.note_later(id, &rows, &again, &mut met);
+            }
+            start = met;
+            let all_done = start.is_empty();
+            extend(&mut changed, rows);
+            if all_done {
+                return changed;
+            }
+            // a reducer has come upon rows that later intents have to do with, who have had their turn: all once more,
+            // and nobody is to see what they have written in this round
+            for (collection, keys) in &changed {
+                start.entry(collection).or_default().extend(keys.iter().cloned());
             }
         }
-        again.append(&mut self.new);
-        for intent in again.iter().filter_map(|id| self.intents.get(id)) {
-            let shown = Shown { base, overlays: &self.overlays };
-            let mut draft = Draft::new(schema, &shown);
-            if intent.apply(&mut draft).is_err() {
-                continue;
-            }
-            for ((collection, key), row) in draft.into_touched() {
-                rows.entry(collection).or_default().insert(key.clone());
-                let overlaid = Overlaid { row, state: intent.state(), applied: intent.is_applied() };
-                self.overlays.entry(collection).or_default().insert(key, overlaid);
-            }
-        }
-        rows
     }
 
-    /// All rows and intents that the first ones are tied to, by intents that touch several rows.
-    fn tied_to(&self, start: Rows) -> (Rows, BTreeSet<IntentId>) {
+    /// Takes one intent's steps over what the ones before it made. Gives the rows that it wrote.
+    fn replay_one(&mut self, id: IntentId, schema: &Schema, base: &dyn ReadRows) -> Vec<Place> {
+        let Some(intent) = self.intents.get(&id) else { return Vec::new() };
+        let shown = Shown { base, overlays: &self.overlays };
+        let is_action = matches!(intent.effect, Effect::Action(_));
+        let mut tx = if is_action { Tx::observed(schema, &shown) } else { Tx::new(schema, &shown) };
+        let applied = intent.apply(&mut tx);
+        let (touched, reads) = tx.into_effect();
+        // a step that cannot be taken leaves nothing of the others
+        let touched = applied.and(touched).unwrap_or_default();
+        let written: Vec<_> = touched.iter().map(|(place, row)| (place.clone(), row.is_none())).collect();
+        let (state, applied) = (intent.state(), intent.is_applied());
+        for ((collection, key), row) in touched {
+            let overlaid = Overlaid { row, state: state.clone(), applied };
+            self.overlays.entry(collection).or_default().insert(key, overlaid);
+        }
+        let places = written.iter().map(|(place, _)| place.clone()).collect();
+        if is_action {
+            self.set_footprint(id, reads, written);
+        }
+        places
+    }
+
+    fn set_footprint(&mut self, id: IntentId, reads: Reads, written: Vec<(Place, bool)>) {
+        let mut rows = reads.rows;
+        rows.extend(written.iter().map(|(place, _)| place.clone()));
+        let Some(intent) = self.intents.get_mut(&id) else { return };
+        let same = intent.footprint.rows == rows && intent.footprint.collections == reads.collections;
+        let now = Footprint { rows, collections: reads.collections, written };
+        let before = std::mem::replace(&mut intent.footprint, now);
+        if !same {
+            self.leave(id, &before);
+            if let Some(intent) = self.intents.remove(&id) {
+                self.enter(id, &intent.footprint);
+                self.intents.insert(id, intent);
+            }
+        }
+    }
+
+    /// Notes the rows that an intent has turned out to have to do with, where later intents do too that are not being
+    /// replayed.
+    fn note_later(&self, id: IntentId, rows: &Rows, again: &BTreeSet<IntentId>, met: &mut Rows) {
+        let Some(intent) = self.intents.get(&id).filter(|intent| matches!(intent.effect, Effect::Action(_)))
+        else {
+            return;
+        };
+        let is_missed = |ids: &BTreeSet<IntentId>| ids.range(id..).any(|later| !again.contains(later));
+        for (collection, key) in &intent.footprint.rows {
+            // of a row that was followed, all have their turn
+            if rows.get(collection).is_some_and(|keys| keys.contains(key)) {
+                continue;
+            }
+            let ids = self.about.get(collection).and_then(|rows| rows.get(key));
+            if ids.is_some_and(is_missed) || self.surveys.get(collection).is_some_and(is_missed) {
+                met.entry(collection).or_default().insert(key.clone());
+            }
+        }
+        for collection in &intent.footprint.collections {
+            for (key, ids) in self.about.get(collection).into_iter().flatten() {
+                if is_missed(ids) {
+                    met.entry(collection).or_default().insert(key.clone());
+                }
+            }
+        }
+    }
+
+    /// All rows and intents that the first ones are tied to, by intents that have to do with several rows.
+    fn tied_to(&self, start: Rows, new: &BTreeSet<IntentId>) -> (Rows, BTreeSet<IntentId>) {
         let (mut rows, mut intents) = (Rows::new(), BTreeSet::new());
-        let mut next: Vec<(&'static str, Key)> = Vec::new();
+        let mut next: Vec<Place> = Vec::new();
         next.extend(start.into_iter().flat_map(|(name, keys)| keys.into_iter().map(move |key| (name, key))));
         while let Some((collection, key)) = next.pop() {
-            for (id, intent) in self.about(collection, key.as_str()) {
-                if intents.insert(id) {
-                    let targets = intent.effects.iter().map(Effect::target);
-                    next.extend(targets.map(|(name, key)| (name, Key::from(key))));
+            if rows.get(collection).is_some_and(|keys| keys.contains(&key)) {
+                continue;
+            }
+            let about = self.about.get(collection).and_then(|rows| rows.get(&key));
+            let surveys = self.surveys.get(collection);
+            for &id in about.into_iter().chain(surveys).flatten() {
+                // one that has not had its turn is tied to nothing yet
+                if new.contains(&id) || !intents.insert(id) {
+                    continue;
+                }
+                let Some(intent) = self.intents.get(&id) else { continue };
+                next.extend(intent.footprint.rows.iter().cloned());
+                for name in &intent.footprint.collections {
+                    let later = self.about.get(name).into_iter().flatten();
+                    let later = later.filter(|(_, ids)| ids.range(id..).next().is_some());
+                    next.extend(later.map(|(key, _)| (*name, key.clone())));
                 }
             }
             rows.entry(collection).or_default().insert(key);
         }
         (rows, intents)
+    }
+}
+
+fn extend(rows: &mut Rows, more: Rows) {
+    for (collection, keys) in more {
+        rows.entry(collection).or_default().extend(keys);
     }
 }
 
@@ -359,5 +522,14 @@ impl ReadRows for Shown<'_> {
             Some(overlaid) => overlaid.row.clone(),
             None => self.base.row(collection, key),
         }
+    }
+
+    fn rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
+        let mut rows = self.base.rows(collection);
+        if let Some(overlay) = self.overlays.get(collection).filter(|overlay| !overlay.is_empty()) {
+            rows.retain(|row| !overlay.contains_key(row.key()));
+            rows.extend(overlay.values().filter_map(|overlaid| overlaid.row.clone()));
+        }
+        rows
     }
 }

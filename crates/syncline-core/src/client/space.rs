@@ -7,23 +7,18 @@ use crate::client::collection::{AnyCollection, Collection, Overlay};
 use crate::client::queue::{Queue, Rows};
 use crate::client::returning::Held;
 use crate::client::session::SessionId;
-use crate::draft::ReadRows;
-use crate::id::{ClientId, Key, SpaceId, Version, WriteId};
+
+use crate::id::{Key, SpaceId, Version};
 use crate::record::{AnyRow, Record};
 use crate::schema::{CollectionDef, Schema};
+use crate::tx::ReadRows;
 
 /// See the [module](self).
 pub(crate) struct Space {
     pub(crate) id: SpaceId,
     pub(crate) base: Base,
-    /// The local intents; write ids rise along it.
+    /// The local intents.
     pub(crate) queue: Queue,
-    /// Whose sequence the writes belong to.
-    pub(crate) client: ClientId,
-    /// The id of the next write.
-    pub(crate) next_write: WriteId,
-    /// All writes up to this one have been handled, as this connection was told.
-    pub(crate) handled: WriteId,
     /// What this connection was told last.
     pub(crate) told: Option<Version>,
     /// What waits until all of the space is back.
@@ -65,17 +60,18 @@ impl ReadRows for Base {
     fn row(&self, collection: &'static str, key: &str) -> Option<Arc<dyn AnyRow>> {
         self.get(collection)?.confirmed(key)
     }
+
+    fn rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
+        self.get(collection).map(|rows| rows.all_confirmed()).unwrap_or_default()
+    }
 }
 
 impl Space {
-    pub(crate) fn new(id: SpaceId, client: ClientId) -> Self {
+    pub(crate) fn new(id: SpaceId) -> Self {
         Self {
             id,
             base: Base::default(),
             queue: Queue::default(),
-            client,
-            next_write: 1,
-            handled: 0,
             told: None,
             held: Held::default(),
             unsaved: false,

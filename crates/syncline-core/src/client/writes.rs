@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
+use crate::channel::{ActionPayload, Channel, Typed};
 use crate::client::core::ClientCore;
 use crate::client::link::Event;
-use crate::client::pending::{Effect, Pending, Stage};
-use crate::client::queue::IntentId;
-use crate::client::{Output, WriteRef};
+use crate::client::pending::{Effect, Letter, Pending, Stage};
+use crate::client::queue::{IntentId, Outgoing};
+use crate::client::{Applied, Output, WriteRef};
 use crate::diff::Entry;
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, Version, WriteId};
-use crate::ops::{ROWS, RowOp, RowOps};
+use crate::ops::{RowOp, RowOps};
 use crate::record::Record;
 use crate::wire::{Ack, ClientMessage, Write, WriteState, check_depth};
 
@@ -32,21 +31,67 @@ impl ClientCore {
     /// `value_too_large`, `frame_too_large` when it is nested too deep; `too_many` when 10,000 writes of the space wait
     /// for the server or, refused, for a person.
     pub fn write_rows(&mut self, now: Duration, space: &SpaceId, ops: &RowOps) -> Result<WriteRef, Error> {
+        let effect = Effect::of_rows(ops, &self.schema)?;
+        self.write(now, space, effect, Letter::rows(ops)?)
+    }
+
+    /// Sends an action: what its reducer makes of it is visible at once, the server handles it once. See [`Channel`].
+    ///
+    /// # Errors
+    /// `unknown_space`; `bad_action` when it cannot be written as JSON; `frame_too_large` when it is nested too deep,
+    /// `value_too_large` when it is larger than the server takes; `too_many` when 10,000 writes of the space wait.
+    ///
+    /// # Panics
+    /// When two Rust types share the channel's or its collection's name: a mistake in the program.
+    #[track_caller]
+    pub fn send_action<C: Channel>(
+        &mut self,
+        now: Duration,
+        space: &SpaceId,
+        action: C::Action,
+    ) -> Result<WriteRef, Error> {
+        self.register_channel::<C>();
+        let letter = Letter::action(&ActionPayload::of::<C>(&action)?)?;
+        self.write(now, space, Effect::Action(Arc::new(Typed::<C>(action))), letter)
+    }
+
+    /// Makes a channel known, so that its actions can be shown that were sent on an earlier visit.
+    ///
+    /// # Panics
+    /// As [`send_action`](Self::send_action).
+    #[track_caller]
+    pub fn register_channel<C: Channel>(&mut self) {
+        if self.schema.add_channel::<C>() {
+            let ids: Vec<_> = self.spaces.keys().cloned().collect();
+            for id in ids {
+                if let Some(space) = self.spaces.get_mut(&id) {
+                    space.queue.learn(&self.schema);
+                }
+                self.commit(&id);
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        now: Duration,
+        space: &SpaceId,
+        effect: Effect,
+        letter: Letter,
+    ) -> Result<WriteRef, Error> {
         if self.streams.is_some() {
             let message =
                 "a contrail service takes no writes here: write by its own means, and add_optimistic";
             return Err(Error::new(code::BAD_WRITE, message));
         }
         SpaceId::checked(space.as_str())?;
-        let effects = Effect::prepare(ops, &self.schema)?;
-        let payload: Arc<RawValue> = Arc::from(ops.to_payload()?);
-        check_depth(payload.get().as_bytes(), ENVELOPE_DEPTH)?;
-        if payload.get().len() > self.largest_payload() {
+        check_depth(letter.payload.get().as_bytes(), ENVELOPE_DEPTH)?;
+        if letter.payload.get().len() > self.largest_payload() {
             return Err(oversize());
         }
         self.check_room(space)?;
         let write = WriteRef(self.next_id());
-        self.enqueue(space, write, effects, payload);
+        self.enqueue(space, write, effect, letter);
         self.commit(space);
         self.after(now, Event::None, Vec::new());
         Ok(write)
@@ -70,10 +115,7 @@ impl ClientCore {
         let (limit, error) = (self.largest_payload(), oversize());
         let ids: Vec<_> = self.spaces.keys().cloned().collect();
         for id in ids {
-            let (refused, next) = self.space(&id).queue.refuse_larger(limit, &Arc::new(error.clone()));
-            if let Some(next) = next {
-                self.space(&id).next_write = next;
-            }
+            let refused = self.space(&id).queue.refuse_larger(limit, &error);
             if !refused.is_empty() {
                 let settled = |write| Output::Settled { write, result: Err(error.clone()) };
                 self.outputs.extend(refused.into_iter().map(settled));
@@ -82,11 +124,9 @@ impl ClientCore {
         }
     }
 
-    fn enqueue(&mut self, space: &SpaceId, write: WriteRef, effects: Vec<Effect>, payload: Arc<RawValue>) {
-        let space = self.space(space);
-        let id = space.next_write;
-        space.next_write += 1;
-        space.queue.push(write, effects, Stage::Queued { id, payload });
+    fn enqueue(&mut self, space: &SpaceId, write: WriteRef, effect: Effect, letter: Letter) {
+        let client = self.config.client.clone();
+        self.space(space).queue.push_write(write, effect, &client, letter);
     }
 
     /// Changes the row at a key, starting from what a person sees of it now. Only the fields that `change` changes are
@@ -132,12 +172,12 @@ impl ClientCore {
             let Some(intent) = self.spaces.get_mut(space).and_then(|space| space.queue.remove(id)) else {
                 continue;
             };
-            if let Stage::Refused { payload, .. } = intent.stage {
+            if let Stage::Refused { letter, .. } = intent.stage {
                 let write = WriteRef(self.next_id());
-                self.enqueue(space, write, intent.effects, payload);
+                self.enqueue(space, write, intent.effect, letter);
                 writes.push(write);
             } else {
-                self.space(space).queue.push(intent.write, intent.effects, Stage::Local { error: None });
+                self.space(space).queue.push(intent.write, intent.effect, Stage::Local { error: None });
                 writes.push(intent.write);
             }
         }
@@ -164,9 +204,9 @@ impl ClientCore {
         SpaceId::checked(space.as_str())?;
         self.check_room(space)?;
         self.schema.add::<R>();
-        let effects = Effect::prepare(&RowOps { ops: vec![RowOp::put(record)?] }, &self.schema)?;
+        let effect = Effect::of_rows(&RowOps { ops: vec![RowOp::put(record)?] }, &self.schema)?;
         let write = WriteRef(self.next_id());
-        self.space(space).queue.push(write, effects, Stage::Local { error: None });
+        self.space(space).queue.push(write, effect, Stage::Local { error: None });
         self.commit(space);
         self.after(now, Event::None, Vec::new());
         Ok(())
@@ -232,19 +272,13 @@ impl ClientCore {
         let mut room = self.link.limits().writes_in_flight.saturating_sub(self.in_flight());
         let mut out = Vec::new();
         for space in self.spaces.values_mut() {
-            let settled = space.queue.first_unanswered().map_or(0, |first| first - 1);
             while room > 0
-                && let Some((id, payload)) = space.queue.send_next(now)
+                && let Some(Outgoing { client, id, settled, letter }) = space.queue.send_next(now)
             {
                 room -= 1;
-                let write = Write {
-                    space: space.id.clone(),
-                    client: space.client.clone(),
-                    id,
-                    settled,
-                    kind: ROWS.into(),
-                    payload: (*payload).to_owned(),
-                };
+                let Letter { kind, payload } = letter;
+                let (space, kind, payload) = (space.id.clone(), kind.into(), (*payload).to_owned());
+                let write = Write { space, client, id, settled, kind, payload };
                 self.link.ask(now, &ClientMessage::Write(write), &mut out);
             }
         }
@@ -253,46 +287,68 @@ impl ClientCore {
 
     /// The verdict on one write has come.
     pub(super) fn acknowledge(&mut self, now: Duration, space: &SpaceId, ack: &Ack, version: Version) {
-        let Some(state) = self.spaces.get_mut(space) else { return };
-        if ack.client != state.client {
+        let Some(sequence) =
+            self.spaces.get_mut(space).and_then(|space| space.queue.sequence_mut(&ack.client))
+        else {
             return;
-        }
+        };
         match &ack.error {
-            None => self.settle(space, ack.id, Ok(version)),
+            None => {
+                let output = ack.output.clone();
+                self.settle(space, &ack.client, ack.id, Ok(Applied { version, output }));
+            }
             Some(error) => match ack.expected {
                 // overtaken on the way: while a connection lasts, the server forgets nothing it has answered on it
-                Some(expected) if expected <= state.handled => {}
+                Some(expected) if expected <= sequence.handled => {}
                 // not handled at all: it will be, when the ones before it have been
                 Some(expected) => {
-                    if state.queue.first_unanswered().is_some_and(|first| expected < first) {
+                    if sequence.first_unanswered().is_some_and(|first| expected < first) {
                         // part of this client's sequence is forgotten (the database was restored from an older copy):
                         // what has no verdict continues from where it stands now
-                        state.next_write = state.queue.renumber(expected);
+                        self.space(space).queue.renumber(&ack.client, expected);
+                    } else {
+                        sequence.unsend_from(expected);
                     }
-                    state.queue.unsend_from(expected);
                     self.resend_at.get_or_insert(now + resend_after(error));
                 }
-                None => self.settle(space, ack.id, Err(error.clone())),
+                None => self.settle(space, &ack.client, ack.id, Err(error.clone())),
             },
         }
     }
 
     /// All writes up to one have been handled.
     pub(super) fn settle_up_to(&mut self, space: &SpaceId, writes: &[WriteState], version: Version) {
-        let Some(state) = self.spaces.get_mut(space) else { return };
-        let Some(writes) = writes.iter().find(|writes| writes.client == state.client) else { return };
-        state.handled = state.handled.max(writes.last);
-        for id in state.queue.unanswered_up_to(writes.last) {
-            let refused = writes.refused.iter().find(|refusal| refusal.id == id);
-            self.settle(space, id, refused.map_or(Ok(version), |refusal| Err(refusal.error.clone())));
+        for WriteState { client, last, refused, outputs } in writes {
+            let Some(state) = self.spaces.get_mut(space) else { return };
+            let Some(sequence) = state.queue.sequence_mut(client) else { continue };
+            sequence.handled = sequence.handled.max(*last);
+            for id in sequence.unanswered_up_to(*last) {
+                let refusal = refused.iter().find(|refusal| refusal.id == id);
+                let output =
+                    outputs.iter().find(|output| output.id == id).map(|output| output.output.clone());
+                let applied = Applied { version, output };
+                self.settle(
+                    space,
+                    client,
+                    id,
+                    refusal.map_or(Ok(applied), |refusal| Err(refusal.error.clone())),
+                );
+            }
         }
     }
 
-    fn settle(&mut self, space: &SpaceId, id: WriteId, result: Result<Version, Error>) {
+    fn settle(&mut self, space: &SpaceId, client: &ClientId, id: WriteId, result: Result<Applied, Error>) {
+        let is_own = *client == self.config.client;
         let Some(state) = self.spaces.get_mut(space) else { return };
-        state.handled = state.handled.max(id);
-        if let Some(write) = state.queue.settle(id, result.as_ref().map(drop)) {
+        if let Some(sequence) = state.queue.sequence_mut(client) {
+            sequence.handled = sequence.handled.max(id);
+        }
+        if let Some(write) = state.queue.settle(client, id, result.as_ref().map(drop)) {
             self.outputs.push_back(Output::Settled { write, result });
+        }
+        if !is_own {
+            // who made these is gone and makes no more
+            state.queue.forget_sequence(client);
         }
     }
 
@@ -306,7 +362,6 @@ impl ClientCore {
             let Some(state) = self.spaces.get_mut(space) else { continue };
             let unanswered = state.queue.clear().into_iter();
             self.outputs.extend(unanswered.map(|write| Output::Settled { write, result: Err(why.clone()) }));
-            (state.client, state.next_write, state.handled) = (self.config.client.clone(), 1, 0);
         }
         self.ask_refused_again();
         self.forget_everybody();
@@ -317,7 +372,7 @@ impl ClientCore {
     }
 
     pub(super) fn unsend_writes(&mut self) {
-        self.spaces.values_mut().for_each(|space| space.queue.unsend_from(0));
+        self.spaces.values_mut().for_each(|space| space.queue.unsend());
     }
 
     pub(super) fn pending_writes(&self) -> usize {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::draft::{Draft, ReadRows};
 use crate::error::{Error, code};
 use crate::id::{ClientId, Incarnation, Key, Version, WriteId};
 use crate::ops::{ROWS, RowOps};
@@ -18,6 +17,7 @@ use crate::space::log::Touched;
 use crate::space::request::Intent;
 use crate::space::rows::{Row, RowTurn, Rows};
 use crate::space::working_set::WorkingSet;
+use crate::tx::{ReadRows, Tx};
 use crate::wire::{Ack, User};
 
 /// The most writes of one commit.
@@ -179,15 +179,15 @@ impl Batch {
     fn attempt(&self, write: &QueuedWrite, bench: &Workbench<'_>) -> Result<Effect, Error> {
         let (kind, payload) = write.intent.as_ref().map_err(Clone::clone)?;
         let base = Overlaid { rows: &bench.set.rows, drafted: &self.rows };
-        let mut draft = Draft::new(bench.schema, &base);
+        let mut tx = Tx::new(bench.schema, &base);
         match &**kind {
-            ROWS => RowOps::parse(payload.get())?.apply(&mut draft)?,
+            ROWS => RowOps::parse(payload.get())?.apply(&mut tx)?,
             kind => {
                 return Err(Error::new(code::BAD_WRITE, "there are no writes of this kind").with_field(kind));
             }
         }
         let mut effect = Effect::new();
-        for ((collection, key), after) in draft.into_touched() {
+        for ((collection, key), after) in tx.finish()?.touched {
             if bench.set.is_unreadable(collection, key.as_str()) {
                 let error =
                     Error::new(code::UNREADABLE_ROW, "what is stored there cannot be read, and stays");
@@ -264,12 +264,12 @@ impl Batch {
 
 /// The final answer to a write.
 pub(super) fn verdict(client: ClientId, id: WriteId, outcome: Result<(), Error>) -> Ack {
-    Ack { client, id, error: outcome.err(), expected: None }
+    Ack { client, id, error: outcome.err(), expected: None, output: None }
 }
 
 /// The answer to a write that was not handled; the client is to send again from write `expected`.
 pub(super) fn not_handled(client: ClientId, id: WriteId, error: Error, expected: WriteId) -> Ack {
-    Ack { client, id, error: Some(error), expected: Some(expected) }
+    Ack { client, id, error: Some(error), expected: Some(expected), output: None }
 }
 
 fn foreign() -> Error {
@@ -292,5 +292,16 @@ impl ReadRows for Overlaid<'_> {
             Some(drafted) => drafted.row.as_ref().map(|row| Arc::clone(&row.typed)),
             None => self.rows.row(collection, key),
         }
+    }
+
+    fn rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
+        let mut rows = ReadRows::rows(self.rows, collection);
+        if !self.drafted.is_empty() {
+            rows.retain(|row| !self.drafted.contains_key(&(collection, Key::from(row.key()))));
+            let from = (collection, Key::from(""));
+            let drafted = self.drafted.range(from..).take_while(|((name, _), _)| *name == collection);
+            rows.extend(drafted.filter_map(|(_, drafted)| Some(Arc::clone(&drafted.row.as_ref()?.typed))));
+        }
+        rows
     }
 }

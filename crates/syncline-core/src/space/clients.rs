@@ -72,6 +72,7 @@ impl Clients {
             client: client.clone(),
             last: record.map_or(0, |record| record.last),
             refused: record.map_or_else(Vec::new, |record| record.refused.clone()),
+            outputs: Vec::new(),
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::draft::ReadRows;
 use crate::error::Error;
 use crate::id::Key;
 use crate::record::AnyRow;
 use crate::schema::CollectionDef;
+use crate::tx::ReadRows;
 use crate::wire::EncodedRow;
 
 /// A row as its type, for rules and queries, and as its encoding, the same bytes in storage and in every frame.
@@ -94,5 +94,9 @@ impl Rows {
 impl ReadRows for Rows {
     fn row(&self, collection: &'static str, key: &str) -> Option<Arc<dyn AnyRow>> {
         self.get(collection, key).map(|row| Arc::clone(&row.typed))
+    }
+
+    fn rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
+        self.collection(collection).map(|row| Arc::clone(&row.typed)).collect()
     }
 }

@@ -251,7 +251,8 @@ fn next_writes(writes: &mut VecDeque<WriteState>, most: usize) -> Vec<WriteState
         let mut refused = refused;
         let later = refused.split_off(count);
         let before_later = later.first().map_or(state.last, |refusal| refusal.id.saturating_sub(1));
-        let earlier = WriteState { client: state.client.clone(), last: before_later, refused };
+        let outputs = Vec::new();
+        let earlier = WriteState { client: state.client.clone(), last: before_later, refused, outputs };
         writes.push_front(WriteState { refused: later, ..state });
         if count > 0 {
             taken.push(earlier);
@@ -275,7 +276,12 @@ mod tests {
 
     fn state(client: &str, last: u64, refused: impl IntoIterator<Item = u64>) -> WriteState {
         let refuse = |id| Refusal { id, error: Error::new("no", "x".repeat(100)) };
-        WriteState { client: client.into(), last, refused: refused.into_iter().map(refuse).collect() }
+        WriteState {
+            client: client.into(),
+            last,
+            refused: refused.into_iter().map(refuse).collect(),
+            outputs: Vec::new(),
+        }
     }
 
     #[test]

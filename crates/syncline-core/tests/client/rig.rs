@@ -115,7 +115,7 @@ impl Rig {
 
     pub(crate) fn settled(&mut self) -> Vec<(WriteRef, Result<u64, Error>)> {
         let settled = |output| match output {
-            Output::Settled { write, result } => Some((write, result)),
+            Output::Settled { write, result } => Some((write, result.map(|applied| applied.version))),
             _ => None,
         };
         self.drain().into_iter().filter_map(settled).collect()

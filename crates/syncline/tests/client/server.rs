@@ -143,12 +143,19 @@ impl Peer {
 
     /// The verdict on a write, with the row it leaves.
     pub(crate) async fn ack(&mut self, sub: SubId, to: Version, write: &Write, row: Todo) {
-        let ack = Ack { client: write.client.clone(), id: write.id, error: None, expected: None };
+        let ack =
+            Ack { client: write.client.clone(), id: write.id, error: None, expected: None, output: None };
         self.changes(to, vec![Part { sub, put: vec![0], ..Part::default() }], vec![ack], &[row]).await;
     }
 
     pub(crate) async fn refuse(&mut self, version: Version, write: &Write, error: Error) {
-        let ack = Ack { client: write.client.clone(), id: write.id, error: Some(error), expected: None };
+        let ack = Ack {
+            client: write.client.clone(),
+            id: write.id,
+            error: Some(error),
+            expected: None,
+            output: None,
+        };
         let changes = Changes {
             space: write.space.clone(),
             from: version,
