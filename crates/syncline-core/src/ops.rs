@@ -222,7 +222,7 @@ mod tests {
             is_it.then(|| Arc::new(self.0.clone()) as Arc<dyn AnyRow>)
         }
 
-        fn rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
+        fn all_rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
             self.row(collection, &self.0.id).into_iter().collect()
         }
     }

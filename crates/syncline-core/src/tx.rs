@@ -20,7 +20,7 @@ pub trait ReadRows {
     fn row(&self, collection: &'static str, key: &str) -> Option<Arc<dyn AnyRow>>;
 
     /// Every row of a collection, in any order.
-    fn rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>>;
+    fn all_rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>>;
 }
 
 /// A row of a space: its collection and its key.
@@ -198,7 +198,7 @@ impl ReadRows for Tx<'_> {
         self.changes.row(self.base, collection, key)
     }
 
-    fn rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
+    fn all_rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
         self.changes.rows(self.base, collection)
     }
 }
@@ -240,7 +240,7 @@ impl Changes {
         if let Some(reads) = &self.reads {
             reads.borrow_mut().collections.insert(collection);
         }
-        let mut rows = base.rows(collection);
+        let mut rows = base.all_rows(collection);
         let touched = || {
             let from = (collection, Key::from(""));
             self.touched.range(from..).take_while(move |((name, _), _)| *name == collection)

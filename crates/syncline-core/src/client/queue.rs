@@ -524,8 +524,8 @@ impl ReadRows for Shown<'_> {
         }
     }
 
-    fn rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
-        let mut rows = self.base.rows(collection);
+    fn all_rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
+        let mut rows = self.base.all_rows(collection);
         if let Some(overlay) = self.overlays.get(collection).filter(|overlay| !overlay.is_empty()) {
             rows.retain(|row| !overlay.contains_key(row.key()));
             rows.extend(overlay.values().filter_map(|overlaid| overlaid.row.clone()));

@@ -61,7 +61,7 @@ impl ReadRows for Base {
         self.get(collection)?.confirmed(key)
     }
 
-    fn rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
+    fn all_rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
         self.get(collection).map(|rows| rows.all_confirmed()).unwrap_or_default()
     }
 }

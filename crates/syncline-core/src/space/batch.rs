@@ -294,8 +294,8 @@ impl ReadRows for Overlaid<'_> {
         }
     }
 
-    fn rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
-        let mut rows = ReadRows::rows(self.rows, collection);
+    fn all_rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
+        let mut rows = self.rows.all_rows(collection);
         if !self.drafted.is_empty() {
             rows.retain(|row| !self.drafted.contains_key(&(collection, Key::from(row.key()))));
             let from = (collection, Key::from(""));

@@ -96,7 +96,7 @@ impl ReadRows for Rows {
         self.get(collection, key).map(|row| Arc::clone(&row.typed))
     }
 
-    fn rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
+    fn all_rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
         self.collection(collection).map(|row| Arc::clone(&row.typed)).collect()
     }
 }
