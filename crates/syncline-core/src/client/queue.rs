@@ -492,11 +492,6 @@ impl Queue {
                 }
                 let Some(intent) = self.intents.get(&id) else { continue };
                 next.extend(intent.footprint.rows.iter().cloned());
-                for name in &intent.footprint.collections {
-                    let later = self.about.get(name).into_iter().flatten();
-                    let later = later.filter(|(_, ids)| ids.range(id..).next().is_some());
-                    next.extend(later.map(|(key, _)| (*name, key.clone())));
-                }
             }
             rows.entry(collection).or_default().insert(key);
         }

@@ -39,6 +39,10 @@ enum Action {
     ClearCompleted,
     /// Writes a row of whatever key comes last.
     FinishLast,
+    /// Reads one row, which says what others it writes.
+    Follow {
+        id: String,
+    },
     /// What no row may be.
     Impossible {
         id: String,
@@ -46,6 +50,8 @@ enum Action {
 }
 
 struct Todos;
+
+const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
 impl Channel for Todos {
     const NAME: &'static str = "todo-channel";
@@ -72,6 +78,14 @@ impl Channel for Todos {
             Action::FinishLast => {
                 if let Some(last) = todos.rows().last() {
                     todos.update(&last.id, |todo| todo.done = true);
+                }
+            }
+            Action::Follow { id } => {
+                if let Some(row) = todos.get(id) {
+                    let steps = [row.position, row.position / 3];
+                    for at in steps.map(|step| step.rem_euclid(4) as usize) {
+                        todos.update(KEYS[at], |todo| todo.text.push('!'));
+                    }
                 }
             }
             Action::Impossible { id } => {
@@ -235,6 +249,17 @@ fn a_reducer_that_comes_upon_other_rows_than_before_is_followed_by_those_after_i
 }
 
 #[test]
+fn a_reducer_that_looks_at_everything_does_not_see_what_comes_after_it() {
+    let (mut rig, watch) = live(&[Todo::new("a", 1), Todo::new("b", 2), Todo::new("c", 3)]);
+    rig.act(Action::FinishLast);
+    rig.act(Action::Remove { id: id("b") });
+    assert_eq!(rig.rows(watch), ["a", "c+?"]);
+    // `b` was the last one when the first action was sent
+    rig.change(1, &[], &["c"], &[]);
+    assert_eq!(rig.rows(watch), ["a"]);
+}
+
+#[test]
 fn what_cannot_be_done_does_nothing_and_is_sent_all_the_same() {
     let (mut rig, watch) = live(&[Todo::new("a", 1)]);
     rig.act(Action::Impossible { id: id("a") });
@@ -304,15 +329,16 @@ enum Step {
 }
 
 fn any_action() -> impl Strategy<Value = Action> {
-    let key = || prop::sample::select(vec!["a", "b", "c", "d"]).prop_map(String::from);
+    let key = || prop::sample::select(&KEYS[..]).prop_map(String::from);
     prop_oneof![
-        (key(), 0..9_i64).prop_map(|(id, position)| Action::Create { id, position }),
-        key().prop_map(|id| Action::Toggle { id }),
-        key().prop_map(|id| Action::Remove { id }),
-        (key(), key()).prop_map(|(id, other)| Action::Below { id, other }),
-        Just(Action::ClearCompleted),
-        Just(Action::FinishLast),
-        key().prop_map(|id| Action::Impossible { id }),
+        2 => (key(), 0..9_i64).prop_map(|(id, position)| Action::Create { id, position }),
+        1 => key().prop_map(|id| Action::Toggle { id }),
+        1 => key().prop_map(|id| Action::Remove { id }),
+        1 => (key(), key()).prop_map(|(id, other)| Action::Below { id, other }),
+        1 => Just(Action::ClearCompleted),
+        1 => Just(Action::FinishLast),
+        2 => key().prop_map(|id| Action::Follow { id }),
+        1 => key().prop_map(|id| Action::Impossible { id }),
     ]
 }
 
