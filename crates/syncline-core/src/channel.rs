@@ -220,6 +220,76 @@ fn action_name(json: &str) -> Option<Cow<'_, str>> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
+/// Why an action was not done.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use syncline_core::channel::ActionError;
+/// use syncline_core::Error;
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// enum TodoError {
+///     Full { most: u32 },
+/// }
+///
+/// let wire = Error::new("full", "The list is full.").with_data(serde_json::json!({ "Full": { "most": 100 } }));
+/// let error = ActionError::<TodoError>::from(wire);
+/// assert_eq!(error.refusal(), Some(&TodoError::Full { most: 100 }));
+/// assert_eq!(error.to_string(), "The list is full. (full)");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActionError<E> {
+    /// The handler refused it: its own error, and what that is for a person.
+    Refused(E, Error),
+    /// It did not come to the handler, or its handler failed, or what became of it is not known: the code says which.
+    Failed(Error),
+}
+
+impl<E> ActionError<E> {
+    /// The error as it crosses the wire: code, sentence, and the action that it is about.
+    pub fn error(&self) -> &Error {
+        match self {
+            Self::Refused(_, error) | Self::Failed(error) => error,
+        }
+    }
+
+    /// The handler's own error, when it was the handler that refused.
+    pub fn refusal(&self) -> Option<&E> {
+        match self {
+            Self::Refused(refusal, _) => Some(refusal),
+            Self::Failed(_) => None,
+        }
+    }
+}
+
+/// Reads what came over the wire. A handler's error is in its [`data`](Error::data); one that is over 16 KiB as JSON, or is
+/// `null` there, has been left behind on the way, and so has one of another version of the application: then the
+/// action has [failed](ActionError::Failed), with the same code and sentence.
+impl<E: DeserializeOwned> From<Error> for ActionError<E> {
+    fn from(error: Error) -> Self {
+        match error.data().map(E::deserialize) {
+            Some(Ok(refusal)) => Self::Refused(refusal, error),
+            Some(Err(_)) | None => Self::Failed(error),
+        }
+    }
+}
+
+impl<E> From<ActionError<E>> for Error {
+    fn from(error: ActionError<E>) -> Self {
+        match error {
+            ActionError::Refused(_, error) | ActionError::Failed(error) => error,
+        }
+    }
+}
+
+impl<E> std::fmt::Display for ActionError<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error().fmt(f)
+    }
+}
+
+impl<E: std::fmt::Debug> std::error::Error for ActionError<E> {}
+
 /// An action that can be run again and again, without its type.
 pub(crate) trait Reduce: Send + Sync {
     fn reduce(&self, tx: &mut Tx<'_>);

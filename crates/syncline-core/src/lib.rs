@@ -36,7 +36,7 @@ pub mod space;
 pub mod tx;
 pub mod wire;
 
-pub use channel::{Channel, ChannelQuery};
+pub use channel::{ActionError, Channel, ChannelQuery};
 pub use diff::{Diff, Entry, RelatedDiff, RowState};
 pub use draft::Draft;
 pub use error::{Error, code};
