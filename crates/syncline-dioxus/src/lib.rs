@@ -50,6 +50,7 @@ mod query;
 mod related;
 mod row;
 mod signals;
+mod sync;
 mod task;
 mod watch;
 
@@ -57,5 +58,6 @@ pub use connection::{UseConnection, use_connection};
 pub use provider::{use_syncline, use_syncline_provider};
 pub use related::UseRelated;
 pub use row::Row;
-pub use syncline::hook::IntoQuery;
+pub use sync::use_sync;
+pub use syncline::hook::{IntoChannel, IntoQuery};
 pub use watch::{UseWatch, use_watch};

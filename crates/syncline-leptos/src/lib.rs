@@ -51,6 +51,7 @@ mod query;
 mod related;
 mod row;
 mod signals;
+mod sync;
 mod task;
 mod watch;
 
@@ -58,5 +59,6 @@ pub use connection::{UseConnection, use_connection};
 pub use provider::{provide_syncline, use_syncline};
 pub use related::UseRelated;
 pub use row::Row;
-pub use syncline::hook::IntoQuery;
+pub use sync::use_sync;
+pub use syncline::hook::{IntoChannel, IntoQuery};
 pub use watch::{UseWatch, use_watch};

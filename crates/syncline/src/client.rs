@@ -10,8 +10,8 @@ use syncline_core::ops::{RowOp, RowOps};
 use crate::shared::Shared;
 use crate::storage::Command;
 use crate::{
-    ClientBuilder, ConnectionChanges, ConnectionState, Error, Export, IntoError, Query, Record, SpaceId,
-    Watch, WriteHandle, code,
+    ActionHandle, Channel, ClientBuilder, ConnectionChanges, ConnectionState, Error, Export, IntoError,
+    Query, Record, SpaceId, Watch, WriteHandle, code,
 };
 
 /// One client of one server: everything that is watched and written through its clones rides on one connection.
@@ -135,6 +135,59 @@ impl Client {
     /// that the client knows their types; see [`register`](Self::register).
     pub fn write(&self, space: impl Into<SpaceId>, ops: RowOps) -> WriteHandle {
         self.write_rows(&space.into(), &ops, |_| {})
+    }
+
+    /// Sends an action of a channel to the server's handler. What its reducer makes of it is visible at once.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use syncline::{Channel, Client, Draft, Error, Record};
+    /// # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+    /// # #[record(collection = "todos", key = id)]
+    /// # struct Todo { id: String, done: bool }
+    /// # #[derive(Serialize, Deserialize)]
+    /// # enum TodoAction { Toggle(String) }
+    /// # struct TodoChannel;
+    /// # impl Channel for TodoChannel {
+    /// #     const NAME: &'static str = "todos";
+    /// #     type Record = Todo;
+    /// #     type Action = TodoAction;
+    /// #     type Output = bool;
+    /// #     type Error = Error;
+    /// #     fn reduce(todos: &mut Draft<'_, Todo>, TodoAction::Toggle(id): &TodoAction) {
+    /// #         todos.update(id, |todo| todo.done = !todo.done);
+    /// #     }
+    /// # }
+    /// # async fn example(client: Client) -> Result<(), Error> {
+    /// let is_done = client.send::<TodoChannel>("list-42", TodoAction::Toggle("t1".into())).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// As [`register_channel`](Self::register_channel) does.
+    #[track_caller]
+    pub fn send<C: Channel>(&self, space: impl Into<SpaceId>, action: C::Action) -> ActionHandle<C> {
+        let space = space.into();
+        self.shared().act_driven(|state, now| {
+            if state.closed {
+                return ActionHandle::closed();
+            }
+            match state.core.send_action::<C>(now, &space, action) {
+                Ok(write) => ActionHandle::waiting(state.add_write(write)),
+                Err(error) => ActionHandle::refused(error),
+            }
+        })
+    }
+
+    /// Makes a channel known before anything is sent over it, so that actions of an earlier visit are shown that still
+    /// wait; [`send`](Self::send) does so itself.
+    ///
+    /// # Panics
+    /// When another Rust type has the same channel or collection name: a mistake in the program.
+    #[track_caller]
+    pub fn register_channel<C: Channel>(&self) {
+        self.shared().act(|state, _| state.core.register_channel::<C>());
     }
 
     /// Makes a row type known before any of its rows is watched or written; [`watch`](Self::watch), [`put`](Self::put)

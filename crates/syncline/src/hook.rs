@@ -19,7 +19,7 @@ pub use related::{Families, Family, FollowsRelation, Relations};
 pub use rows::{RowHandle, RowList};
 pub use waiters::Waiters;
 
-use crate::Query;
+use crate::{Channel, ChannelQuery, Query};
 
 /// What a hook takes for a query: a [`Query`], an `Option` of one where `None` is "not yet", or a closure over signals
 /// that gives either.
@@ -60,6 +60,35 @@ where
     Q: Into<Option<Query<R>>>,
 {
     fn query(&self) -> Option<Query<R>> {
+        self().into()
+    }
+}
+
+/// What a hook takes for a channel: a [`ChannelQuery`], an `Option` of one where `None` is "not yet", or a closure over
+/// signals that gives either.
+pub trait IntoChannel<C: Channel> {
+    /// The channel now. A closure's signals are read, and so tracked.
+    fn channel(&self) -> Option<ChannelQuery<C>>;
+}
+
+impl<C: Channel> IntoChannel<C> for ChannelQuery<C> {
+    fn channel(&self) -> Option<ChannelQuery<C>> {
+        Some(self.clone())
+    }
+}
+
+impl<C: Channel> IntoChannel<C> for Option<ChannelQuery<C>> {
+    fn channel(&self) -> Option<ChannelQuery<C>> {
+        self.clone()
+    }
+}
+
+impl<C: Channel, F, Q> IntoChannel<C> for F
+where
+    F: Fn() -> Q,
+    Q: Into<Option<ChannelQuery<C>>>,
+{
+    fn channel(&self) -> Option<ChannelQuery<C>> {
         self().into()
     }
 }

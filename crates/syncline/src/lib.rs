@@ -8,6 +8,7 @@
 //! client is given a [`Connector`](transport::Connector) and runs on tokio. Without one, as when an app is rendered on a
 //! server, it stays [idle](Status::Idle) and does nothing at all.
 
+mod action;
 mod builder;
 mod client;
 mod connection;
@@ -26,6 +27,7 @@ pub mod transport;
 mod watch;
 mod write;
 
+pub use action::ActionHandle;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use connection::ConnectionChanges;
@@ -33,6 +35,7 @@ pub use credentials::IntoCredentials;
 pub use platform::{BoxFuture, FrameSink, FrameStream, MaybeSend};
 pub use related::Related;
 pub use storage::CacheLimits;
+pub use syncline_core::channel::{ActionError, Channel, ChannelQuery};
 pub use syncline_core::client::{
     Backoff, ConnectionState, Export, Status, Transport, TransportPreference, WatchState,
 };
@@ -42,8 +45,8 @@ pub use syncline_core::record::Record;
 pub use syncline_core::scalar::ToScalar;
 pub use syncline_core::wire::User;
 pub use syncline_core::{
-    ClientId, Direction, Error, Field, FieldDef, Filter, Key, OrderBy, Query, QuerySpec, Relation, Scalar,
-    ScalarRef, SpaceId, UserId, Version, code,
+    ClientId, Direction, Draft, Error, Field, FieldDef, Filter, Key, OrderBy, Query, QuerySpec, Relation,
+    Scalar, ScalarRef, SpaceId, UserId, Version, code,
 };
 /// `#[derive(Record)]`.
 #[doc(inline)]

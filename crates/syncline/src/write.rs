@@ -63,7 +63,7 @@ impl fmt::Debug for WriteHandle {
     }
 }
 
-fn closed() -> Error {
+pub(crate) fn closed() -> Error {
     Error::new(code::CLOSED, "the client was closed before the server answered")
 }
 

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use crate::{Client, Error, IntoError, Record, SpaceId, WriteHandle, code};
+use crate::{ActionHandle, Channel, Client, Error, IntoError, Record, SpaceId, WriteHandle, code};
 
 /// Where a hook writes: the space of its query. While a hook has no query, and once its component is gone, that is
 /// nowhere: writes are refused with `closed`.
@@ -30,6 +30,14 @@ impl<R: Record> Place<R> {
     /// See [`Client::delete`].
     pub fn delete(self, key: impl AsRef<str>) -> WriteHandle {
         self.write(|client, space| client.delete::<R>(space, key))
+    }
+
+    /// See [`Client::send`].
+    pub fn send<C: Channel<Record = R>>(self, action: C::Action) -> ActionHandle<C> {
+        match self.at {
+            Some((client, space)) => client.send(space, action),
+            None => ActionHandle::refused(nowhere()),
+        }
     }
 
     /// See [`Client::retry`].
