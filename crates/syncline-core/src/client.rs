@@ -16,6 +16,7 @@ mod cache;
 pub(crate) mod collection;
 pub mod contrail;
 mod core;
+mod durable;
 mod export;
 mod frames;
 mod link;
@@ -37,6 +38,7 @@ use serde_json::value::RawValue;
 pub use backoff::Backoff;
 pub use cache::CacheConfig;
 pub use core::ClientCore;
+pub use durable::{StoredWrite, WriteName};
 pub use export::Export;
 
 use crate::error::Error;
@@ -175,6 +177,23 @@ pub enum Input<'a> {
     },
     /// Answers [`Output::Store`]: it is done, or has been given up.
     Stored,
+    /// Answers [`Output::StoreWrites`].
+    WritesStored {
+        /// Which batch.
+        batch: u64,
+        /// Whether they outlive the page now.
+        result: Result<(), Error>,
+    },
+    /// Writes that a page has left behind which is gone, in the order in which they were made: nobody else brings them to
+    /// the server now. May be said of any client at any time; those that are known already are passed over.
+    Adopted {
+        /// The person who made them.
+        user: UserId,
+        /// Whose sequence they belong to.
+        client: ClientId,
+        /// The writes.
+        writes: Vec<StoredWrite>,
+    },
     /// Storage has failed, and what is stored does not outlive this visit; or it works again.
     StorageDegraded(Option<Error>),
     /// Time has passed; [`ClientCore::deadline`] says when it matters.
@@ -239,6 +258,24 @@ pub enum Output {
         user: UserId,
         /// What to keep of each query for this person; `None` when nothing is to be kept of it.
         lists: Vec<(QuerySpec, Option<Vec<u8>>)>,
+    },
+    /// Keep these writes until they are named again, and let those go; all of it or nothing. Answer with
+    /// [`Input::WritesStored`].
+    StoreWrites {
+        /// To be named in the answer.
+        batch: u64,
+        /// The person who makes them. They are given back to nobody else.
+        user: UserId,
+        /// To be kept, in the order in which they were made.
+        put: Vec<StoredWrite>,
+        /// To be let go, before any is kept.
+        del: Vec<WriteName>,
+    },
+    /// Look for writes of this person that pages have left behind which are gone, and answer with an
+    /// [`Input::Adopted`] for each of their clients, if there are any.
+    Adopt {
+        /// Whose; without one, those of whoever was here last.
+        user: Option<UserId>,
     },
     /// This transport works here: give it as [`Config::remembered`] next time.
     Remember(Transport),
@@ -337,6 +374,9 @@ pub struct ConnectionState {
     pub transport: Option<Transport>,
     /// Writes without a verdict.
     pub pending: usize,
+    /// Those of them that would be lost if the page went away now: they are not in storage yet, or it has failed. Always 0
+    /// where there is no storage.
+    pub unsaved: usize,
     /// Why it was lost or refused last; `None` while all is well.
     pub last_error: Option<Error>,
     /// Who the server says we are.

@@ -312,7 +312,7 @@ impl Client {
     }
 
     async fn part(&self, wipe: bool) -> Result<(), Error> {
-        self.shared().act(|state, _| state.core.pause_storing());
+        self.shared().act(|state, _| state.core.pause_storing(wipe));
         if self.shared().setup.cache.is_none() {
             return Ok(());
         }

@@ -122,6 +122,21 @@ impl Cache {
         self.degraded.as_ref()
     }
 
+    /// Who is taken to be here, before `welcome` says it.
+    pub(crate) fn assumed(&self) -> Option<&UserId> {
+        self.assumed.as_ref()
+    }
+
+    /// What storage has says who is here.
+    pub(crate) fn assume(&mut self, user: &UserId) {
+        self.assumed.get_or_insert_with(|| user.clone());
+    }
+
+    /// Nothing is stored before the next `welcome`.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// When something is to be stored.
     pub(crate) fn store_at(&self) -> Option<Duration> {
         let config = self.config.as_ref().filter(|_| !self.paused)?;
@@ -182,12 +197,16 @@ impl ClientCore {
         self.after(now, crate::client::link::Event::None, Vec::new());
     }
 
-    /// Somebody leaves: nothing is stored any more before the server has said who is here.
-    pub fn pause_storing(&mut self) {
+    /// Somebody leaves: nothing is stored any more before the server has said who is here. With `wipe` nothing is left of
+    /// what was; else their writes wait in storage until they are back.
+    pub fn pause_storing(&mut self, wipe: bool) {
         self.cache.drop_unsaved();
         self.cache.paused = true;
         (self.cache.assumed, self.cache.known) = (None, None);
         self.cache.imports.clear();
+        if wipe {
+            self.forget_kept_writes();
+        }
     }
 
     /// Storage has failed, or works again.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::client::cache::{Cache, Loading};
 use crate::client::contrail::{Happened, Retry, Streams};
+use crate::client::durable::Durable;
 use crate::client::link::{Event, Link};
 use crate::client::related::Related;
 use crate::client::session::{Phase, Session, SessionId};
@@ -41,6 +42,7 @@ pub struct ClientCore {
     /// Writes are sent again from here on, after the server said it could not handle them.
     pub(super) resend_at: Option<Duration>,
     pub(super) cache: Cache,
+    pub(super) durable: Durable,
     pub(super) outputs: VecDeque<Output>,
     pub(super) changed: BTreeSet<WatchId>,
     pub(super) connection_seen: ConnectionState,
@@ -57,6 +59,7 @@ impl ClientCore {
             status: Status::Idle,
             transport: None,
             pending: 0,
+            unsaved: 0,
             last_error: None,
             user: None,
             storage_degraded: None,
@@ -66,6 +69,7 @@ impl ClientCore {
             cache: Cache::new(config.cache.clone().filter(|_| config.contrail.is_none())),
             config,
             rng,
+            durable: Durable::default(),
             schema,
             link,
             streams,
@@ -96,6 +100,14 @@ impl ClientCore {
                 self.stored();
                 Event::None
             }
+            Input::WritesStored { batch, result } => {
+                self.writes_stored(batch, result);
+                Event::None
+            }
+            Input::Adopted { user, client, writes } => {
+                self.adopted(&user, &client, writes);
+                Event::None
+            }
             Input::StorageDegraded(error) => {
                 self.storage_degraded(error);
                 Event::None
@@ -119,6 +131,7 @@ impl ClientCore {
             Input::Access { .. } => Event::None,
             Input::Credentials(result) => self.link.credentials(now, result, &mut out),
             Input::Online(true) | Input::Visible(true) => {
+                self.look_for_queues_soon();
                 self.link.hint(now, &mut out);
                 Event::None
             }
@@ -147,6 +160,7 @@ impl ClientCore {
             Input::Tick => self.tick_streams(now),
             Input::Online(false) | Input::Visible(false) | Input::Credentials(_) => {}
             Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
+            Input::WritesStored { .. } | Input::Adopted { .. } => {}
         }
     }
 
@@ -196,7 +210,7 @@ impl ClientCore {
         let loading = self.sessions.values().filter_map(|session| session.loading.and_then(Loading::until));
         let late = sessions.chain(self.oldest_unanswered_write()).chain(loading).min().filter(|_| open);
         let store_at = self.cache.store_at().filter(|_| self.link.user().is_some());
-        [self.link.deadline(), late, self.resend_at, store_at].into_iter().flatten().min()
+        [self.link.deadline(), late, self.resend_at, store_at, self.adopt_at()].into_iter().flatten().min()
     }
 
     /// The author of the writes that are made now.
@@ -216,6 +230,7 @@ impl ClientCore {
             status: self.connection_status(),
             transport: self.connection_transport(),
             pending: self.pending_writes(),
+            unsaved: self.unsaved_writes(),
             last_error: self.connection_error().cloned(),
             user: self.link.user().cloned(),
             storage_degraded: self.cache.degraded().cloned(),
@@ -224,10 +239,10 @@ impl ClientCore {
 
     /// Asked after every frame, so it copies nothing.
     fn connection_has_changed(&self) -> bool {
-        let ConnectionState { status, transport, pending, last_error, user, storage_degraded } =
+        let ConnectionState { status, transport, pending, unsaved, last_error, user, storage_degraded } =
             &self.connection_seen;
-        (*status, *transport, *pending)
-            != (self.connection_status(), self.connection_transport(), self.pending_writes())
+        (*status, *transport) != (self.connection_status(), self.connection_transport())
+            || (*pending, *unsaved) != (self.pending_writes(), self.unsaved_writes())
             || last_error.as_ref() != self.connection_error()
             || user.as_ref() != self.link.user()
             || storage_degraded.as_ref() != self.cache.degraded()
@@ -298,6 +313,8 @@ impl ClientCore {
         }
         self.see_to_streams(now);
         self.store(now, false);
+        self.look_for_queues(now);
+        self.keep_writes();
         self.note_status_changes();
         self.spaces.retain(|_, space| !space.is_idle() || space.queue.has_numbered());
     }

@@ -78,11 +78,13 @@ impl ClientCore {
     }
 
     fn welcomed(&mut self, now: Duration, welcome: Welcome, out: &mut Vec<Output>) -> Event {
-        let before = self.link.user().map(|user| &user.id).or(self.shown_to());
+        let before = self.link.user().map(|user| &user.id).or(self.shown_to()).or(self.owner_of_queue());
         let other = before.is_some_and(|before| *before != welcome.user.id);
+        let user = welcome.user.id.clone();
         self.link.welcome(now, welcome, out);
         self.refuse_oversize();
         let event = if other { self.change_identity(now, out) } else { Event::None };
+        self.own_queue(&user);
         self.cache_welcomed(now);
         event
     }

@@ -23,6 +23,17 @@ pub(crate) struct Pending {
     pub(crate) stage: Stage,
     /// What it was about when it was replayed last.
     pub(crate) footprint: Footprint,
+    pub(crate) kept: Kept,
+}
+
+/// Whether a write outlives the page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kept {
+    #[default]
+    No,
+    /// Storage was asked to, in this batch.
+    Asked(u64),
+    Yes,
 }
 
 /// How far it has come.
@@ -51,7 +62,7 @@ pub(crate) enum Effect {
     Steps(Vec<Step>),
     /// What the reducer of a channel makes of it.
     Action(Arc<dyn Reduce>),
-    /// Nobody here knows the channel, or its action: it is sent, and not shown.
+    /// Nobody here knows the channel or collection, or what is to be done there: it is sent, and not shown.
     Unknown,
 }
 
@@ -82,19 +93,14 @@ impl Letter {
         Ok(Self { kind: ACTION, payload: Arc::from(action.to_payload()?) })
     }
 
-    /// What it does, read once, so that a replay need not.
-    ///
-    /// # Errors
-    /// `bad_write` and whatever else makes a write of rows unusable. An action that nobody knows is not an error.
-    pub(crate) fn effect(&self, schema: &Schema) -> Result<Effect, Error> {
-        match self.kind {
-            ROWS => Effect::of_rows(&RowOps::parse(self.payload.get())?, schema),
-            _ => {
-                let action = ActionPayload::parse(self.payload.get())?;
-                let known = schema.channel(&action.channel).and_then(|channel| channel.decode(&action));
-                Ok(known.map_or(Effect::Unknown, Effect::Action))
-            }
-        }
+    /// What it does, read once, so that a replay need not. Of what nobody here knows yet, that is nothing.
+    pub(crate) fn effect(&self, schema: &Schema) -> Effect {
+        let known = match self.kind {
+            ROWS => RowOps::parse(self.payload.get()).and_then(|ops| Effect::of_rows(&ops, schema)),
+            _ => ActionPayload::parse(self.payload.get())
+                .and_then(|action| schema.channel(&action.channel)?.decode(&action).map(Effect::Action)),
+        };
+        known.unwrap_or(Effect::Unknown)
     }
 }
 
@@ -138,7 +144,7 @@ impl Effect {
 impl Pending {
     pub(crate) fn new(write: WriteRef, effect: Effect, stage: Stage) -> Self {
         let footprint = effect.footprint();
-        Self { write, effect, stage, footprint }
+        Self { write, effect, stage, footprint, kept: Kept::No }
     }
 
     /// Whether it waits for a person's decision.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::client::WriteRef;
 use crate::client::collection::{Overlaid, Overlay};
-use crate::client::pending::{Effect, Footprint, Letter, Pending, Stage};
+use crate::client::pending::{Effect, Footprint, Kept, Letter, Pending, Stage};
 use crate::client::sequence::Sequence;
 use crate::error::Error;
 use crate::id::{ClientId, Key, WriteId};
@@ -45,6 +45,12 @@ pub(crate) struct Queue {
     stale: Rows,
     /// Intents that have come since.
     new: BTreeSet<IntentId>,
+    /// Writes that storage does not have, or has not said to have.
+    unkept: BTreeSet<IntentId>,
+    /// Writes that storage may have and that have left the queue, or have another number.
+    gone: Vec<(ClientId, WriteId)>,
+    /// Intents that nobody knew how to show.
+    unknown: BTreeSet<IntentId>,
 }
 
 /// A write that is to be sent.
@@ -125,9 +131,14 @@ impl Queue {
         let Some(sequence) = self.sequences.get_mut(client) else { return };
         let mut next = first;
         for intent in intents {
-            if let Some(Stage::Queued { id, .. }) =
-                self.intents.get_mut(&intent).map(|intent| &mut intent.stage)
+            if let Some(pending) = self.intents.get_mut(&intent)
+                && let Stage::Queued { id, .. } = &mut pending.stage
             {
+                if *id != next && pending.kept != Kept::No {
+                    self.gone.push((client.clone(), *id));
+                    pending.kept = Kept::No;
+                    self.unkept.insert(intent);
+                }
                 *id = next;
                 sequence.waiting.insert(next, intent);
                 next += 1;
@@ -167,14 +178,29 @@ impl Queue {
 
     /// Puts an intent at the end.
     pub(crate) fn push(&mut self, write: WriteRef, effect: Effect, stage: Stage) {
+        self.push_as(write, effect, stage, Kept::No);
+    }
+
+    /// The same with a write that storage has.
+    pub(crate) fn push_kept(&mut self, write: WriteRef, effect: Effect, stage: Stage) {
+        self.push_as(write, effect, stage, Kept::Yes);
+    }
+
+    fn push_as(&mut self, write: WriteRef, effect: Effect, stage: Stage, kept: Kept) {
         self.last += 1;
         let id = IntentId(self.last);
         if let Stage::Queued { client, id: write, .. } = &stage {
             let sequence = self.sequences.entry(client.clone()).or_default();
             sequence.waiting.insert(*write, id);
             sequence.next = sequence.next.max(*write + 1);
+            if kept == Kept::No {
+                self.unkept.insert(id);
+            }
         }
-        let intent = Pending::new(write, effect, stage);
+        if matches!(effect, Effect::Unknown) {
+            self.unknown.insert(id);
+        }
+        let intent = Pending { kept, ..Pending::new(write, effect, stage) };
         self.enter(id, &intent.footprint);
         self.intents.insert(id, intent);
         self.new.insert(id);
@@ -183,8 +209,9 @@ impl Queue {
     /// Takes an intent out.
     pub(crate) fn remove(&mut self, id: IntentId) -> Option<Pending> {
         let intent = self.intents.remove(&id)?;
-        self.left_stage(id, &intent.stage);
+        self.left_stage(id, &intent.stage, intent.kept);
         self.new.remove(&id);
+        self.unknown.remove(&id);
         self.mark_stale(&intent.footprint);
         self.leave(id, &intent.footprint);
         Some(intent)
@@ -223,15 +250,19 @@ impl Queue {
         }
         self.mark_stale(&intent.footprint);
         let before = std::mem::replace(&mut intent.stage, stage);
-        self.left_stage(id, &before);
+        self.left_stage(id, &before, std::mem::take(&mut intent.kept));
         let write = intent.write;
         self.intents.insert(id, intent);
         Some(write)
     }
 
-    fn left_stage(&mut self, id: IntentId, stage: &Stage) {
+    fn left_stage(&mut self, id: IntentId, stage: &Stage, kept: Kept) {
         match stage {
             Stage::Queued { client, id: write, .. } => {
+                self.unkept.remove(&id);
+                if kept != Kept::No {
+                    self.gone.push((client.clone(), *write));
+                }
                 if let Some(sequence) = self.sequences.get_mut(client) {
                     sequence.remove(*write);
                 }
@@ -295,16 +326,64 @@ impl Queue {
         is_about || self.surveys.contains_key(collection)
     }
 
-    /// Ends all intents; gives the writes among them that have no verdict.
-    pub(crate) fn clear(&mut self) -> Vec<WriteRef> {
+    /// Ends all intents; gives the writes among them that have no verdict, and whether storage has them: there they stay.
+    pub(crate) fn clear(&mut self) -> Vec<(WriteRef, Kept)> {
         let ids: Vec<_> = self.intents.keys().copied().collect();
         let removed = ids.into_iter().filter_map(|id| self.remove(id));
         let unanswered = removed
             .filter(|intent| matches!(intent.stage, Stage::Queued { .. }))
-            .map(|intent| intent.write)
+            .map(|intent| (intent.write, intent.kept))
             .collect();
         self.sequences.clear();
+        self.gone.clear();
         unanswered
+    }
+
+    /// How many writes storage does not have, or has not said to have.
+    pub(crate) fn unkept(&self) -> usize {
+        self.unkept.len()
+    }
+
+    /// The writes that storage has not been asked to keep, in order; it is, in this batch.
+    pub(crate) fn take_unkept(&mut self, batch: u64) -> Vec<(ClientId, WriteId, Letter)> {
+        let mut taken = Vec::new();
+        for id in &self.unkept {
+            if let Some(intent) = self.intents.get_mut(id).filter(|intent| intent.kept == Kept::No)
+                && let Stage::Queued { client, id, letter } = &intent.stage
+            {
+                intent.kept = Kept::Asked(batch);
+                taken.push((client.clone(), *id, letter.clone()));
+            }
+        }
+        taken
+    }
+
+    /// Storage has done a batch, or not.
+    pub(crate) fn batch_was_kept(&mut self, batch: u64, done: bool) {
+        self.unkept.retain(|id| match self.intents.get_mut(id) {
+            Some(intent) if intent.kept == Kept::Asked(batch) => {
+                intent.kept = if done { Kept::Yes } else { Kept::No };
+                !done
+            }
+            Some(_) => true,
+            None => false,
+        });
+    }
+
+    /// Storage has none of the writes any more.
+    pub(crate) fn forget_kept(&mut self) {
+        for (&id, intent) in &mut self.intents {
+            if matches!(intent.stage, Stage::Queued { .. }) {
+                intent.kept = Kept::No;
+                self.unkept.insert(id);
+            }
+        }
+        self.gone.clear();
+    }
+
+    /// The writes that storage may have and is to let go.
+    pub(crate) fn take_gone(&mut self) -> Vec<(ClientId, WriteId)> {
+        std::mem::take(&mut self.gone)
     }
 
     /// Rows of a collection have come: what stood in for them is done.
@@ -355,16 +434,33 @@ impl Queue {
         self.stale.entry(collection).or_default().extend(rows.cloned());
     }
 
-    /// A channel has become known: what was sent without being shown may be shown now.
-    pub(crate) fn learn(&mut self, schema: &Schema) {
-        for (&id, intent) in &mut self.intents {
-            if let (Effect::Unknown, Stage::Queued { letter, .. }) = (&intent.effect, &intent.stage)
-                && let Ok(effect) = letter.effect(schema)
-            {
-                intent.effect = effect;
-                self.new.insert(id);
+    /// A channel or a collection has become known: what was sent without being shown may be shown now. Says whether
+    /// anything is.
+    pub(crate) fn learn(&mut self, schema: &Schema) -> bool {
+        let before = self.unknown.len();
+        for id in self.unknown.clone() {
+            let Some(mut intent) = self.intents.remove(&id) else { continue };
+            if let Stage::Queued { letter, .. } = &intent.stage {
+                intent.effect = letter.effect(schema);
             }
+            if !matches!(intent.effect, Effect::Unknown) {
+                intent.footprint = intent.effect.footprint();
+                self.enter(id, &intent.footprint);
+                self.unknown.remove(&id);
+                self.new.insert(id);
+                // later ones come after it
+                let later: Vec<_> = self.intents.range(id..).map(|(id, _)| *id).collect();
+                for id in later {
+                    if let Some(intent) = self.intents.get(&id) {
+                        for (collection, key) in &intent.footprint.rows {
+                            self.stale.entry(collection).or_default().insert(key.clone());
+                        }
+                    }
+                }
+            }
+            self.intents.insert(id, intent);
         }
+        self.unknown.len() < before
     }
 
     /// What the intents made of a collection at the last replay.

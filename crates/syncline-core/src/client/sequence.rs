@@ -67,6 +67,11 @@ impl Sequence {
         }
     }
 
+    /// Whether a write has no verdict.
+    pub(crate) fn has(&self, write: WriteId) -> bool {
+        self.intent(write).is_some()
+    }
+
     /// The oldest write that was not sent on this connection.
     pub(super) fn first_waiting(&self) -> Option<IntentId> {
         self.waiting.first_key_value().map(|(_, &intent)| intent)

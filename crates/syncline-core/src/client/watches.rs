@@ -33,6 +33,7 @@ impl ClientCore {
     pub fn watch<R: Record>(&mut self, now: Duration, query: &Query<R>) -> WatchId {
         self.schema.add::<R>();
         query.children().iter().for_each(|child| self.schema.add_def(*child));
+        self.learn();
         let id = WatchId(self.next_id());
         let open = |space: &mut Space, session: SessionId, query: &QuerySpec| {
             space.base.open(&CollectionDef::of::<R>()).open_view(session, query)

@@ -62,14 +62,16 @@ impl ClientCore {
     #[track_caller]
     pub fn register_channel<C: Channel>(&mut self) {
         if self.schema.add_channel::<C>() {
-            let ids: Vec<_> = self.spaces.keys().cloned().collect();
-            for id in ids {
-                if let Some(space) = self.spaces.get_mut(&id) {
-                    space.queue.learn(&self.schema);
-                }
-                self.commit(&id);
-            }
+            self.learn();
         }
+    }
+
+    /// What was sent on an earlier visit may be shown now that more is known.
+    pub(super) fn learn(&mut self) {
+        let schema = &self.schema;
+        let learnt = self.spaces.iter_mut().filter_map(|(id, space)| space.queue.learn(schema).then_some(id));
+        let learnt: Vec<_> = learnt.cloned().collect();
+        learnt.iter().for_each(|id| self.commit(id));
     }
 
     fn write(
@@ -90,6 +92,7 @@ impl ClientCore {
             return Err(oversize());
         }
         self.check_room(space)?;
+        self.note_owner();
         let write = WriteRef(self.next_id());
         self.enqueue(space, write, effect, letter);
         self.commit(space);
@@ -163,6 +166,7 @@ impl ClientCore {
     /// Registers `R`, so that it can be written before it is watched.
     pub fn register<R: Record>(&mut self) {
         self.schema.add::<R>();
+        self.learn();
     }
 
     /// Sends the refused writes of a row again, as new ones. Gives the writes that now stand in their place.
@@ -354,15 +358,11 @@ impl ClientCore {
 
     /// Somebody else is at the screen: nothing of the person before may be seen or sent any more.
     pub(super) fn change_identity(&mut self, now: Duration, out: &mut Vec<Output>) -> Event {
-        let why = Error::new(code::FOREIGN_CLIENT, "made under another identity");
         self.config.client =
             ClientId::from(format!("{:016x}{:016x}", self.rng.next_u64(), self.rng.next_u64()));
+        let ended = self.park_queue().into_iter();
+        self.outputs.extend(ended.map(|(write, why)| Output::Settled { write, result: Err(why) }));
         let ids: Vec<_> = self.spaces.keys().cloned().collect();
-        for space in &ids {
-            let Some(state) = self.spaces.get_mut(space) else { continue };
-            let unanswered = state.queue.clear().into_iter();
-            self.outputs.extend(unanswered.map(|write| Output::Settled { write, result: Err(why.clone()) }));
-        }
         self.ask_refused_again();
         self.forget_everybody();
         for space in &ids {

@@ -4,6 +4,7 @@
 
 mod actions;
 mod cache;
+mod durable;
 mod link;
 mod model;
 mod overlapping;

@@ -1,0 +1,213 @@
+//! What of the pending queue is kept in storage, so that it outlives the page: a write is there from the moment it is made
+//! until it has its verdict.
+//!
+//! ```text
+//!  a write ──StoreWrites{put}──▶ storage ──WritesStored──▶ it outlives the page
+//!     └──────────▶ server ──▶ verdict ──StoreWrites{del}──▶ storage
+//!
+//!  a page that is gone: its writes ──Adopted──▶ the queue of another page ──▶ server
+//! ```
+//!
+//! A write is sent whether or not it has been stored yet; the server takes each number of a client once, whoever brings
+//! it. So a queue that is adopted keeps its client id and its numbers, and never gets a write more: a page makes its own
+//! writes under its own id. Writes are stored under the person who made them and are given back to nobody else.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::channel::ACTION;
+use crate::client::core::ClientCore;
+use crate::client::pending::{Kept, Letter, Stage};
+use crate::client::{Output, WriteRef};
+use crate::error::{Error, code};
+use crate::id::{ClientId, SpaceId, UserId, WriteId};
+use crate::ops::ROWS;
+
+/// A write as storage keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredWrite {
+    /// Which one.
+    #[serde(flatten)]
+    pub name: WriteName,
+    /// Its kind.
+    pub kind: Box<str>,
+    /// What it carries.
+    pub payload: Box<RawValue>,
+}
+
+/// Names a write for ever: its number in the sequence of a client, in a space.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WriteName {
+    /// The space it is for.
+    pub space: SpaceId,
+    /// Whose sequence it belongs to.
+    pub client: ClientId,
+    /// Its number there.
+    pub id: WriteId,
+}
+
+/// How long queues that others have left behind are not looked for again: up to twice as long.
+const ADOPT_EVERY: Duration = Duration::from_secs(10);
+
+/// See the [module](self).
+#[derive(Default)]
+pub(crate) struct Durable {
+    batches: u64,
+    /// The person whose writes are in the queue.
+    owner: Option<UserId>,
+    /// For whom queues have been looked for; the inner `None` is whoever was here last.
+    adopted: Option<Option<UserId>>,
+    /// When they are to be looked for again.
+    adopt_at: Option<Duration>,
+}
+
+impl ClientCore {
+    /// Writes that wait for a verdict and would be lost if the page went away now, though there is storage for them.
+    pub(super) fn unsaved_writes(&self) -> usize {
+        if !self.keeps() {
+            return 0;
+        }
+        self.spaces.values().map(|space| space.queue.unkept()).sum()
+    }
+
+    /// Whether the queue is to outlive the page at all.
+    fn keeps(&self) -> bool {
+        self.config.cache.is_some() && self.streams.is_none()
+    }
+
+    /// Whose writes are made now, as far as that is known.
+    fn author(&self) -> Option<&UserId> {
+        self.link.user().map(|user| &user.id).or(self.cache.assumed())
+    }
+
+    /// The person whose writes are in the queue, if there are any.
+    pub(super) fn owner_of_queue(&self) -> Option<&UserId> {
+        let is_empty = self.spaces.values().all(|space| space.queue.is_empty());
+        self.durable.owner.as_ref().filter(|_| !is_empty)
+    }
+
+    /// The queue has got a write.
+    pub(super) fn note_owner(&mut self) {
+        if self.owner_of_queue().is_none() {
+            self.durable.owner = self.author().cloned();
+        }
+    }
+
+    /// The server has said who is here, and the queue is theirs.
+    pub(super) fn own_queue(&mut self, user: &UserId) {
+        self.durable.owner = Some(user.clone());
+    }
+
+    /// Somebody else is here: what was kept waits in storage for its author.
+    pub(super) fn park_queue(&mut self) -> Vec<(WriteRef, Error)> {
+        (self.durable.owner, self.durable.adopted) = (None, None);
+        let mut ended = Vec::new();
+        for space in self.spaces.values_mut() {
+            ended.extend(space.queue.clear().into_iter().map(|(write, kept)| (write, ended_as(kept))));
+        }
+        ended
+    }
+
+    /// Storage is emptied: what still waits is to be stored anew, once it may.
+    pub(super) fn forget_kept_writes(&mut self) {
+        self.spaces.values_mut().for_each(|space| space.queue.forget_kept());
+    }
+
+    /// Has stored what is new in the queue, and removed what has left it.
+    pub(super) fn keep_writes(&mut self) {
+        if !self.keeps() || self.cache.is_paused() || self.cache.degraded().is_some() {
+            return;
+        }
+        let Some(user) = self.durable.owner.clone() else { return };
+        let batch = self.durable.batches + 1;
+        let (mut put, mut del) = (Vec::new(), Vec::new());
+        for (id, space) in &mut self.spaces {
+            let name = |(client, write)| WriteName { space: id.clone(), client, id: write };
+            del.extend(space.queue.take_gone().into_iter().map(name));
+            for (client, write, Letter { kind, payload }) in space.queue.take_unkept(batch) {
+                let name = WriteName { space: id.clone(), client, id: write };
+                put.push(StoredWrite { name, kind: kind.into(), payload: (*payload).to_owned() });
+            }
+        }
+        if !put.is_empty() || !del.is_empty() {
+            self.durable.batches = batch;
+            self.outputs.push_back(Output::StoreWrites { batch, user, put, del });
+        }
+    }
+
+    /// Storage has answered.
+    pub(super) fn writes_stored(&mut self, batch: u64, result: Result<(), Error>) {
+        for space in self.spaces.values_mut() {
+            space.queue.batch_was_kept(batch, result.is_ok());
+        }
+    }
+
+    /// Looks for queues that others have left behind, where that is due.
+    pub(super) fn look_for_queues(&mut self, now: Duration) {
+        let is_used = !self.watches.is_empty() || self.has_queued_writes();
+        if !self.keeps() || self.cache.is_paused() || !is_used {
+            return;
+        }
+        let author = self.author().cloned();
+        let due = self.durable.adopt_at.is_none_or(|at| now >= at);
+        if due || self.durable.adopted.as_ref() != Some(&author) {
+            self.durable.adopted = Some(author.clone());
+            self.durable.adopt_at = Some(now + ADOPT_EVERY.mul_f64(1.0 + self.rng.unit()));
+            self.outputs.push_back(Output::Adopt { user: author });
+        }
+    }
+
+    /// They are looked for the next time that anything happens.
+    pub(super) fn look_for_queues_soon(&mut self) {
+        self.durable.adopt_at = None;
+    }
+
+    /// When they are to be looked for again.
+    pub(super) fn adopt_at(&self) -> Option<Duration> {
+        let is_used = !self.watches.is_empty() || self.has_queued_writes();
+        self.durable.adopt_at.filter(|_| self.keeps() && !self.cache.is_paused() && is_used)
+    }
+
+    /// The writes of a page that is gone take their place in the queue.
+    pub(super) fn adopted(&mut self, user: &UserId, client: &ClientId, writes: Vec<StoredWrite>) {
+        let others = |known: Option<&UserId>| known.is_some_and(|known| known != user);
+        if !self.keeps()
+            || others(self.author())
+            || others(self.owner_of_queue())
+            || *client == self.config.client
+        {
+            return;
+        }
+        self.cache.assume(user);
+        self.durable.owner = Some(user.clone());
+        let mut spaces = std::collections::BTreeSet::new();
+        for StoredWrite { name, kind, payload } in writes {
+            let kind = match &*kind {
+                ROWS => ROWS,
+                ACTION => ACTION,
+                // of another version of this library
+                _ => continue,
+            };
+            let known = self.spaces.get_mut(&name.space).and_then(|space| space.queue.sequence_mut(client));
+            if name.client != *client || known.is_some_and(|sequence| sequence.has(name.id)) {
+                continue;
+            }
+            let letter = Letter { kind, payload: payload.into() };
+            let effect = letter.effect(&self.schema);
+            let write = WriteRef(self.next_id());
+            let stage = Stage::Queued { client: client.clone(), id: name.id, letter };
+            self.space(&name.space).queue.push_kept(write, effect, stage);
+            spaces.insert(name.space);
+        }
+        spaces.iter().for_each(|space| self.commit(space));
+    }
+}
+
+fn ended_as(kept: Kept) -> Error {
+    match kept {
+        Kept::Yes => Error::new(code::PARKED, "it waits until the person who made it is back"),
+        Kept::No | Kept::Asked(_) => Error::new(code::FOREIGN_CLIENT, "made under another identity"),
+    }
+}

@@ -1,0 +1,284 @@
+//! Writes outlive the page: stored until they have a verdict, and brought to the server by another page when theirs is
+//! gone, but never under another identity.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use syncline_core::client::{CacheConfig, Input, Output, StoredWrite, WriteName};
+use syncline_core::{ClientId, Error, UserId, code};
+
+use crate::rig::{Rig, Todo, all};
+
+/// What storage was asked to do, and by which batch.
+#[derive(Debug)]
+struct Asked {
+    batch: u64,
+    user: UserId,
+    put: Vec<StoredWrite>,
+    del: Vec<WriteName>,
+}
+
+fn rig() -> Rig {
+    Rig::with(|config| config.cache = Some(CacheConfig::default()))
+}
+
+impl Rig {
+    fn keeps(&mut self) -> Vec<Asked> {
+        let asked = |output| match output {
+            Output::StoreWrites { batch, user, put, del } => Some(Asked { batch, user, put, del }),
+            _ => None,
+        };
+        self.drain().into_iter().filter_map(asked).collect()
+    }
+
+    fn adopts(&mut self) -> Vec<Option<UserId>> {
+        let adopt = |output| match output {
+            Output::Adopt { user } => Some(user),
+            _ => None,
+        };
+        self.drain().into_iter().filter_map(adopt).collect()
+    }
+
+    fn stored(&mut self, batch: u64) {
+        self.input(Input::WritesStored { batch, result: Ok(()) });
+    }
+
+    fn adopt(&mut self, user: &str, client: &str, writes: &[StoredWrite]) {
+        let (user, client) = (UserId::from(user), ClientId::from(client));
+        self.input(Input::Adopted { user, client, writes: writes.to_vec() });
+    }
+
+    fn ends(&mut self) -> Vec<String> {
+        let ended = |output| match output {
+            Output::Settled { result: Err(error), .. } => Some(error.code().to_owned()),
+            Output::Settled { .. } => Some("applied".into()),
+            _ => None,
+        };
+        self.drain().into_iter().filter_map(ended).collect()
+    }
+
+    fn unsaved(&self) -> usize {
+        self.core.connection().unsaved
+    }
+
+    fn connect_as(&mut self, user: &str) {
+        self.accept();
+        self.server(json!({"welcome": {
+            "protocol": 1, "user": {"id": user}, "encoding": "json", "heartbeat_ms": 30_000,
+            "limits": {"frame_bytes": 2_097_152, "writes_in_flight": 256, "subscriptions": 256},
+        }}));
+    }
+}
+
+fn left_behind(client: &str, id: u64, todo: &Todo) -> StoredWrite {
+    let name = WriteName { space: "list".into(), client: client.into(), id };
+    let payload = json!({"ops": [{"put": ["todos", todo]}]});
+    StoredWrite { name, kind: "rows".into(), payload: serde_json::value::to_raw_value(&payload).unwrap() }
+}
+
+fn ids(writes: &[StoredWrite]) -> Vec<(String, u64)> {
+    writes.iter().map(|write| (write.name.client.to_string(), write.name.id)).collect()
+}
+
+/// The writes among frames, by author and number.
+fn sent(frames: &[Value]) -> Vec<(String, u64)> {
+    let write = |frame: &Value| {
+        let write = frame.get("write")?;
+        Some((write["client"].as_str()?.to_owned(), write["id"].as_u64()?))
+    };
+    frames.iter().filter_map(write).collect()
+}
+
+#[test]
+fn a_write_is_stored_until_it_has_its_verdict() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.drain();
+    rig.put(&Todo::new("a", 1));
+    let asked = rig.keeps();
+    assert_eq!(asked.len(), 1);
+    assert_eq!((asked[0].user.as_str(), ids(&asked[0].put)), ("ann", vec![("client-1".into(), 1)]));
+    assert_eq!(rig.unsaved(), 1, "storage has not answered");
+    rig.stored(asked[0].batch);
+    assert_eq!(rig.unsaved(), 0);
+    rig.change(1, &[Todo::new("a", 1)], &[], &[1]);
+    let asked = rig.keeps();
+    assert_eq!(asked.len(), 1);
+    assert_eq!((asked[0].put.len(), asked[0].del.len(), asked[0].del[0].id), (0, 1, 1));
+}
+
+#[test]
+fn a_write_of_somebody_unknown_is_stored_once_they_are_known() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.put(&Todo::new("a", 1));
+    assert!(rig.keeps().is_empty());
+    assert_eq!(rig.unsaved(), 1);
+    rig.connect();
+    let asked = rig.keeps();
+    assert_eq!(ids(&asked[0].put), [("client-1".into(), 1)]);
+}
+
+#[test]
+fn a_write_made_while_away_is_stored_for_whoever_was_here_last() {
+    let mut rig = rig();
+    rig.watch(&all());
+    let load = rig.drain().into_iter().find_map(|output| match output {
+        Output::Load { load, .. } => Some(load),
+        _ => None,
+    });
+    rig.input(Input::Loaded { load: load.unwrap(), user: Some("ann".into()), stored: None });
+    rig.put(&Todo::new("a", 1));
+    assert_eq!(rig.keeps()[0].user.as_str(), "ann");
+}
+
+#[test]
+fn what_storage_cannot_keep_counts_as_unsaved_and_is_stored_when_it_works_again() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.put(&Todo::new("a", 1));
+    let batch = rig.keeps()[0].batch;
+    let full = Error::new(code::STORAGE_FULL, "full");
+    rig.input(Input::StorageDegraded(Some(full.clone())));
+    rig.input(Input::WritesStored { batch, result: Err(full) });
+    assert_eq!(rig.unsaved(), 1);
+    rig.put(&Todo::new("b", 2));
+    assert!(rig.keeps().is_empty(), "it would not be kept");
+    assert_eq!(rig.unsaved(), 2);
+    rig.input(Input::StorageDegraded(None));
+    assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 1), ("client-1".into(), 2)]);
+}
+
+#[test]
+fn a_queue_that_is_adopted_keeps_its_author_and_its_numbers() {
+    let mut rig = rig();
+    let watch = rig.watch(&all());
+    assert_eq!(rig.adopts(), [None], "of whoever was here last");
+    let writes =
+        [left_behind("client-0", 4, &Todo::new("a", 1)), left_behind("client-0", 5, &Todo::new("b", 2))];
+    rig.adopt("ann", "client-0", &writes);
+    assert_eq!(rig.shown(watch), ["a?", "b?"]);
+    assert_eq!((rig.core.connection().pending, rig.unsaved()), (2, 0));
+    rig.put(&Todo::new("c", 3));
+    rig.connect();
+    let expected = [("client-0".into(), 4), ("client-0".into(), 5), ("client-1".into(), 1)];
+    assert_eq!(sent(&rig.sent()), expected);
+    rig.snapshot(1, &[]);
+    rig.server(json!({"changes": {"space": "list", "from": 0, "to": 0, "acks": [
+        {"client": "client-0", "id": 4}, {"client": "client-0", "id": 5}]}}));
+    let gone: Vec<_> = rig.keeps().into_iter().flat_map(|asked| asked.del).map(|name| name.id).collect();
+    assert_eq!(gone, [4, 5]);
+}
+
+#[test]
+fn a_queue_that_is_offered_again_is_not_taken_twice() {
+    let mut rig = rig();
+    let watch = rig.watch(&all());
+    let writes = [left_behind("client-0", 1, &Todo::new("a", 1))];
+    rig.adopt("ann", "client-0", &writes);
+    rig.adopt("ann", "client-0", &writes);
+    assert_eq!((rig.shown(watch), rig.core.connection().pending), (vec!["a?".into()], 1));
+    // one's own comes back too when another tab could not be told from this one
+    rig.adopt("ann", "client-1", &[left_behind("client-1", 1, &Todo::new("x", 1))]);
+    assert_eq!(rig.core.connection().pending, 1);
+}
+
+#[test]
+fn an_adopted_write_of_a_list_that_nobody_looks_at_is_sent_all_the_same() {
+    let mut rig = rig();
+    let mut write = left_behind("client-0", 1, &Todo::new("a", 1));
+    write.payload =
+        serde_json::value::to_raw_value(&json!({"ops": [{"delete": ["elsewhere", "x"]}]})).unwrap();
+    rig.watch(&all());
+    rig.adopt("ann", "client-0", &[write]);
+    rig.connect();
+    assert_eq!(sent(&rig.sent()), [("client-0".into(), 1)]);
+}
+
+#[test]
+fn an_adopted_write_is_shown_once_its_collection_is_known() {
+    let mut rig = rig();
+    rig.adopt("ann", "client-0", &[left_behind("client-0", 1, &Todo::new("a", 1))]);
+    let watch = rig.watch(&all());
+    assert_eq!(rig.shown(watch), ["a?"]);
+}
+
+#[test]
+fn nothing_is_pushed_under_another_identity() {
+    let mut rig = rig();
+    let watch = rig.watch(&all());
+    rig.adopt("ann", "client-0", &[left_behind("client-0", 1, &Todo::new("a", 1))]);
+    rig.put(&Todo::new("b", 2));
+    let batch = rig.keeps()[0].batch;
+    rig.stored(batch);
+    rig.connect_as("bob");
+    assert_eq!(rig.shown(watch), Vec::<String>::new());
+    assert_eq!(rig.ends(), ["parked", "parked"]);
+    assert!(sent(&rig.sent()).is_empty());
+    assert!(rig.keeps().is_empty(), "they stay in storage for Ann");
+    rig.adopt("ann", "client-0", &[left_behind("client-0", 1, &Todo::new("a", 1))]);
+    assert_eq!(rig.core.connection().pending, 0, "Bob does not get them");
+}
+
+#[test]
+fn a_queue_is_looked_for_again_for_whoever_comes_and_now_and_then() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    assert_eq!(rig.adopts().last(), Some(&Some("ann".into())));
+    let mut found = Vec::new();
+    for _ in 0..25 {
+        rig.wait(Duration::from_secs(1));
+        found.extend(rig.adopts());
+    }
+    assert!((1..=2).contains(&found.len()), "{found:?}");
+    rig.input(Input::Visible(true));
+    assert_eq!(rig.adopts(), [Some("ann".into())]);
+}
+
+#[test]
+fn writes_wait_where_their_author_has_parked_them_and_are_gone_where_they_were_wiped() {
+    for (wipe, expected) in [(false, "parked"), (true, "foreign_client")] {
+        let mut rig = rig();
+        rig.watch(&all());
+        rig.connect();
+        rig.put(&Todo::new("a", 1));
+        let batch = rig.keeps()[0].batch;
+        rig.stored(batch);
+        rig.core.pause_storing(wipe);
+        rig.lose();
+        rig.wait_for_deadline();
+        rig.connect_as("bob");
+        assert_eq!(rig.ends(), [expected]);
+    }
+}
+
+#[test]
+fn numbers_given_anew_are_stored_anew() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    for key in ["a", "b", "c"] {
+        rig.put(&Todo::new(key, 1));
+    }
+    rig.change(1, &[Todo::new("a", 1)], &[], &[1]);
+    for asked in rig.keeps() {
+        rig.stored(asked.batch);
+    }
+    rig.lose();
+    rig.wait_for_deadline();
+    rig.connect();
+    // a server restored from an older copy has never heard of the first
+    rig.server(
+        json!({"changes": {"space": "list", "from": 1, "to": 1, "acks": [{"client": "client-1", "id": 2,
+        "expected": 1, "error": {"code": "write_gap", "message": "an earlier write is missing"}}]}}),
+    );
+    let asked = rig.keeps();
+    let del: Vec<_> = asked[0].del.iter().map(|name| name.id).collect();
+    assert_eq!((del, ids(&asked[0].put)), (vec![2, 3], vec![("client-1".into(), 1), ("client-1".into(), 2)]));
+}
