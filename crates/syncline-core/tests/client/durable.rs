@@ -262,11 +262,14 @@ fn numbers_given_anew_are_stored_anew() {
     let mut rig = rig();
     rig.watch(&all());
     rig.connect();
-    rig.snapshot(1, &[]);
+    // storage does not answer
+    rig.wait(Duration::from_secs(1));
+    let sub = rig.newest_sub();
+    rig.snapshot(sub, &[]);
     for key in ["a", "b", "c"] {
         rig.put(&Todo::new(key, 1));
     }
-    rig.change(1, &[Todo::new("a", 1)], &[], &[1]);
+    rig.change(sub, &[Todo::new("a", 1)], &[], &[1]);
     for asked in rig.keeps() {
         rig.stored(asked.batch);
     }
