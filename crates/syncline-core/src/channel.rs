@@ -181,8 +181,10 @@ impl ActionPayload {
     /// # Errors
     /// `bad_write` when it is not one.
     pub fn parse(payload: &str) -> Result<Self, Error> {
-        serde_json::from_str(payload)
-            .map_err(|error| Error::new(code::BAD_WRITE, format!("not a payload of kind `action`: {error}")))
+        serde_json::from_str(payload).map_err(|error| {
+            let message = format!("not a payload of kind `action`: {error}");
+            Error::new(code::BAD_WRITE, message).with_field(ACTION)
+        })
     }
 
     /// Writes the payload.
@@ -326,11 +328,13 @@ impl ChannelDef {
     /// # Errors
     /// `bad_action`, naming it.
     pub(crate) fn decode(&self, payload: &ActionPayload) -> Result<Arc<dyn Reduce>, Error> {
-        (self.decode)(payload.action.get()).map_err(|error| {
-            Error::new(code::BAD_ACTION, format!("not an action of this channel: {error}"))
-                .with_field(payload.name())
-        })
+        (self.decode)(payload.action.get()).map_err(|error| not_an_action(&error).with_field(payload.name()))
     }
+}
+
+/// What is asked for is nothing that the channel has.
+pub(crate) fn not_an_action(error: &serde_json::Error) -> Error {
+    Error::new(code::BAD_ACTION, format!("not an action of this channel: {error}"))
 }
 
 #[cfg(test)]

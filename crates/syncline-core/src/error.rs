@@ -128,6 +128,13 @@ impl Error {
         self
     }
 
+    /// Names what the error is about, unless it says so itself.
+    #[must_use]
+    pub(crate) fn about(mut self, name: impl FnOnce() -> String) -> Self {
+        self.field.get_or_insert_with(name);
+        self
+    }
+
     /// The error with its texts cut to a length that can be kept and sent: what came from outside may be quoted in them.
     #[must_use]
     pub(crate) fn shortened(mut self) -> Self {

@@ -65,6 +65,7 @@
 //! *feed*: answers in turn, a snapshot in chunks, the changes that wait behind it, all of it bounded.
 
 mod access;
+mod actions;
 mod batch;
 mod broadcast;
 mod children;
@@ -90,7 +91,8 @@ mod working_set;
 mod writers;
 
 pub use access::Access;
+pub use actions::{Actions, Channels, Who};
 pub use config::Config;
 pub use engine::Engine;
-pub use image::{ClientRecord, Commit, LogEntry, RowChange, SpaceImage, StoredRow};
-pub use io::{ConnId, Gauges, Identity, Input, Output};
+pub use image::{ClientRecord, Commit, INSIDE, JobId, LogEntry, NewJob, RowChange, SpaceImage, StoredRow};
+pub use io::{CallId, ConnId, Gauges, Identity, Input, Output};

@@ -270,6 +270,7 @@ impl<S: Storage> Hub<S> {
                 }
                 Output::Load { space } => self.load(space),
                 Output::Commit(commit) => self.commit(commit),
+                Output::Acted { .. } => {}
                 Output::Unreadable { space, collection, key, code } => {
                     tracing::error!(%space, collection, key, code, "a stored row cannot be read and is left out");
                 }

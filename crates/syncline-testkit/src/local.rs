@@ -232,7 +232,7 @@ impl State {
                 None
             }
             Output::Commit(commit) => Some(self.store(&commit)),
-            Output::Unreadable { .. } => None,
+            Output::Acted { .. } | Output::Unreadable { .. } => None,
         }
     }
 

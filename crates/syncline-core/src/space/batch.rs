@@ -3,31 +3,50 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
+use crate::channel::{ACTION, ActionPayload};
 use crate::error::{Error, code};
 use crate::id::{ClientId, Incarnation, Key, Version, WriteId};
 use crate::ops::{ROWS, RowOps};
 use crate::record::AnyRow;
 use crate::schema::Schema;
 use crate::space::access::Access;
-use crate::space::clients::{Clients, Standing, standing};
+use crate::space::actions::{Actions, Who};
+use crate::space::clients::{Clients, Outcome, Standing, standing};
 use crate::space::config::Config;
-use crate::space::image::{ClientRecord, Commit, LogEntry, RowChange};
-use crate::space::io::ConnId;
+use crate::space::image::{ClientRecord, Commit, JobId, LogEntry, NewJob, RowChange};
+use crate::space::io::{CallId, ConnId};
 use crate::space::log::Touched;
 use crate::space::request::Intent;
 use crate::space::rows::{Row, RowTurn, Rows};
 use crate::space::working_set::WorkingSet;
-use crate::tx::{ReadRows, Tx};
+use crate::tx::{Finished, Job, ReadRows, Tx};
 use crate::wire::{Ack, User};
 
 /// The most writes of one commit.
 const MAX_WRITES: usize = 1_000;
 /// A batch that has come to so many bytes, of writes and of the rows they make, takes no further one.
 const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
+/// A batch whose actions give back so many bytes takes no further one: what they give back goes into one frame with the
+/// rows that they change, so that nobody sees an action's rows and takes it for pending.
+const ENOUGH_OUTPUT_BYTES: usize = 256 * 1024;
+/// The most bytes that an action may give back.
+pub(super) const MAX_OUTPUT_BYTES: usize = 256 * 1024;
+
+/// The number of what nobody asks about again: it is in no client's sequence.
+pub(super) const UNNUMBERED: WriteId = 0;
+
+/// Who waits to be told of a write.
+#[derive(Clone, Copy)]
+pub(super) enum Asker {
+    Connection(ConnId),
+    Call(CallId),
+}
 
 /// A write as it was received.
 pub(super) struct QueuedWrite {
-    pub(super) conn: ConnId,
+    pub(super) asker: Asker,
     pub(super) user: Arc<User>,
     pub(super) client: ClientId,
     pub(super) id: WriteId,
@@ -66,16 +85,17 @@ impl Queue {
 pub(super) struct Workbench<'a> {
     pub(super) schema: &'a Schema,
     pub(super) access: &'a dyn Access,
+    pub(super) actions: &'a dyn Actions,
     pub(super) set: &'a WorkingSet,
-    /// Refusals kept of one client.
-    pub(super) keep_refusals: usize,
+    /// Refusals, and outputs, kept of one client.
+    pub(super) keep: usize,
     /// Unix ms.
     pub(super) now: u64,
 }
 
 /// What is to be told of one write.
 pub(super) struct Answer {
-    pub(super) conn: ConnId,
+    pub(super) asker: Asker,
     pub(super) bytes: usize,
     pub(super) ack: Ack,
     user: Arc<User>,
@@ -93,9 +113,11 @@ pub(super) struct Batch {
     clients: BTreeMap<ClientId, ClientRecord>,
     /// Clients of which nothing is kept any more.
     forgotten: Vec<ClientId>,
+    jobs: Vec<NewJob>,
     /// The history that a new one takes the place of.
     renews: Option<Incarnation>,
     bytes: usize,
+    output_bytes: usize,
 }
 
 struct Drafted {
@@ -103,7 +125,13 @@ struct Drafted {
     version: Version,
 }
 
-type Effect = Vec<((&'static str, Key), Option<Arc<Row>>)>;
+/// What a write comes to.
+#[derive(Default)]
+struct Effect {
+    rows: Vec<((&'static str, Key), Option<Arc<Row>>)>,
+    jobs: Vec<Job>,
+    output: Option<Box<RawValue>>,
+}
 
 impl Batch {
     /// Takes what is next in the queue.
@@ -111,6 +139,7 @@ impl Batch {
         let mut batch = Self { renews: bench.set.renews, ..Self::default() };
         while batch.answers.len() < MAX_WRITES
             && batch.bytes < ENOUGH_BYTES
+            && batch.output_bytes < ENOUGH_OUTPUT_BYTES
             && let Some(write) = queue.pop()
         {
             batch.bytes += write.bytes;
@@ -121,7 +150,7 @@ impl Batch {
 
     /// Whether the writes come to nothing that is to be stored.
     pub(super) fn changes_nothing(&self) -> bool {
-        self.clients.is_empty()
+        self.clients.is_empty() && self.log.is_empty()
     }
 
     /// Also forgets these clients, but for those that have just written.
@@ -138,27 +167,37 @@ impl Batch {
     }
 
     fn handle(&mut self, write: QueuedWrite, bench: &Workbench<'_>) {
-        let record = self.clients.get(&write.client).or_else(|| bench.set.clients.get(&write.client));
         let (client, id) = (write.client.clone(), write.id);
-        let ack = match standing(record, &write.user.id, id) {
+        let stands = if id == UNNUMBERED {
+            Standing::Next
+        } else {
+            let record = self.clients.get(&client).or_else(|| bench.set.clients.get(&client));
+            standing(record, &write.user.id, id)
+        };
+        let ack = match stands {
             Standing::Next => verdict(client, id, self.apply(&write, bench)),
             Standing::Handled(outcome) => verdict(client, id, outcome),
             Standing::Foreign => verdict(client, id, Err(foreign())),
             Standing::Gap { expected } => not_handled(client, id, gap(), expected),
         };
-        self.answers.push(Answer { conn: write.conn, bytes: write.bytes, ack, user: write.user });
+        self.output_bytes += ack.output.as_ref().map_or(0, |output| output.get().len());
+        self.answers.push(Answer { asker: write.asker, bytes: write.bytes, ack, user: write.user });
     }
 
-    fn apply(&mut self, write: &QueuedWrite, bench: &Workbench<'_>) -> Result<(), Error> {
+    /// Does a write, and counts it.
+    fn apply(&mut self, write: &QueuedWrite, bench: &Workbench<'_>) -> Outcome {
         let version = bench.set.version + self.log.len() as u64 + 1;
         let outcome = self.attempt(write, bench).map_err(Error::shortened);
-        let committed = || bench.set.clients.get(&write.client).cloned();
-        let record = self.clients.entry(write.client.clone()).or_insert_with(|| {
-            committed().unwrap_or_else(|| ClientRecord::first(write.client.clone(), write.user.id.clone()))
-        });
-        let refusal = outcome.as_ref().err().cloned();
-        record.count(write.id, write.settled, bench.now, refusal, bench.keep_refusals);
-        let effect = outcome?;
+        if write.id != UNNUMBERED {
+            let committed = || bench.set.clients.get(&write.client).cloned();
+            let record = self.clients.entry(write.client.clone()).or_insert_with(|| {
+                committed()
+                    .unwrap_or_else(|| ClientRecord::first(write.client.clone(), write.user.id.clone()))
+            });
+            let outcome = outcome.as_ref().map(|effect| effect.output.as_deref());
+            record.count(write.id, write.settled, bench.now, outcome, bench.keep);
+        }
+        let Effect { rows: effect, jobs, output } = outcome?;
         let name = |(collection, key): &(&str, Key)| ((*collection).to_owned(), key.as_str().to_owned());
         self.log.push(LogEntry {
             version,
@@ -172,22 +211,45 @@ impl Batch {
         self.touched.push(effect.iter().map(|(place, _)| place.clone()).collect());
         self.bytes += effect.iter().flat_map(|(_, row)| row).map(|row| row.json.len()).sum::<usize>();
         self.rows.extend(effect.into_iter().map(|(place, row)| (place, Drafted { row, version })));
-        Ok(())
+        for (index, Job { name, payload }) in (0..).zip(jobs) {
+            self.bytes += payload.get().len();
+            let id = JobId { incarnation: bench.set.incarnation, version, index };
+            self.jobs.push(NewJob { id, name, payload, user: write.user.id.clone(), at: bench.now });
+        }
+        Ok(output)
     }
 
     /// What the write does on top of the ones before it; all of it is permitted, or none.
     fn attempt(&self, write: &QueuedWrite, bench: &Workbench<'_>) -> Result<Effect, Error> {
         let (kind, payload) = write.intent.as_ref().map_err(Clone::clone)?;
+        match &**kind {
+            ROWS => {
+                let ops = RowOps::parse(payload.get())?;
+                self.draft(write, bench, true, |tx| ops.apply(tx).map(|()| None))
+            }
+            ACTION => {
+                let action = ActionPayload::parse(payload.get())?;
+                let who = Who::new(&write.user, &bench.set.space, bench.now);
+                let run = |tx: &mut Tx<'_>| bench.actions.run(tx, &action, &who).and_then(checked_output);
+                self.draft(write, bench, false, run).map_err(|error| error.about(|| action.name()))
+            }
+            kind => Err(Error::new(code::BAD_WRITE, "there are no writes of this kind").with_field(kind)),
+        }
+    }
+
+    fn draft(
+        &self,
+        write: &QueuedWrite,
+        bench: &Workbench<'_>,
+        by_the_rules: bool,
+        run: impl FnOnce(&mut Tx<'_>) -> Outcome,
+    ) -> Result<Effect, Error> {
         let base = Overlaid { rows: &bench.set.rows, drafted: &self.rows };
         let mut tx = Tx::new(bench.schema, &base);
-        match &**kind {
-            ROWS => RowOps::parse(payload.get())?.apply(&mut tx)?,
-            kind => {
-                return Err(Error::new(code::BAD_WRITE, "there are no writes of this kind").with_field(kind));
-            }
-        }
-        let mut effect = Effect::new();
-        for ((collection, key), after) in tx.finish()?.touched {
+        let output = run(&mut tx)?;
+        let Finished { touched, jobs } = tx.finish()?;
+        let mut effect = Effect { jobs, output, ..Effect::default() };
+        for ((collection, key), after) in touched {
             if bench.set.is_unreadable(collection, key.as_str()) {
                 let error =
                     Error::new(code::UNREADABLE_ROW, "what is stored there cannot be read, and stays");
@@ -197,11 +259,13 @@ impl Batch {
             if before.is_none() && after.is_none() {
                 continue;
             }
-            let space = &bench.set.space;
-            bench.access.write(&write.user, space, collection, before.as_deref(), after.as_deref())?;
+            if by_the_rules {
+                let space = &bench.set.space;
+                bench.access.write(&write.user, space, collection, before.as_deref(), after.as_deref())?;
+            }
             let def = bench.schema.collection(collection)?;
             let row = after.map(|row| Row::encode(def, row)).transpose()?;
-            effect.push(((collection, key), row.map(Arc::new)));
+            effect.rows.push(((collection, key), row.map(Arc::new)));
         }
         Ok(effect)
     }
@@ -226,6 +290,7 @@ impl Batch {
             log: self.log.clone(),
             clients: self.clients.values().cloned().collect(),
             forgotten: self.forgotten.clone(),
+            jobs: self.jobs.clone(),
             log_floor: to.saturating_sub(set.log.left_after(&self.touched)),
         }
     }
@@ -250,6 +315,10 @@ impl Batch {
     pub(super) fn fail(self, clients: &Clients, error: &Error) -> Vec<Answer> {
         let again = |mut answer: Answer| {
             let Ack { client, id, .. } = answer.ack;
+            if id == UNNUMBERED {
+                answer.ack = not_handled(client, id, error.clone(), id);
+                return answer;
+            }
             answer.ack = match standing(clients.get(&client), &answer.user.id, id) {
                 Standing::Handled(outcome) => verdict(client, id, outcome),
                 Standing::Foreign => verdict(client, id, Err(foreign())),
@@ -263,13 +332,33 @@ impl Batch {
 }
 
 /// The final answer to a write.
-pub(super) fn verdict(client: ClientId, id: WriteId, outcome: Result<(), Error>) -> Ack {
-    Ack { client, id, error: outcome.err(), expected: None, output: None }
+pub(super) fn verdict(client: ClientId, id: WriteId, outcome: Outcome) -> Ack {
+    let (output, error) = match outcome {
+        Ok(output) => (output, None),
+        Err(error) => (None, Some(error)),
+    };
+    Ack { client, id, error, expected: None, output }
 }
 
 /// The answer to a write that was not handled; the client is to send again from write `expected`.
 pub(super) fn not_handled(client: ClientId, id: WriteId, error: Error, expected: WriteId) -> Ack {
     Ack { client, id, error: Some(error), expected: Some(expected), output: None }
+}
+
+/// What an action gives back, as it may be sent: not too much, and on one line.
+fn checked_output(output: Option<Box<RawValue>>) -> Outcome {
+    let Some(output) = output else { return Ok(None) };
+    if output.get().len() > MAX_OUTPUT_BYTES {
+        return Err(Error::new(code::VALUE_TOO_LARGE, "an action gives back at most 256 KiB"));
+    }
+    if !output.get().contains(['\n', '\r']) {
+        return Ok(Some(output));
+    }
+    // a frame is read line by line. JSON has line ends between its tokens only, where a space does as well
+    let line = String::from(Box::<str>::from(output)).replace(['\n', '\r'], " ");
+    RawValue::from_string(line)
+        .map(Some)
+        .map_err(|error| Error::new(code::ACTION_FAILED, format!("what it gives back is not JSON: {error}")))
 }
 
 fn foreign() -> Error {

@@ -2,17 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::value::RawValue;
+
 use crate::error::Error;
 use crate::id::{ClientId, UserId, WriteId};
 use crate::space::image::ClientRecord;
-use crate::wire::{Refusal, WriteState};
+use crate::wire::{Refusal, WriteOutput, WriteState};
+
+/// What came of a write: what it gave back, if anything, or why it was refused.
+pub(super) type Outcome = Result<Option<Box<RawValue>>, Error>;
+
+/// The most bytes of outputs that are kept of one client.
+const MAX_OUTPUTS_BYTES: usize = 1024 * 1024;
 
 /// Where a write stands in its client's sequence.
 pub(super) enum Standing {
     /// The client belongs to somebody else.
     Foreign,
-    /// It was handled before, with this verdict.
-    Handled(Result<(), Error>),
+    /// It was handled before, with this outcome.
+    Handled(Outcome),
     /// It is the one to come.
     Next,
     /// Earlier ones are missing; this one has to come first.
@@ -72,7 +80,7 @@ impl Clients {
             client: client.clone(),
             last: record.map_or(0, |record| record.last),
             refused: record.map_or_else(Vec::new, |record| record.refused.clone()),
-            outputs: Vec::new(),
+            outputs: record.map_or_else(Vec::new, |record| record.outputs.clone()),
         }
     }
 }
@@ -86,8 +94,9 @@ pub(super) fn standing(record: Option<&ClientRecord>, user: &UserId, id: WriteId
     };
     let refusal =
         || record?.refused.iter().find(|refusal| refusal.id == id).map(|refusal| refusal.error.clone());
+    let output = || record?.outputs.iter().find(|output| output.id == id).map(|output| output.output.clone());
     if id <= last {
-        Standing::Handled(refusal().map_or(Ok(()), Err))
+        Standing::Handled(refusal().map_or_else(|| Ok(output()), Err))
     } else if id == last + 1 {
         Standing::Next
     } else {
@@ -98,24 +107,36 @@ pub(super) fn standing(record: Option<&ClientRecord>, user: &UserId, id: WriteId
 impl ClientRecord {
     /// A client that has not written yet.
     pub(super) fn first(client: ClientId, user: UserId) -> Self {
-        Self { client, user, last: 0, refused: Vec::new(), seen: 0 }
+        Self { client, user, last: 0, refused: Vec::new(), outputs: Vec::new(), seen: 0 }
     }
 
-    /// Counts write `id`. Of its refusals, those that the client has settled are forgotten, and all but the newest
-    /// `keep`.
+    /// Counts write `id`. Of its refusals and outputs, those that the client has settled are forgotten, and all but the
+    /// newest `keep`; of the outputs also those before the newest MiB.
     pub(super) fn count(
         &mut self,
         id: WriteId,
         settled: WriteId,
         now: u64,
-        refusal: Option<Error>,
+        outcome: Result<Option<&RawValue>, &Error>,
         keep: usize,
     ) {
         self.last = id;
         self.seen = now;
         self.refused.retain(|refusal| refusal.id > settled);
-        self.refused.extend(refusal.map(|error| Refusal { id, error }));
+        self.outputs.retain(|output| output.id > settled);
+        match outcome {
+            Ok(Some(output)) => self.outputs.push(WriteOutput { id, output: output.to_owned() }),
+            Ok(None) => {}
+            Err(error) => self.refused.push(Refusal { id, error: error.clone() }),
+        }
         let surplus = self.refused.len().saturating_sub(keep);
         self.refused.drain(..surplus);
+        let mut room = MAX_OUTPUTS_BYTES;
+        let fits = |output: &&WriteOutput| {
+            let left = room.checked_sub(output.output.get().len());
+            left.inspect(|&left| room = left).is_some()
+        };
+        let kept = self.outputs.iter().rev().take(keep).take_while(fits).count();
+        self.outputs.drain(..self.outputs.len() - kept);
     }
 }

@@ -3,6 +3,7 @@
 //! The files below take one kind of event each; what they have in common is one rule. Whatever is committed is shown,
 //! and nothing else is; who is told of it, and how fast, never holds up anybody else.
 
+mod acts;
 mod answers;
 mod clock;
 mod commits;
@@ -20,6 +21,7 @@ use crate::id::SpaceId;
 use crate::rng::Rng;
 use crate::schema::Schema;
 use crate::space::access::Access;
+use crate::space::actions::{Actions, Channels};
 use crate::space::config::Config;
 use crate::space::connection::Connection;
 use crate::space::engine::clock::ms;
@@ -36,6 +38,7 @@ pub struct Engine {
     config: Config,
     schema: Schema,
     access: Arc<dyn Access>,
+    actions: Arc<dyn Actions>,
     rng: Rng,
     now: u64,
     connections: BTreeMap<ConnId, Connection>,
@@ -49,7 +52,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine without connections. `seed` is where its random numbers come from: the ids of new histories. Give a
+    /// An engine without connections, and without [`actions`](Self::actions). `seed` is where its random numbers come from: the ids of new histories. Give a
     /// different one at every start.
     pub fn new(config: Config, schema: Schema, access: Arc<dyn Access>, seed: u64) -> Self {
         let loads = Loads::new(config.loads);
@@ -57,6 +60,7 @@ impl Engine {
             config,
             schema,
             access,
+            actions: Arc::new(Channels::default()),
             rng: Rng::new(seed),
             now: 0,
             connections: BTreeMap::new(),
@@ -68,6 +72,13 @@ impl Engine {
             stopping: false,
             outputs: Outputs::new(),
         }
+    }
+
+    /// What does the actions of channels; without it there is no channel.
+    #[must_use]
+    pub fn actions(mut self, actions: Arc<dyn Actions>) -> Self {
+        self.actions = actions;
+        self
     }
 
     /// Takes in what happened, at `now` in Unix ms. Call [`poll_output`](Self::poll_output) afterwards, until it
@@ -85,6 +96,7 @@ impl Engine {
             Input::Loaded { space, result } => self.loaded(&space, result),
             Input::Committed { space, commit, result } => self.committed(&space, commit, result),
             Input::RightsChanged { user } => self.rights_changed(&user),
+            Input::Act { call, user, space, write, action } => self.act(call, user, &space, write, &action),
             Input::Tick => self.tick(),
             Input::Shutdown => self.stopping = true,
         }

@@ -1,11 +1,13 @@
 //! What storage keeps of a space, and what one commit changes of it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::id::{ClientId, Incarnation, Key, SpaceId, UserId, Version, WriteId};
-use crate::wire::Refusal;
+use crate::wire::{Refusal, WriteOutput};
 
 /// A space as storage has it.
 #[derive(Clone, Debug, Default)]
@@ -36,14 +38,18 @@ pub struct StoredRow {
     pub json: Vec<u8>,
 }
 
+/// The client that a [`LogEntry`] names where an action was done from inside the process and has no number. No client from
+/// outside can be called that.
+pub const INSIDE: &str = "inside";
+
 /// What one write did to a space.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogEntry {
     /// The version it made.
     pub version: Version,
-    /// Whose write it was.
+    /// Whose write it was; [`INSIDE`] when nobody sent it.
     pub client: ClientId,
-    /// Which one.
+    /// Which one; 0 when it has no number.
     pub write: WriteId,
     /// The person behind it.
     pub user: UserId,
@@ -66,6 +72,8 @@ pub struct ClientRecord {
     pub last: WriteId,
     /// Those of them that were refused and that the client has not said to have heard of, by id.
     pub refused: Vec<Refusal>,
+    /// What those of them gave back that were applied, likewise, by id.
+    pub outputs: Vec<WriteOutput>,
     /// When it last wrote, in Unix ms.
     pub seen: u64,
 }
@@ -95,6 +103,8 @@ pub struct Commit {
     pub clients: Vec<ClientRecord>,
     /// Clients that have not written for so long that nothing is kept of them any more; none of those above.
     pub forgotten: Vec<ClientId>,
+    /// Work that actions have left, in the order in which they did.
+    pub jobs: Vec<NewJob>,
     /// Log entries of this version and below are of no use any more.
     pub log_floor: Version,
 }
@@ -110,4 +120,37 @@ pub struct RowChange {
     pub version: Version,
     /// Its encoding; `None` when it was deleted.
     pub json: Option<Arc<[u8]>>,
+}
+
+/// A [`Job`](crate::tx::Job) to be kept until it is done.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Its id, for ever.
+    pub id: JobId,
+    /// The name of the handler that does it.
+    pub name: Box<str>,
+    /// What the handler is given.
+    pub payload: Box<RawValue>,
+    /// The person whose action left it.
+    pub user: UserId,
+    /// When that was, in Unix ms.
+    pub at: u64,
+}
+
+/// The id of a job: which of those that one version of a space's history left. No other job of any space has it, but for one
+/// of a history that went on from an older copy of a database without being [renewed](Commit::renews).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId {
+    /// The space's history.
+    pub incarnation: Incarnation,
+    /// The version that left it.
+    pub version: Version,
+    /// Its place among those, from 0.
+    pub index: u32,
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.incarnation, self.version, self.index)
+    }
 }

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
+use crate::channel::ActionPayload;
 use crate::error::Error;
-use crate::id::{SpaceId, UserId};
+use crate::id::{ClientId, SpaceId, UserId, Version, WriteId};
 use crate::space::image::{Commit, SpaceImage};
 use crate::wire::User;
 
 /// The number the driver gives to a connection; never used twice.
 pub type ConnId = u64;
+
+/// The number the driver gives to an action of its own; never used twice.
+pub type CallId = u64;
 
 /// Something that happened. What concerns a connection or space that the engine no longer knows is ignored, so a
 /// driver need not mind what crosses on the way.
@@ -77,6 +83,22 @@ pub enum Input {
         /// Who.
         user: UserId,
     },
+    /// An action from inside the process: a job, an HTTP handler. It waits for its turn like any write, and is answered
+    /// by [`Output::Acted`].
+    Act {
+        /// The number of the answer.
+        call: CallId,
+        /// Who is said to act.
+        user: User,
+        /// Where.
+        space: SpaceId,
+        /// With a place in a client's sequence it happens once, and whoever acts again under it is told what came of it
+        /// then. An id that no client from outside can have (it is not [checked](ClientId::checked)) keeps those from
+        /// coming first.
+        write: Option<(ClientId, WriteId)>,
+        /// What is to be done.
+        action: ActionPayload,
+    },
     /// The time that [`Engine::deadline`](crate::space::Engine::deadline) asked for has come.
     Tick,
     /// The server is to stop: nothing more is taken in, the writes that have been are committed and acknowledged,
@@ -136,6 +158,15 @@ pub enum Output {
     },
     /// Store this, then feed [`Input::Committed`]. There is never a second one for a space before the answer.
     Commit(Commit),
+    /// What came of [`Input::Act`]. An action that was not looked at leaves no trace and may be tried again under the same
+    /// number: the codes of that are `storage`, `too_many`, `write_gap` and `connection`, and whatever refuses to open
+    /// the space. Every other error is final.
+    Acted {
+        /// Which.
+        call: CallId,
+        /// A version that has what it did, and what the handler gave back.
+        result: Result<(Version, Option<Box<RawValue>>), Error>,
+    },
     /// A stored row cannot be read: for the server's log. It stays in storage as it is, is shown to nobody, and puts and
     /// deletes of it are refused with `unreadable_row`, as long as the space is in memory.
     Unreadable {

@@ -8,7 +8,8 @@ use crate::schema::CollectionDef;
 use crate::space::rows::Row;
 use crate::space::shape::Answer;
 use crate::wire::{
-    self, Changes, Count, GoneChildren, Resume, Run, ServerMessage, Snapshot, SubId, WriteState,
+    self, Changes, Count, GoneChildren, Refusal, Resume, Run, ServerMessage, Snapshot, SubId, WriteOutput,
+    WriteState,
 };
 
 /// What a client missed.
@@ -230,36 +231,49 @@ impl Chunks {
 fn next_writes(writes: &mut VecDeque<WriteState>, most: usize) -> Vec<WriteState> {
     let mut taken = Vec::new();
     let mut room = most;
-    while let Some(mut state) = writes.pop_front() {
-        let refused = std::mem::take(&mut state.refused);
+    while let Some(state) = writes.pop_front() {
+        let (mut state, refused, outputs) = bare(state);
         let mut left = room.saturating_sub(size(&state));
-        let fits = |refusal: &&_| {
-            let bytes = size(refusal) + 1;
-            let fits = bytes <= left;
-            left = left.saturating_sub(bytes);
+        let refusals = refused.iter().map(|refusal| (refusal.id, size(refusal) + 1));
+        let mut told: Vec<_> = refusals.collect();
+        told.extend(outputs.iter().map(|output| (output.id, size(output) + 1)));
+        told.sort_unstable();
+        let fits = |(_, bytes): &&(_, usize)| {
+            let fits = *bytes <= left;
+            left = left.saturating_sub(*bytes);
             fits
         };
-        let mut count = refused.iter().take_while(fits).count();
+        let mut count = told.iter().take_while(fits).count();
         if taken.is_empty() {
-            count = count.max(1).min(refused.len());
+            count = count.max(1).min(told.len());
         }
-        if count == refused.len() && (left > 0 || taken.is_empty()) {
-            taken.push(WriteState { refused, ..state });
+        let Some(&(first_later, _)) = told.get(count) else {
+            (state.refused, state.outputs) = (refused, outputs);
+            if left == 0 && !taken.is_empty() {
+                writes.push_front(state);
+                break;
+            }
+            taken.push(state);
             room = left;
             continue;
-        }
-        let mut refused = refused;
-        let later = refused.split_off(count);
-        let before_later = later.first().map_or(state.last, |refusal| refusal.id.saturating_sub(1));
-        let outputs = Vec::new();
-        let earlier = WriteState { client: state.client.clone(), last: before_later, refused, outputs };
-        writes.push_front(WriteState { refused: later, ..state });
+        };
+        let (mut earlier, mut later) = (state.clone(), state);
+        earlier.last = first_later.saturating_sub(1);
+        (earlier.refused, later.refused) = refused.into_iter().partition(|refusal| refusal.id < first_later);
+        (earlier.outputs, later.outputs) = outputs.into_iter().partition(|output| output.id < first_later);
+        writes.push_front(later);
         if count > 0 {
             taken.push(earlier);
         }
         break;
     }
     taken
+}
+
+/// An account without its lists, and those.
+fn bare(mut state: WriteState) -> (WriteState, Vec<Refusal>, Vec<WriteOutput>) {
+    let (refused, outputs) = (std::mem::take(&mut state.refused), std::mem::take(&mut state.outputs));
+    (state, refused, outputs)
 }
 
 /// Bytes on the wire.
@@ -272,7 +286,6 @@ fn size(part: &impl serde::Serialize) -> usize {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::wire::Refusal;
 
     fn state(client: &str, last: u64, refused: impl IntoIterator<Item = u64>) -> WriteState {
         let refuse = |id| Refusal { id, error: Error::new("no", "x".repeat(100)) };
@@ -308,6 +321,30 @@ mod tests {
             assert!(part.refused.iter().all(|refusal| refusal.id <= part.last));
         }
         assert_eq!(parts.iter().flat_map(|part| &part.refused).count(), 20);
+    }
+
+    #[test]
+    fn outputs_are_told_with_the_refusals_of_their_time() {
+        let output =
+            |id| WriteOutput { id, output: serde_json::value::to_raw_value(&"y".repeat(100)).unwrap() };
+        let all = WriteState {
+            outputs: (1..=20).map(|n| output(2 * n - 1)).collect(),
+            ..state("client-a", 41, (1..=20).map(|n| 2 * n))
+        };
+        let mut writes = VecDeque::from([all.clone()]);
+        let (mut refused, mut outputs, mut last) = (Vec::new(), Vec::new(), 0);
+        while !writes.is_empty() {
+            let part = next_writes(&mut writes, 500);
+            assert!(size(&part) <= 540, "{}", size(&part));
+            for part in part {
+                let ids = part.refused.iter().map(|it| it.id).chain(part.outputs.iter().map(|it| it.id));
+                assert!(ids.into_iter().all(|id| last < id && id <= part.last), "{last} {part:?}");
+                last = part.last;
+                refused.extend(part.refused);
+                outputs.extend(part.outputs);
+            }
+        }
+        assert_eq!((last, refused, outputs), (41, all.refused, all.outputs));
     }
 
     #[test]

@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what is not there fails the test")]
 
 mod accounts;
+mod channel;
 mod packed;
 mod page;
 mod rig;
 mod rules;
 
+mod actions;
 mod bad_input;
 mod broadcast;
 mod conflicts;

@@ -12,6 +12,8 @@ pub(crate) struct Page {
     pub(crate) subs: BTreeMap<SubId, Sub>,
     /// The verdict on each write: space, client, id.
     pub(crate) verdicts: BTreeMap<(String, String, u64), Result<(), Error>>,
+    /// What actions gave back, as far as they gave something.
+    pub(crate) outputs: BTreeMap<(String, String, u64), String>,
     /// Writes that were not handled: id, code and the id to send again from.
     pub(crate) not_handled: Vec<(u64, String, u64)>,
     pub(crate) failed: BTreeMap<SubId, Error>,
@@ -169,6 +171,10 @@ impl Page {
                         let code = ack.error.expect("a reason").code().to_owned();
                         self.not_handled.push((ack.id, code, expected));
                     } else {
+                        if let Some(output) = &ack.output {
+                            assert!(ack.error.is_none(), "what was applied gave it");
+                            self.give(space, ack.client.as_str(), ack.id, output.get());
+                        }
                         self.decide(space, ack.client.as_str(), ack.id, ack.error.map_or(Ok(()), Err));
                     }
                 }
@@ -225,6 +231,17 @@ impl Page {
                 // older verdicts than the server remembers are known already
                 self.verdicts.entry(key).or_insert(verdict);
             }
+            for it in &state.outputs {
+                assert!(it.id <= state.last && !refused.contains_key(&it.id), "what was applied gave it");
+                self.give(space, state.client.as_str(), it.id, it.output.get());
+            }
+        }
+    }
+
+    fn give(&mut self, space: &str, client: &str, id: u64, output: &str) {
+        let key = (space.to_owned(), client.to_owned(), id);
+        if let Some(before) = self.outputs.insert(key, output.to_owned()) {
+            assert_eq!(before, output, "what an action gave never changes");
         }
     }
 

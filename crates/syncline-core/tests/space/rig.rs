@@ -6,11 +6,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use syncline_core::ops::{RowOp, RowOps};
 use syncline_core::space::{
-    ClientRecord, Commit, Config, ConnId, Engine, Identity, Input, Output, SpaceImage, StoredRow,
+    CallId, ClientRecord, Commit, Config, ConnId, Engine, Identity, Input, NewJob, Output, SpaceImage,
+    StoredRow,
 };
 use syncline_core::wire::{ClientMessage, Frame, ServerMessage, SubId, User};
 use syncline_core::{Error, Incarnation, Query, QuerySpec, Record, code};
 
+use crate::channel::{Act, channels, payload};
 use crate::page::{Page, Sub};
 use crate::rules::{Note, Rules, Secret, schema};
 
@@ -25,7 +27,11 @@ pub(crate) struct Stored {
     pub(crate) rows: BTreeMap<(String, String), Vec<u8>>,
     pub(crate) clients: BTreeMap<String, ClientRecord>,
     pub(crate) log: Vec<syncline_core::space::LogEntry>,
+    pub(crate) jobs: Vec<NewJob>,
 }
+
+/// What came of an action from inside: a version and what it gave back, or a code.
+pub(crate) type Acted = Result<(u64, Option<String>), Error>;
 
 /// What is at the other end of a connection number.
 #[derive(Default)]
@@ -54,6 +60,8 @@ pub(crate) struct Rig {
     /// Connections whose credentials nobody has looked at yet.
     pub(crate) unknown: VecDeque<(ConnId, Option<String>)>,
     pub(crate) doorman_waits: bool,
+    /// What came of actions from inside.
+    pub(crate) acted: BTreeMap<CallId, Acted>,
     ids: BTreeMap<(String, String), u64>,
     seed: u64,
     config: Config,
@@ -65,9 +73,8 @@ impl Rig {
     }
 
     pub(crate) fn with(config: Config) -> Self {
-        let engine = Engine::new(config.clone(), schema(), Arc::new(Rules), 1);
         Self {
-            engine,
+            engine: engine(&config, 1),
             now: 1_000_000,
             disk: BTreeMap::new(),
             lines: BTreeMap::new(),
@@ -78,6 +85,7 @@ impl Rig {
             unreadable: Vec::new(),
             unknown: VecDeque::new(),
             doorman_waits: false,
+            acted: BTreeMap::new(),
             ids: BTreeMap::new(),
             seed: 1,
             config,
@@ -113,6 +121,10 @@ impl Rig {
                     let waits = self.commits.iter().any(|other| other.space == commit.space);
                     assert!(!waits, "one commit of a space at a time");
                     self.commits.push_back(commit);
+                }
+                Output::Acted { call, result } => {
+                    let result = result.map(|(version, output)| (version, output.map(|it| it.to_string())));
+                    assert!(self.acted.insert(call, result).is_none(), "a call is answered once");
                 }
                 Output::Unreadable { key, .. } => self.unreadable.push(key),
             }
@@ -218,6 +230,11 @@ impl Rig {
         self.history.entry(commit.space.to_string()).or_default().extend(written);
         stored.log.extend(commit.log);
         stored.log.retain(|entry| entry.version > commit.log_floor);
+        for job in commit.jobs {
+            assert!((commit.from + 1..=commit.to).contains(&job.id.version), "a job is of its commit");
+            assert!(stored.jobs.iter().all(|other| other.id != job.id), "an id is for one job");
+            stored.jobs.push(job);
+        }
         Some(Input::Committed { space: commit.space, commit: commit.id, result: Ok(()) })
     }
 
@@ -237,7 +254,7 @@ impl Rig {
     /// The server dies and starts again on the same disk. All connections are gone.
     pub(crate) fn crash(&mut self) {
         self.seed += 1;
-        self.engine = Engine::new(self.config.clone(), schema(), Arc::new(Rules), self.seed);
+        self.engine = engine(&self.config, self.seed);
         self.lines.clear();
         self.commits.clear();
         self.loads.clear();
@@ -411,15 +428,48 @@ impl Rig {
     }
 
     pub(crate) fn write_as(&mut self, conn: ConnId, space: &str, client: &str, id: u64, ops: Vec<RowOp>) {
-        let write = syncline_core::wire::Write {
-            space: space.into(),
-            client: client.into(),
-            id,
-            settled: 0,
-            kind: "rows".into(),
-            payload: RowOps { ops }.to_payload().unwrap(),
-        };
+        let payload = RowOps { ops }.to_payload().unwrap();
+        self.envelope(conn, space, client, id, "rows", payload);
+    }
+
+    /// An action of the next id.
+    pub(crate) fn act(&mut self, conn: ConnId, client: &str, act: &Act) -> u64 {
+        let next = self.ids.entry((SPACE.to_owned(), client.to_owned())).or_default();
+        *next += 1;
+        let id = *next;
+        self.act_as(conn, SPACE, client, id, act);
+        id
+    }
+
+    pub(crate) fn act_as(&mut self, conn: ConnId, space: &str, client: &str, id: u64, act: &Act) {
+        self.envelope(conn, space, client, id, "action", payload(act).to_payload().unwrap());
+    }
+
+    fn envelope(
+        &mut self,
+        conn: ConnId,
+        space: &str,
+        client: &str,
+        id: u64,
+        kind: &str,
+        payload: Box<serde_json::value::RawValue>,
+    ) {
+        let (space, client, kind) = (space.into(), client.into(), kind.into());
+        let write = syncline_core::wire::Write { space, client, id, settled: 0, kind, payload };
         self.say_message(conn, &ClientMessage::Write(write));
+    }
+
+    /// An action of Ada's from inside the process, once only when it has a number.
+    pub(crate) fn act_inside(&mut self, call: CallId, space: &str, write: Option<(&str, u64)>, act: &Act) {
+        let user = User { id: "ada".into(), name: None };
+        let write = write.map(|(client, id)| (client.into(), id));
+        self.feed(Input::Act { call, user, space: space.into(), write, action: payload(act) });
+    }
+
+    /// What an action to [`SPACE`] gave back, as its page heard it.
+    pub(crate) fn output(&self, conn: ConnId, client: &str, id: u64) -> Option<&str> {
+        let outputs = &self.page(conn).outputs;
+        outputs.get(&(SPACE.to_owned(), client.to_owned(), id)).map(String::as_str)
     }
 
     pub(crate) fn put_note(&mut self, conn: ConnId, client: &str, id: &str, n: i64) {
@@ -442,6 +492,10 @@ impl Rig {
     pub(crate) fn conns(&self) -> BTreeSet<ConnId> {
         self.lines.keys().copied().collect()
     }
+}
+
+fn engine(config: &Config, seed: u64) -> Engine {
+    Engine::new(config.clone(), schema(), Arc::new(Rules), seed).actions(Arc::new(channels()))
 }
 
 pub(crate) fn identify(token: Option<&str>) -> Result<Identity, Error> {

@@ -174,6 +174,7 @@ fn store(transaction: &mut Transaction<'_>, commit: &Commit) -> Result<(), Probl
     store_rows(&savepoint, space, commit)?;
     store_log(&savepoint, space, commit)?;
     store_clients(&savepoint, space, commit)?;
+    store_jobs(&savepoint, space, commit)?;
     Ok(savepoint.commit()?)
 }
 
@@ -259,9 +260,11 @@ fn store_clients(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> Resu
         forget.execute(params![space, client.as_str()])?;
     }
     let mut put = savepoint.prepare_cached(
-        "INSERT INTO space_client (space, client, user, last, refused, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO space_client (space, client, user, last, refused, seen, outputs)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT DO UPDATE
-         SET user = excluded.user, last = excluded.last, refused = excluded.refused, seen = excluded.seen",
+         SET user = excluded.user, last = excluded.last, refused = excluded.refused, seen = excluded.seen,
+             outputs = excluded.outputs",
     )?;
     for record in &commit.clients {
         put.execute(params![
@@ -271,6 +274,27 @@ fn store_clients(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> Resu
             record.last.cast_signed(),
             serde_json::to_string(&record.refused)?,
             record.seen.cast_signed(),
+            serde_json::to_string(&record.outputs)?,
+        ])?;
+    }
+    Ok(())
+}
+
+fn store_jobs(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> Result<(), Problem> {
+    if commit.jobs.is_empty() {
+        return Ok(());
+    }
+    let mut insert = savepoint.prepare_cached(
+        "INSERT INTO job (id, space, name, payload, user, at, due, tries) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0)",
+    )?;
+    for job in &commit.jobs {
+        insert.execute(params![
+            job.id.to_string(),
+            space,
+            job.name,
+            job.payload.get(),
+            job.user.as_str(),
+            job.at.cast_signed()
         ])?;
     }
     Ok(())

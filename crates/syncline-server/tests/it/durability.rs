@@ -104,6 +104,7 @@ fn commit(space: &str, incarnation: Incarnation, from: u64) -> Commit {
         user: "ada".into(),
         last: version,
         refused: Vec::new(),
+        outputs: Vec::new(),
         seen: 0,
     };
     Commit {
@@ -117,6 +118,7 @@ fn commit(space: &str, incarnation: Incarnation, from: u64) -> Commit {
         log: Vec::new(),
         clients: vec![client],
         forgotten: Vec::new(),
+        jobs: Vec::new(),
         log_floor: 0,
     }
 }

@@ -94,6 +94,7 @@ fn commit(space: &str, from: Version, to: Version) -> Commit {
         log: versions.map(entry).collect(),
         clients: vec![client("client-a", to, &[])],
         forgotten: Vec::new(),
+        jobs: Vec::new(),
         log_floor: 0,
     }
 }
@@ -121,6 +122,7 @@ fn client(id: &str, last: u64, refused: &[u64]) -> ClientRecord {
         user: "ada".into(),
         last,
         refused: refused.iter().map(refuse).collect(),
+        outputs: Vec::new(),
         seen: 1_700_000_000_000,
     }
 }

@@ -141,7 +141,7 @@ impl Space {
             Output::Commit(commit) => {
                 Some(Input::Committed { space: commit.space.clone(), commit: commit.id, result: Ok(()) })
             }
-            Output::Unreadable { .. } => None,
+            Output::Acted { .. } | Output::Unreadable { .. } => None,
         }
     }
 }

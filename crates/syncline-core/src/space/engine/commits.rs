@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, code};
-use crate::id::SpaceId;
-use crate::space::batch::Answer;
+use crate::id::{SpaceId, Version};
+use crate::space::batch::{Answer, Asker};
 use crate::space::broadcast::Broadcast;
 use crate::space::engine::Engine;
 use crate::space::engine::writes::away;
-use crate::space::io::ConnId;
+use crate::space::io::{ConnId, Output};
 use crate::space::shape::Delta;
 use crate::space::working_set::Told;
 use crate::wire::Ack;
@@ -48,7 +48,8 @@ impl Engine {
 
     /// Tells everyone concerned in one frame each: what changed in their subscriptions, what became of their writes.
     fn tell(&mut self, id: &SpaceId, deltas: &[Delta], told: &[Told], answers: Vec<Answer>) {
-        let mut acks = self.acks(answers);
+        let version = self.spaces.get(id).and_then(|space| space.set.as_ref()).map(|set| set.version);
+        let mut acks = self.acks(version.unwrap_or_default(), answers);
         let Some(set) = self.spaces.get_mut(id).and_then(|space| space.set.as_mut()) else { return };
         let mut broadcast = Broadcast::new(id, set.version, deltas, self.config.backlog_bytes);
         let mut behind = Vec::new();
@@ -73,14 +74,22 @@ impl Engine {
         }
     }
 
-    /// The acknowledgements for each connection that is still there.
-    fn acks(&mut self, answers: Vec<Answer>) -> BTreeMap<ConnId, Vec<Ack>> {
+    /// The acknowledgements for each connection that is still there. Calls are answered at once.
+    fn acks(&mut self, version: Version, answers: Vec<Answer>) -> BTreeMap<ConnId, Vec<Ack>> {
         let mut acks: BTreeMap<ConnId, Vec<Ack>> = BTreeMap::new();
-        for Answer { conn, bytes, ack, .. } in answers {
-            if let Some(connection) = self.connections.get_mut(&conn) {
-                connection.writes -= 1;
-                connection.write_bytes -= bytes;
-                acks.entry(conn).or_default().push(ack);
+        for Answer { asker, bytes, ack, .. } in answers {
+            match asker {
+                Asker::Call(call) => {
+                    let result = ack.error.map_or(Ok((version, ack.output)), Err);
+                    self.outputs.push_back(Output::Acted { call, result });
+                }
+                Asker::Connection(conn) => {
+                    if let Some(connection) = self.connections.get_mut(&conn) {
+                        connection.writes -= 1;
+                        connection.write_bytes -= bytes;
+                        acks.entry(conn).or_default().push(ack);
+                    }
+                }
             }
         }
         acks

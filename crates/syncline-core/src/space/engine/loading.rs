@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::id::{Incarnation, SpaceId};
-use crate::space::batch::not_handled;
+use crate::space::batch::{Asker, not_handled};
 use crate::space::engine::Engine;
 use crate::space::hosted::Hosted;
 use crate::space::image::SpaceImage;
@@ -97,10 +97,17 @@ impl Engine {
     fn not_loaded(&mut self, id: &SpaceId, error: &Error) {
         let Some(mut space) = self.spaces.remove(id) else { return };
         while let Some(write) = space.queue.pop() {
-            let Some(connection) = self.connections.get_mut(&write.conn) else { continue };
+            let conn = match write.asker {
+                Asker::Connection(conn) => conn,
+                Asker::Call(call) => {
+                    self.outputs.push_back(Output::Acted { call, result: Err(error.clone()) });
+                    continue;
+                }
+            };
+            let Some(connection) = self.connections.get_mut(&conn) else { continue };
             connection.writes -= 1;
             connection.write_bytes -= write.bytes;
-            self.acknowledge(write.conn, id, not_handled(write.client, write.id, error.clone(), write.id));
+            self.acknowledge(conn, id, not_handled(write.client, write.id, error.clone(), write.id));
         }
         for (conn, sub) in space.subs {
             self.fail(conn, sub, error.clone());

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::channel::{ACTION, ActionPayload};
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId};
-use crate::space::batch::{Batch, QueuedWrite, Workbench, not_handled, verdict};
+use crate::space::batch::{Asker, Batch, QueuedWrite, Workbench, not_handled, verdict};
 use crate::space::connection::Connection;
 use crate::space::engine::Engine;
 use crate::space::engine::clock::ms;
 use crate::space::hosted::Hosted;
 use crate::space::io::{ConnId, Output};
-use crate::space::request::Envelope;
+use crate::space::request::{Envelope, Intent};
 use crate::wire::{self, Ack, Changes, ServerMessage};
 
 impl Engine {
@@ -26,10 +27,13 @@ impl Engine {
         }
         let intent = match self.access.open(&user, &space) {
             Ok(()) => intent,
-            Err(error) if error.code() == code::UNKNOWN_SPACE => {
-                return self.acknowledge(conn, &space, verdict(client, id, Err(error)));
+            Err(error) => {
+                let error = about(error, &intent);
+                if error.code() == code::UNKNOWN_SPACE {
+                    return self.acknowledge(conn, &space, verdict(client, id, Err(error.shortened())));
+                }
+                Err(error)
             }
-            Err(error) => Err(error),
         };
         let limits = &self.config.limits;
         let full = |space: &Hosted| space.queue.is_full(&self.config);
@@ -45,9 +49,15 @@ impl Engine {
             connection.write_bytes += bytes;
             connection.writers.note(&space, &client);
         }
-        self.host(&space).queue.push(QueuedWrite { conn, user, client, id, settled, intent, bytes });
-        self.commit_next(&space);
-        self.look_after_space(&space);
+        let asker = Asker::Connection(conn);
+        self.queue(&space, QueuedWrite { asker, user, client, id, settled, intent, bytes });
+    }
+
+    /// Takes in a write that waits for its turn.
+    pub(super) fn queue(&mut self, space: &SpaceId, write: QueuedWrite) {
+        self.host(space).queue.push(write);
+        self.commit_next(space);
+        self.look_after_space(space);
     }
 
     /// Makes a batch of the writes that wait for a space, unless storage is still at work on the one before.
@@ -60,8 +70,9 @@ impl Engine {
             let bench = Workbench {
                 schema: &self.schema,
                 access: &*self.access,
+                actions: &*self.actions,
                 set,
-                keep_refusals: self.config.limits.writes_in_flight,
+                keep: self.config.limits.writes_in_flight,
                 now: self.now,
             };
             let mut batch = Batch::take(&mut space.queue, &bench);
@@ -109,6 +120,17 @@ pub(super) fn away(mut clients: Vec<ClientId>, connections: &BTreeMap<ConnId, Co
     let present: BTreeSet<&ClientId> = sessions.map(|session| &session.client).chain(writers).collect();
     clients.retain(|client| !present.contains(client));
     clients
+}
+
+/// The refusal of somebody who may not enter, naming what they wanted to do there.
+fn about(error: Error, intent: &Intent) -> Error {
+    match intent {
+        Ok((kind, payload)) if **kind == *ACTION => match ActionPayload::parse(payload.get()) {
+            Ok(action) => error.about(|| action.name()),
+            Err(_) => error,
+        },
+        Ok(_) | Err(_) => error,
+    }
 }
 
 fn check_envelope(space: &SpaceId, client: &ClientId, id: WriteId) -> Result<(), Error> {

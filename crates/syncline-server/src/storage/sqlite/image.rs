@@ -83,7 +83,7 @@ fn log(connection: &Connection, space: i64) -> Result<Vec<LogEntry>, Problem> {
 
 fn clients(connection: &Connection, space: i64) -> Result<Vec<ClientRecord>, Problem> {
     let mut select = connection.prepare_cached(
-        "SELECT client, user, last, refused, seen FROM space_client WHERE space = ?1 ORDER BY client",
+        "SELECT client, user, last, refused, seen, outputs FROM space_client WHERE space = ?1 ORDER BY client",
     )?;
     let mut rows = select.query(params![space])?;
     let mut clients = Vec::new();
@@ -94,6 +94,7 @@ fn clients(connection: &Connection, space: i64) -> Result<Vec<ClientRecord>, Pro
             last: unsigned(row, 2)?,
             refused: serde_json::from_str(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?,
             seen: unsigned(row, 4)?,
+            outputs: serde_json::from_str(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)?,
         });
     }
     Ok(clients)
