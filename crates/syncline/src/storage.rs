@@ -4,6 +4,7 @@
 //! the client brings `IndexedDb`; [`MemoryStorage`] is for tests, for native programs that want their lists back as long
 //! as they run, and what a client falls back to where its storage fails.
 
+mod fallback;
 #[cfg(target_arch = "wasm32")]
 mod indexed_db;
 mod keeper;

@@ -1,7 +1,8 @@
 //! The one task that uses a client's storage: answers what the core asks for, stores what it says.
 //!
 //! Nothing waits for this task: the core goes on without what does not come in time. Whatever fails here, a client goes on
-//! with storage in memory and says so, [`ConnectionState::storage_degraded`](crate::ConnectionState::storage_degraded).
+//! with storage in memory and says so, [`ConnectionState::storage_degraded`](crate::ConnectionState::storage_degraded). The
+//! failed one is tried again after a while; when it works, it is given what memory holds, and the client goes on with it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -13,6 +14,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use syncline_core::client::Input;
 use syncline_core::{QuerySpec, UserId};
 
+use super::fallback::{Fallback, contents, pause};
 use super::lists::{Lists, server_key};
 use super::{CacheLimits, Database, MemoryStorage, Step, Storage, Table};
 use crate::platform::{SystemTime, sleep};
@@ -40,14 +42,16 @@ pub(crate) struct Keeper {
     server: String,
     commands: mpsc::Receiver<Command>,
     open: Option<Open>,
-    /// Why it is in memory only, for the rest of this visit.
-    degraded: Option<Error>,
+    /// What is open is in memory only.
+    fallback: Option<Fallback>,
+    /// How often storage has failed since something was last stored in it.
+    failures: u32,
 }
 
-struct Open {
-    database: Box<dyn Database>,
+pub(super) struct Open {
+    pub(super) database: Box<dyn Database>,
     lost: BoxFuture<Error>,
-    lists: Lists,
+    pub(super) lists: Lists,
 }
 
 impl Keeper {
@@ -56,11 +60,12 @@ impl Keeper {
         shared: Weak<Shared>,
         storage: Arc<dyn Storage>,
         limits: CacheLimits,
-        url: &str,
+        server: &str,
         commands: mpsc::Receiver<Command>,
     ) -> BoxFuture<()> {
-        let server = server_key(url);
-        let keeper = Self { shared, storage, limits, server, commands, open: None, degraded: None };
+        let server = server_key(server);
+        let (open, fallback, failures) = (None, None, 0);
+        let keeper = Self { shared, storage, limits, server, commands, open, fallback, failures };
         Box::pin(keeper.run())
     }
 
@@ -103,9 +108,16 @@ impl Keeper {
         }
     }
 
-    /// The next command. What goes by itself meanwhile is opened again, once.
+    /// The next command. What goes by itself meanwhile is opened again, once, and what has failed after a while.
     async fn wait(&mut self) -> Option<Command> {
         loop {
+            if let Some(fallback) = &mut self.fallback {
+                match select(self.commands.next(), &mut fallback.again).await {
+                    Either::Left((command, _)) => return command,
+                    Either::Right((opened, _)) => self.try_again(opened).await,
+                }
+                continue;
+            }
             let Some(open) = &mut self.open else { return self.commands.next().await };
             match select(self.commands.next(), &mut open.lost).await {
                 Either::Left((command, _)) => return command,
@@ -124,37 +136,64 @@ impl Keeper {
     }
 
     async fn make_sure_of_storage(&mut self) {
-        if self.open.is_none()
-            && let Err(error) = self.try_open().await
-        {
-            self.fall_back(error).await;
+        if self.open.is_some() || self.fallback.is_some() {
+            return;
+        }
+        match self.opening(Arc::clone(&self.storage)).await {
+            Ok(open) => self.open = Some(open),
+            Err(error) => self.fall_back(error).await,
         }
     }
 
-    async fn try_open(&mut self) -> Result<(), Error> {
-        let database = within(self.storage.open()).await?;
-        let uses = database.scan(Table::Uses, self.server.clone());
-        let uses = within(uses).await?;
-        let lost = database.lost();
-        let mut open = Open { database, lost, lists: Lists::new(&self.server, uses) };
-        let mut steps = Vec::new();
-        open.lists.prune(&self.limits, unix_ms(), &mut steps);
-        if !steps.is_empty() {
-            let pruned = open.database.commit(steps);
-            within(pruned).await?;
-        }
-        self.open = Some(open);
-        Ok(())
+    fn opening(&self, storage: Arc<dyn Storage>) -> BoxFuture<Result<Open, Error>> {
+        Box::pin(open(storage, self.server.clone(), self.limits.clone()))
     }
 
     /// Goes on in memory, and says so.
     async fn fall_back(&mut self, why: Error) {
         let why = in_storage(why);
-        (self.storage, self.open) = (Arc::new(MemoryStorage::new()), None);
-        self.degraded = Some(why.clone());
+        let again = self.opening_after_a_pause();
+        self.fallback = Some(Fallback::new(why.clone(), again));
         // opening it cannot fail
-        let _ = self.try_open().await;
+        self.open = self.opening(Arc::new(MemoryStorage::new())).await.ok();
         self.tell(Input::StorageDegraded(Some(why)));
+    }
+
+    fn opening_after_a_pause(&mut self) -> BoxFuture<Result<Open, Error>> {
+        self.failures = self.failures.saturating_add(1);
+        let (pause, opening) = (sleep(pause(self.failures)), self.opening(Arc::clone(&self.storage)));
+        Box::pin(async move {
+            pause.await;
+            opening.await
+        })
+    }
+
+    /// Storage that had failed has been opened, or not: goes back to it if it takes what memory holds.
+    async fn try_again(&mut self, opened: Result<Open, Error>) {
+        let (Some(fallback), Some(memory)) = (&mut self.fallback, &self.open) else { return };
+        let brought_up = match opened {
+            Ok(mut open) => {
+                let contents = contents(&*memory.database, &self.server);
+                let now = unix_ms();
+                let written = fallback.bring_up(&mut open, contents, &self.server, &self.limits, now).await;
+                written.map(|()| open)
+            }
+            Err(error) => Err(error),
+        };
+        let why = match brought_up {
+            Ok(open) => {
+                (self.open, self.fallback) = (Some(open), None);
+                None
+            }
+            Err(error) => {
+                let (why, again) = (in_storage(error), self.opening_after_a_pause());
+                if let Some(fallback) = &mut self.fallback {
+                    (fallback.why, fallback.again) = (why.clone(), again);
+                }
+                Some(why)
+            }
+        };
+        self.tell(Input::StorageDegraded(why));
     }
 
     /// Does something, with the storage opened again once if it fails, then in memory. Nothing is tried again that there
@@ -172,7 +211,7 @@ impl Keeper {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if self.degraded.is_some() || error.code() == code::STORAGE_FULL {
+            if self.fallback.is_some() || error.code() == code::STORAGE_FULL {
                 return Err(error);
             }
             self.open = None;
@@ -241,7 +280,7 @@ impl Keeper {
         }
         open.lists.prune(&self.limits, now, &mut steps);
         while let Err(error) = self.attempt(|database| database.commit(steps.clone())).await {
-            if error.code() != code::STORAGE_FULL || self.degraded.is_some() {
+            if error.code() != code::STORAGE_FULL || self.fallback.is_some() {
                 return;
             }
             let mut room = Vec::new();
@@ -256,6 +295,10 @@ impl Keeper {
         if let Some(open) = &mut self.open {
             // it may have been opened anew meanwhile
             open.lists.remember(kept, now);
+        }
+        match &mut self.fallback {
+            Some(fallback) => fallback.note(&steps),
+            None => self.failures = 0,
         }
     }
 
@@ -272,13 +315,34 @@ impl Keeper {
         if let Some(open) = self.open.as_mut().filter(|_| wipe) {
             open.lists.clear(&mut Vec::new());
         }
+        let Some(fallback) = &mut self.fallback else { return parted };
+        fallback.note(&steps);
+        if wipe {
+            fallback.owe_all();
+        }
         // what could not be reached may still hold everything
-        self.degraded.clone().map_or(parted, Err)
+        Err(fallback.why.clone())
     }
 }
 
+/// Opens storage, and lets go of what need not be there any more.
+async fn open(storage: Arc<dyn Storage>, server: String, limits: CacheLimits) -> Result<Open, Error> {
+    let database = within(storage.open()).await?;
+    let uses = database.scan(Table::Uses, server.clone());
+    let uses = within(uses).await?;
+    let lost = database.lost();
+    let mut open = Open { database, lost, lists: Lists::new(&server, uses) };
+    let mut steps = Vec::new();
+    open.lists.prune(&limits, unix_ms(), &mut steps);
+    if !steps.is_empty() {
+        let pruned = open.database.commit(steps);
+        within(pruned).await?;
+    }
+    Ok(open)
+}
+
 /// What is asked of storage, or that it took too long.
-async fn within<T>(asked: BoxFuture<Result<T, Error>>) -> Result<T, Error> {
+pub(super) async fn within<T>(asked: BoxFuture<Result<T, Error>>) -> Result<T, Error> {
     match select(asked, sleep(WITHIN)).await {
         Either::Left((answer, _)) => answer,
         Either::Right(_) => Err(Error::new(code::TIMEOUT, "storage does not answer")),

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use syncline::storage::MemoryStorage;
-use syncline::{CacheLimits, Client, ConnectionState, Export, Query, Record as _, Status, Watch, code};
-use syncline_core::wire::{Limits, Subscribe};
+use futures::{FutureExt as _, StreamExt as _};
+use syncline::storage::{Database as _, MemoryStorage, Table};
+use syncline::{
+    CacheLimits, Client, ConnectionState, Error, Export, Query, Record as _, Status, Watch, code,
+};
+use syncline_core::wire::{Failed, Limits, ServerMessage, Subscribe};
 use tokio::time::{Instant, sleep};
 
 use crate::faulty::{Fault, Faulty};
@@ -48,7 +50,7 @@ async fn until(watch: &Watch<Todo>, is: impl Fn(&Watch<Todo>) -> bool) {
 async fn state(client: &Client, is: impl Fn(&ConnectionState) -> bool) -> ConnectionState {
     let mut changes = client.connection_changes();
     loop {
-        let state = tokio::time::timeout(Duration::from_secs(60), changes.next()).await.unwrap().unwrap();
+        let state = tokio::time::timeout(Duration::from_secs(3_600), changes.next()).await.unwrap().unwrap();
         if is(&state) {
             return state;
         }
@@ -59,6 +61,15 @@ async fn state(client: &Client, is: impl Fn(&ConnectionState) -> bool) -> Connec
 async fn degraded(client: &Client) -> String {
     let state = state(client, |state| state.storage_degraded.is_some()).await;
     state.storage_degraded.unwrap().code().to_owned()
+}
+
+async fn holds_rows(storage: &Faulty) -> bool {
+    !storage.memory.scan(Table::Lists, String::new()).await.unwrap().is_empty()
+}
+
+/// Waits until storage works again.
+async fn mended(client: &Client) {
+    state(client, |state| state.storage_degraded.is_none()).await;
 }
 
 /// A visit that leaves two rows behind.
@@ -293,4 +304,95 @@ async fn rows_go_from_one_client_to_another() {
     let (mut peer, _) = server.hello().await;
     peer.welcome(Limits::default()).await;
     assert_eq!(peer.subscribed().await.cursor.unwrap().version, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn storage_that_works_again_is_used_again() {
+    for fault in [Fault::Closed, Fault::Silent, Fault::Broken, Fault::Room(0)] {
+        let storage = Faulty::new(fault);
+        let (client, mut server) = visit(&storage);
+        let (watch, mut peer) = live(&client, &mut server, list(), &[todo("a")]).await;
+        degraded(&client).await;
+        // what is written meanwhile is in memory
+        peer.change(1, 4, &[todo("b")]).await;
+        until(&watch, |watch| watch.entries().len() == 2).await;
+        sleep(Duration::from_secs(1)).await;
+        assert!(!holds_rows(&storage).await, "{fault:?}");
+        storage.set(Fault::None);
+        mended(&client).await;
+        assert!(holds_rows(&storage).await, "{fault:?}: what memory had is there");
+        // and goes on as if nothing had been
+        peer.change(1, 5, &[todo("c")]).await;
+        until(&watch, |watch| watch.entries().len() == 3).await;
+        sleep(Duration::from_secs(1)).await;
+        let (next, _server) = visit(&storage);
+        let again = next.watch(list());
+        until(&again, |watch| watch.entries().len() == 3).await;
+        assert!(again.state().cached && client.connection().storage_degraded.is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn storage_that_stays_broken_is_left_alone_for_longer_each_time() {
+    for fault in [Fault::Closed, Fault::Silent, Fault::Broken, Fault::Room(0)] {
+        let storage = Faulty::new(fault);
+        let (client, mut server) = visit(&storage);
+        let (_watch, _peer) = live(&client, &mut server, list(), &[todo("a")]).await;
+        degraded(&client).await;
+        let mut changes = client.connection_changes();
+        changes.next().await;
+        let mut opened = storage.opened();
+        for (minutes, at_most) in [(1, 5), (59, 16), (600, 140)] {
+            sleep(Duration::from_secs(60 * minutes)).await;
+            let tried = storage.opened() - std::mem::replace(&mut opened, storage.opened());
+            assert!((1..=at_most).contains(&tried), "{fault:?}: {tried} times in {minutes} min");
+        }
+        assert!(client.connection().storage_degraded.is_some());
+        // nobody is told that it works before it does
+        while let Some(state) = changes.next().now_or_never() {
+            assert!(state.unwrap().storage_degraded.is_some(), "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_to_be_removed_meanwhile_is_removed_when_storage_works_again() {
+    let storage = Faulty::default();
+    leave_two(&storage).await;
+    let (client, mut server) = visit(&storage);
+    let (_watch, mut peer) = live(&client, &mut server, list(), &[todo("a")]).await;
+    sleep(Duration::from_secs(1)).await;
+    storage.set(Fault::Broken);
+    // the right to it is gone
+    let failed = Failed { sub: 1, error: Error::new(code::FORBIDDEN, "no member any more") };
+    peer.say(&ServerMessage::Failed(failed), &[]).await;
+    degraded(&client).await;
+    assert!(holds_rows(&storage).await);
+    storage.set(Fault::None);
+    mended(&client).await;
+    assert!(!holds_rows(&storage).await);
+    drop(client);
+
+    let storage = Faulty::default();
+    leave_two(&storage).await;
+    storage.set(Fault::Silent);
+    let (client, _server) = visit(&storage);
+    assert!(client.wipe_storage().await.is_err());
+    assert!(holds_rows(&storage).await);
+    storage.set(Fault::None);
+    mended(&client).await;
+    assert!(storage.memory.is_empty(), "the person who left wanted nothing to stay");
+}
+
+/// A client that ends while its storage is away leaves no task behind that tries it for ever.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_has_ended_does_not_try_its_storage_again() {
+    let storage = Faulty::new(Fault::Closed);
+    let (client, mut server) = visit(&storage);
+    let (watch, peer) = live(&client, &mut server, list(), &[todo("a")]).await;
+    degraded(&client).await;
+    drop((watch, client, peer, server));
+    let opened = storage.opened();
+    sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(storage.opened(), opened);
 }
