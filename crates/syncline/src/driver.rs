@@ -102,6 +102,7 @@ impl Driver {
             Output::Changed(_) | Output::ConnectionChanged | Output::Settled { .. } => {}
             // and this to the task that uses storage
             Output::Load { .. } | Output::Store { .. } => {}
+            Output::StoreWrites { .. } | Output::Adopt { .. } => {}
         }
     }
 

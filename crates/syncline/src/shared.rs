@@ -252,6 +252,10 @@ impl State {
                 }
                 Output::Load { load, user, query } => wakes.storage.push(Command::Load { load, user, query }),
                 Output::Store { user, lists } => wakes.storage.push(Command::Store { user, lists }),
+                Output::StoreWrites { batch, user, put, del } => {
+                    wakes.storage.push(Command::StoreWrites { batch, user, put, del });
+                }
+                Output::Adopt { user } => wakes.storage.push(Command::Adopt { user }),
                 // without a way to connect nobody would ever take it
                 effect if connectable => self.effects.push_back(effect),
                 _ => {}

@@ -9,7 +9,10 @@ mod fallback;
 mod indexed_db;
 mod keeper;
 mod lists;
+#[cfg(target_arch = "wasm32")]
+mod locks;
 mod memory;
+mod writes;
 
 use std::time::Duration;
 
@@ -30,6 +33,34 @@ pub trait Storage: Send + Sync + 'static {
     /// # Errors
     /// `storage_unavailable` when it cannot be opened here, `storage_blocked` when somebody else stands in the way.
     fn open(&self) -> BoxFuture<Result<Box<dyn Database>, Error>>;
+
+    /// Takes a claim of this name, if nobody else has it who uses the same storage: another client, tab or program. It is
+    /// let go when it is dropped, or its owner is gone, however that came.
+    ///
+    /// Storage that cannot tell lets everybody have what they ask for: it decides who brings the writes of a page that is
+    /// gone to the server, which takes each of them once.
+    fn claim(&self, name: String) -> BoxFuture<Option<Claim>> {
+        let _ = name;
+        Box::pin(std::future::ready(Some(Claim::new(()))))
+    }
+}
+
+/// A claim on something in a [`Storage`], until it is dropped.
+pub struct Claim {
+    _held: Box<dyn MaybeSend>,
+}
+
+impl Claim {
+    /// A claim that is let go by dropping `held`.
+    pub fn new(held: impl MaybeSend + 'static) -> Self {
+        Self { _held: Box::new(held) }
+    }
+}
+
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claim").finish_non_exhaustive()
+    }
 }
 
 /// An open [`Storage`]. Dropping it closes it; what has been committed stays.
@@ -60,11 +91,13 @@ pub enum Table {
     Uses,
     /// Who was here last.
     People,
+    /// Writes that wait for a verdict.
+    Writes,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Lists, Self::Uses, Self::People];
+    pub const ALL: [Self; 4] = [Self::Lists, Self::Uses, Self::People, Self::Writes];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -72,6 +105,7 @@ impl Table {
             Self::Lists => "lists",
             Self::Uses => "uses",
             Self::People => "people",
+            Self::Writes => "writes",
         }
     }
 }

@@ -101,7 +101,7 @@ impl ClientCore {
                 Event::None
             }
             Input::WritesStored { batch, result } => {
-                self.writes_stored(batch, result);
+                self.writes_stored(now, batch, result);
                 Event::None
             }
             Input::Adopted { user, client, writes } => {
@@ -210,7 +210,8 @@ impl ClientCore {
         let loading = self.sessions.values().filter_map(|session| session.loading.and_then(Loading::until));
         let late = sessions.chain(self.oldest_unanswered_write()).chain(loading).min().filter(|_| open);
         let store_at = self.cache.store_at().filter(|_| self.link.user().is_some());
-        [self.link.deadline(), late, self.resend_at, store_at, self.adopt_at()].into_iter().flatten().min()
+        let kept = [store_at, self.keep_at(), self.adopt_at()];
+        kept.into_iter().chain([self.link.deadline(), late, self.resend_at]).flatten().min()
     }
 
     /// The author of the writes that are made now.
@@ -314,7 +315,7 @@ impl ClientCore {
         self.see_to_streams(now);
         self.store(now, false);
         self.look_for_queues(now);
-        self.keep_writes();
+        self.keep_writes(now);
         self.note_status_changes();
         self.spaces.retain(|_, space| !space.is_idle() || space.queue.has_numbered());
     }

@@ -51,10 +51,18 @@ pub struct WriteName {
 /// How long queues that others have left behind are not looked for again: up to twice as long.
 const ADOPT_EVERY: Duration = Duration::from_secs(10);
 
+/// Storage that does not answer for so long has not kept what it was given.
+const STORED_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long storage is left alone that did not take a batch.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
 /// See the [module](self).
 #[derive(Default)]
 pub(crate) struct Durable {
     batches: u64,
+    /// Nothing more is stored before this: storage is at work on the last batch, or has just failed.
+    busy_until: Option<Duration>,
     /// The person whose writes are in the queue.
     owner: Option<UserId>,
     /// For whom queues have been looked for; the inner `None` is whoever was here last.
@@ -115,10 +123,16 @@ impl ClientCore {
         self.spaces.values_mut().for_each(|space| space.queue.forget_kept());
     }
 
-    /// Has stored what is new in the queue, and removed what has left it.
-    pub(super) fn keep_writes(&mut self) {
+    /// Has stored what is new in the queue, and removed what has left it: one batch at a time, with all that has come
+    /// while storage was at work on the one before.
+    pub(super) fn keep_writes(&mut self, now: Duration) {
         if !self.keeps() || self.cache.is_paused() || self.cache.degraded().is_some() {
             return;
+        }
+        match self.durable.busy_until {
+            Some(until) if now < until => return,
+            Some(_) => self.give_batch_up(),
+            None => {}
         }
         let Some(user) = self.durable.owner.clone() else { return };
         let batch = self.durable.batches + 1;
@@ -133,15 +147,31 @@ impl ClientCore {
         }
         if !put.is_empty() || !del.is_empty() {
             self.durable.batches = batch;
+            self.durable.busy_until = Some(now + STORED_WITHIN);
             self.outputs.push_back(Output::StoreWrites { batch, user, put, del });
         }
     }
 
     /// Storage has answered.
-    pub(super) fn writes_stored(&mut self, batch: u64, result: Result<(), Error>) {
+    pub(super) fn writes_stored(&mut self, now: Duration, batch: u64, result: Result<(), Error>) {
+        if batch == self.durable.batches {
+            self.durable.busy_until = result.is_err().then_some(now + AFTER_FAILURE);
+        }
         for space in self.spaces.values_mut() {
             space.queue.batch_was_kept(batch, result.is_ok());
         }
+    }
+
+    fn give_batch_up(&mut self) {
+        let batch = self.durable.batches;
+        self.durable.busy_until = None;
+        self.spaces.values_mut().for_each(|space| space.queue.batch_was_kept(batch, false));
+    }
+
+    /// When storage is to be given something again that it did not take.
+    pub(super) fn keep_at(&self) -> Option<Duration> {
+        let waits = self.unsaved_writes() > 0 && !self.cache.is_paused() && self.cache.degraded().is_none();
+        self.durable.busy_until.filter(|_| waits)
     }
 
     /// Looks for queues that others have left behind, where that is due.

@@ -149,6 +149,7 @@ fn what_storage_cannot_keep_counts_as_unsaved_and_is_stored_when_it_works_again(
     assert!(rig.keeps().is_empty(), "it would not be kept");
     assert_eq!(rig.unsaved(), 2);
     rig.input(Input::StorageDegraded(None));
+    rig.wait(Duration::from_secs(5));
     assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 1), ("client-1".into(), 2)]);
 }
 
@@ -169,6 +170,7 @@ fn a_queue_that_is_adopted_keeps_its_author_and_its_numbers() {
     rig.snapshot(1, &[]);
     rig.server(json!({"changes": {"space": "list", "from": 0, "to": 0, "acks": [
         {"client": "client-0", "id": 4}, {"client": "client-0", "id": 5}]}}));
+    rig.stored(1);
     let gone: Vec<_> = rig.keeps().into_iter().flat_map(|asked| asked.del).map(|name| name.id).collect();
     assert_eq!(gone, [4, 5]);
 }
@@ -258,6 +260,23 @@ fn writes_wait_where_their_author_has_parked_them_and_are_gone_where_they_were_w
 }
 
 #[test]
+fn what_comes_while_storage_is_at_work_goes_with_the_next_batch() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    for key in ["a", "b", "c"] {
+        rig.put(&Todo::new(key, 1));
+    }
+    let asked = rig.keeps();
+    assert_eq!((asked.len(), ids(&asked[0].put).len()), (1, 1));
+    rig.stored(asked[0].batch);
+    assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 2), ("client-1".into(), 3)]);
+    // storage that never answers is asked again
+    rig.wait(Duration::from_secs(31));
+    assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 2), ("client-1".into(), 3)]);
+}
+
+#[test]
 fn numbers_given_anew_are_stored_anew() {
     let mut rig = rig();
     rig.watch(&all());
@@ -270,9 +289,10 @@ fn numbers_given_anew_are_stored_anew() {
         rig.put(&Todo::new(key, 1));
     }
     rig.change(sub, &[Todo::new("a", 1)], &[], &[1]);
-    for asked in rig.keeps() {
-        rig.stored(asked.batch);
+    for _ in 0..3 {
+        rig.keeps().iter().for_each(|asked| rig.stored(asked.batch));
     }
+    assert_eq!(rig.unsaved(), 0);
     rig.lose();
     rig.wait_for_deadline();
     rig.connect();

@@ -11,7 +11,7 @@ use crate::{BoxFuture, Error};
 const FIRST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(10 * 60);
 
-/// Removals that are remembered one by one; beyond that everything is removed.
+/// Removals that are remembered one by one; beyond that all lists are removed.
 const MAX_OWED: usize = 1_000;
 
 /// Storage has failed, and is to be tried again.
@@ -21,12 +21,15 @@ pub(super) struct Fallback {
     pub(super) again: BoxFuture<Result<Open, Error>>,
     /// What must not be there any more when it works again.
     owed: BTreeSet<(Table, String)>,
-    owes_all: bool,
+    /// None of the lists that were there before may be there any more.
+    owes_lists: bool,
+    /// And none of the writes.
+    owes_writes: bool,
 }
 
 impl Fallback {
     pub(super) fn new(why: Error, again: BoxFuture<Result<Open, Error>>) -> Self {
-        Self { why, again, owed: BTreeSet::new(), owes_all: false }
+        Self { why, again, owed: BTreeSet::new(), owes_lists: false, owes_writes: false }
     }
 
     /// These steps were taken in memory only.
@@ -38,14 +41,19 @@ impl Fallback {
             };
         }
         if self.owed.len() > MAX_OWED {
-            self.owe_all();
+            self.owe_lists();
         }
+    }
+
+    fn owe_lists(&mut self) {
+        self.owed.retain(|(table, _)| !matches!(table, Table::Lists | Table::Uses));
+        self.owes_lists = true;
     }
 
     /// None of what was there before may be there any more.
     pub(super) fn owe_all(&mut self) {
-        self.owed.retain(|(table, _)| *table == Table::People);
-        self.owes_all = true;
+        self.owe_lists();
+        self.owes_writes = true;
     }
 
     /// Brings storage, just opened, to what `memory` holds. It has then shown that it takes what is written.
@@ -59,8 +67,13 @@ impl Fallback {
     ) -> Result<(), Error> {
         // nothing stands at this key: it is there for something to be written
         let mut steps = vec![Step::Delete { table: Table::Uses, key: server.to_owned() }];
-        if self.owes_all {
+        if self.owes_lists {
             open.lists.clear(&mut steps);
+        }
+        if self.owes_writes {
+            let writes = open.database.scan(Table::Writes, server.to_owned());
+            let writes = within(writes).await?.into_iter();
+            steps.extend(writes.map(|(key, _)| Step::Delete { table: Table::Writes, key }));
         }
         for (table, key) in &self.owed {
             match table {

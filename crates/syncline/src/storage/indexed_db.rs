@@ -16,12 +16,12 @@ use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::spawn_local;
 
-use super::{Database, Step, Storage, Table};
+use super::{Claim, Database, Step, Storage, Table, locks};
 use crate::platform::sleep;
 use crate::{BoxFuture, Error, code};
 
 /// The form of the database. Another table is another version; those that there are stay as they are.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How long another tab has to make way. One of this library does so at once.
 const MAKE_WAY_WITHIN: Duration = Duration::from_secs(1);
@@ -70,6 +70,10 @@ impl Storage for IndexedDb {
             let handle = opened.await.unwrap_or_else(|_| Err(unavailable(&"nobody opens it")))?;
             Ok(Box::new(Open::new(handle)?) as Box<dyn Database>)
         })
+    }
+
+    fn claim(&self, name: String) -> BoxFuture<Option<Claim>> {
+        Box::pin(locks::claim(format!("{name} in {}", self.name)))
     }
 }
 

@@ -4,19 +4,19 @@
 //! with storage in memory and says so, [`ConnectionState::storage_degraded`](crate::ConnectionState::storage_degraded). The
 //! failed one is tried again after a while; when it works, it is given what memory holds, and the client goes on with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, join_all, select};
 use futures::{FutureExt as _, StreamExt as _};
-use syncline_core::client::Input;
-use syncline_core::{QuerySpec, UserId};
+use syncline_core::client::{Input, StoredWrite, WriteName};
+use syncline_core::{ClientId, QuerySpec, UserId};
 
 use super::fallback::{Fallback, contents, pause};
 use super::lists::{Lists, server_key};
-use super::{CacheLimits, Database, MemoryStorage, Step, Storage, Table};
+use super::{CacheLimits, Claim, Database, MemoryStorage, Step, Storage, Table, writes};
 use crate::platform::{SystemTime, sleep};
 use crate::shared::Shared;
 use crate::{BoxFuture, Error, code};
@@ -30,6 +30,10 @@ pub(crate) enum Command {
     Load { load: u64, user: Option<UserId>, query: QuerySpec },
     /// See [`Output::Store`](syncline_core::client::Output::Store).
     Store { user: UserId, lists: Vec<(QuerySpec, Option<Vec<u8>>)> },
+    /// See [`Output::StoreWrites`](syncline_core::client::Output::StoreWrites).
+    StoreWrites { batch: u64, user: UserId, put: Vec<StoredWrite>, del: Vec<WriteName> },
+    /// See [`Output::Adopt`](syncline_core::client::Output::Adopt).
+    Adopt { user: Option<UserId> },
     /// Somebody leaves.
     Part { wipe: bool, done: oneshot::Sender<Result<(), Error>> },
 }
@@ -46,6 +50,8 @@ pub(crate) struct Keeper {
     fallback: Option<Fallback>,
     /// How often storage has failed since something was last stored in it.
     failures: u32,
+    /// The authors whose writes this client looks after: its own, and those that it has adopted.
+    claims: BTreeMap<ClientId, Claim>,
 }
 
 pub(super) struct Open {
@@ -64,8 +70,8 @@ impl Keeper {
         commands: mpsc::Receiver<Command>,
     ) -> BoxFuture<()> {
         let server = server_key(server);
-        let (open, fallback, failures) = (None, None, 0);
-        let keeper = Self { shared, storage, limits, server, commands, open, fallback, failures };
+        let (open, fallback, failures, claims) = (None, None, 0, BTreeMap::new());
+        let keeper = Self { shared, storage, limits, server, commands, open, fallback, failures, claims };
         Box::pin(keeper.run())
     }
 
@@ -99,6 +105,11 @@ impl Keeper {
                     self.store(&user, lists).await;
                     self.tell(Input::Stored);
                 }
+                Command::StoreWrites { batch, user, put, del } => {
+                    let result = self.store_writes(&user, &put, &del).await;
+                    self.tell(Input::WritesStored { batch, result });
+                }
+                Command::Adopt { user } => self.adopt(user).await,
                 Command::Part { wipe, done } => {
                     let parted = self.part(wipe).await;
                     // whoever asked may have gone on
@@ -279,12 +290,23 @@ impl Keeper {
             }
         }
         open.lists.prune(&self.limits, now, &mut steps);
-        while let Err(error) = self.attempt(|database| database.commit(steps.clone())).await {
+        if self.commit_and_make_room(&steps, &kept).await.is_err() {
+            return;
+        }
+        if let Some(open) = &mut self.open {
+            // it may have been opened anew meanwhile
+            open.lists.remember(kept, now);
+        }
+    }
+
+    /// Takes these steps, in storage or where that fails in memory. Lists that are not to be `kept` make room.
+    async fn commit_and_make_room(&mut self, steps: &[Step], kept: &BTreeSet<String>) -> Result<(), Error> {
+        while let Err(error) = self.attempt(|database| database.commit(steps.to_vec())).await {
             if error.code() != code::STORAGE_FULL || self.fallback.is_some() {
-                return;
+                return Err(error);
             }
             let mut room = Vec::new();
-            let there_was = self.open.as_mut().is_some_and(|open| open.lists.make_room(&kept, &mut room));
+            let there_was = self.open.as_mut().is_some_and(|open| open.lists.make_room(kept, &mut room));
             let made = self.open.as_ref().filter(|_| there_was).map(|open| open.database.commit(room));
             match made {
                 // if it fails, so does the next attempt
@@ -292,13 +314,55 @@ impl Keeper {
                 None => self.fall_back(error).await,
             }
         }
-        if let Some(open) = &mut self.open {
-            // it may have been opened anew meanwhile
-            open.lists.remember(kept, now);
-        }
         match &mut self.fallback {
-            Some(fallback) => fallback.note(&steps),
+            Some(fallback) => fallback.note(steps),
             None => self.failures = 0,
+        }
+        Ok(())
+    }
+
+    /// Keeps writes, and lets others go. What is in memory only does not count as kept.
+    async fn store_writes(
+        &mut self,
+        user: &UserId,
+        put: &[StoredWrite],
+        del: &[WriteName],
+    ) -> Result<(), Error> {
+        // before anybody can find them
+        for write in put {
+            self.claim(&write.name.client).await;
+        }
+        let steps = writes::steps(&self.server, user, put, del);
+        // every list may go before a write does
+        self.commit_and_make_room(&steps, &BTreeSet::new()).await?;
+        self.fallback.as_ref().map_or(Ok(()), |fallback| Err(fallback.why.clone()))
+    }
+
+    /// Whether the writes of an author are this client's to look after.
+    async fn claim(&mut self, client: &ClientId) -> bool {
+        if !self.claims.contains_key(client) {
+            let claim = self.storage.claim(writes::claim(&self.server, client)).await;
+            let Some(claim) = claim else { return false };
+            self.claims.insert(client.clone(), claim);
+        }
+        true
+    }
+
+    /// Brings up the writes that pages have left behind which are gone.
+    async fn adopt(&mut self, user: Option<UserId>) {
+        let user = match user {
+            Some(user) => user,
+            None => match self.last_user().await {
+                Some(user) => user,
+                None => return,
+            },
+        };
+        let prefix = writes::writes_of(&self.server, &user);
+        let found = self.attempt(|database| database.scan(Table::Writes, prefix.clone())).await;
+        for (client, writes) in writes::by_client(found.unwrap_or_default()) {
+            if self.claim(&client).await {
+                self.tell(Input::Adopted { user: user.clone(), client, writes });
+            }
         }
     }
 
@@ -310,6 +374,9 @@ impl Keeper {
             let server = self.server.clone();
             let all = self.attempt(|database| database.scan(Table::Uses, server.clone())).await?;
             Lists::new(&self.server, all).clear(&mut steps);
+            let server = self.server.clone();
+            let writes = self.attempt(|database| database.scan(Table::Writes, server.clone())).await?;
+            steps.extend(writes.into_iter().map(|(key, _)| Step::Delete { table: Table::Writes, key }));
         }
         let parted = self.attempt(|database| database.commit(steps.clone())).await;
         if let Some(open) = self.open.as_mut().filter(|_| wipe) {

@@ -40,7 +40,7 @@ pub(super) fn server_key(url: &str) -> String {
     json(url)
 }
 
-fn json(text: &str) -> String {
+pub(super) fn json(text: &str) -> String {
     // writing a text to memory cannot fail
     serde_json::to_string(text).unwrap_or_default()
 }

@@ -1,11 +1,11 @@
 //! Storage that lasts as long as somebody holds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::{pending, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Database, Step, Storage, Table};
+use super::{Claim, Database, Step, Storage, Table};
 use crate::{BoxFuture, Error};
 
 /// Keeps things in memory. A clone is the same storage: give one to each client of a test that reloads a page.
@@ -21,6 +21,7 @@ use crate::{BoxFuture, Error};
 #[derive(Clone, Default)]
 pub struct MemoryStorage {
     tables: Arc<Mutex<Tables>>,
+    claims: Arc<Mutex<BTreeSet<String>>>,
 }
 
 type Tables = BTreeMap<(Table, String), Vec<u8>>;
@@ -49,6 +50,27 @@ impl MemoryStorage {
 impl Storage for MemoryStorage {
     fn open(&self) -> BoxFuture<Result<Box<dyn Database>, Error>> {
         Box::pin(ready(Ok(Box::new(self.clone()) as Box<dyn Database>)))
+    }
+
+    fn claim(&self, name: String) -> BoxFuture<Option<Claim>> {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let claim = claims.insert(name.clone()).then(|| {
+            let claims = Arc::clone(&self.claims);
+            Claim::new(Claimed { name, claims })
+        });
+        Box::pin(ready(claim))
+    }
+}
+
+/// Lets a claim go.
+struct Claimed {
+    name: String,
+    claims: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
 }
 

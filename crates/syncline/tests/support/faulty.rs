@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::channel::oneshot;
-use syncline::storage::{Database, MemoryStorage, Step, Storage, Table};
+use syncline::storage::{Claim, Database, MemoryStorage, Step, Storage, Table};
 use syncline::{BoxFuture, Error, code};
 
 /// How it fails.
@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Broken,
     /// There is room for so many lists.
     Room(usize),
+    /// There is no room for anything.
+    Full,
 }
 
 /// A clone is the same storage.
@@ -87,6 +89,10 @@ impl Storage for Faulty {
             }
         }
     }
+
+    fn claim(&self, name: String) -> BoxFuture<Option<Claim>> {
+        self.memory.claim(name)
+    }
 }
 
 impl Database for Faulty {
@@ -107,6 +113,9 @@ impl Database for Faulty {
             Fault::Once => {
                 self.set(Fault::None);
                 return Box::pin(async { Err(Error::new(code::STORAGE_LOST, "it failed, once")) });
+            }
+            Fault::Full if steps.iter().any(|step| matches!(step, Step::Put { .. })) => {
+                return Box::pin(async { Err(Error::new(code::STORAGE_FULL, "there is no room")) });
             }
             Fault::Room(room) => {
                 let (memory, scan) = (self.memory.clone(), self.memory.scan(Table::Lists, String::new()));

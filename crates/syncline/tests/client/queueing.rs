@@ -1,0 +1,183 @@
+//! Writes that outlive their client, and whoever brings them to the server then.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use syncline::storage::{Database as _, MemoryStorage, Table};
+use syncline::{Client, ConnectionState, Record as _, code};
+use syncline_core::wire::{Limits, ServerMessage, User, Welcome, Write};
+use tokio::time::{sleep, timeout};
+
+use crate::faulty::{Fault, Faulty};
+use crate::server::{Peer, Server};
+use crate::{Todo, keys, rig_with, todo};
+
+/// A page of its own on one storage.
+fn page(storage: &Faulty, client: &str) -> (Client, Server) {
+    let (builder, server) = rig_with();
+    (builder.storage(storage.clone()).client_id(client.into()).build(), server)
+}
+
+/// A visit that has told storage who is here.
+async fn somebody_was_here(storage: &Faulty) {
+    let (client, mut server) = page(storage, "client-before");
+    let watch = client.watch(Todo::in_space("l"));
+    let mut peer = server.welcome().await;
+    let sub = peer.subscribed().await.sub;
+    peer.snapshot(sub, 1, &[]).await;
+    watch.loaded().await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+}
+
+async fn state(client: &Client, is: impl Fn(&ConnectionState) -> bool) -> ConnectionState {
+    let mut changes = client.connection_changes();
+    loop {
+        let state = timeout(Duration::from_secs(3_600), changes.next()).await.unwrap().unwrap();
+        if is(&state) {
+            return state;
+        }
+    }
+}
+
+async fn kept(storage: &MemoryStorage) -> usize {
+    storage.scan(Table::Writes, String::new()).await.unwrap().len()
+}
+
+/// The next write, whatever is subscribed to before it.
+async fn written(peer: &mut Peer) -> Write {
+    loop {
+        if let syncline_core::wire::ClientMessage::Write(write) = peer.next().await {
+            return write;
+        }
+    }
+}
+
+fn name(write: &Write) -> (String, u64) {
+    (write.client.to_string(), write.id)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_offline_is_brought_up_by_the_next_page_under_its_own_numbers() {
+    let storage = Faulty::default();
+    somebody_was_here(&storage).await;
+    let (client, _server) = page(&storage, "client-gone");
+    let _watch = client.watch(Todo::in_space("l"));
+    sleep(Duration::from_secs(1)).await;
+    client.put("l", todo("a"));
+    client.put("l", todo("b"));
+    state(&client, |state| (state.pending, state.unsaved) == (2, 0)).await;
+    client.close();
+    drop((client, _watch, _server));
+    assert_eq!(kept(&storage.memory).await, 2);
+
+    let (client, mut server) = page(&storage, "client-next");
+    let watch = client.watch(Todo::in_space("l"));
+    state(&client, |state| state.pending == 2).await;
+    assert_eq!(keys(&watch.entries()), ["a", "b"], "before there is any connection");
+    client.put("l", todo("c"));
+    let mut peer = server.welcome().await;
+    let mut sent = Vec::new();
+    for _ in 0..3 {
+        sent.push(name(&written(&mut peer).await));
+    }
+    let expected = [("client-gone", 1), ("client-gone", 2), ("client-next", 1)];
+    assert_eq!(sent, expected.map(|(client, id)| (client.to_owned(), id)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_its_verdict_is_not_kept() {
+    let storage = Faulty::default();
+    somebody_was_here(&storage).await;
+    let (client, mut server) = page(&storage, "client-1");
+    let _watch = client.watch(Todo::in_space("l"));
+    let mut peer = server.welcome().await;
+    let sub = peer.subscribed().await.sub;
+    peer.snapshot(sub, 1, &[]).await;
+    let write = client.put("l", todo("a"));
+    let sent = written(&mut peer).await;
+    peer.ack(sub, 2, &sent, todo("a")).await;
+    write.await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(kept(&storage.memory).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_takes_the_writes_of_a_page_that_is_there() {
+    let storage = Faulty::default();
+    somebody_was_here(&storage).await;
+    let (first, _first_server) = page(&storage, "client-first");
+    let first_watch = first.watch(Todo::in_space("l"));
+    sleep(Duration::from_secs(1)).await;
+    first.put("l", todo("a"));
+    state(&first, |state| state.unsaved == 0 && state.pending == 1).await;
+
+    let (second, _second_server) = page(&storage, "client-second");
+    let second_watch = second.watch(Todo::in_space("l"));
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(second.connection().pending, 0);
+    // it dies, and within a while the other one looks after what it has left
+    drop((first, first_watch, _first_server));
+    state(&second, |state| state.pending == 1).await;
+    assert_eq!(keys(&second_watch.entries()), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_else_gets_somebodys_writes() {
+    let storage = Faulty::default();
+    somebody_was_here(&storage).await;
+    let (client, _server) = page(&storage, "client-gone");
+    let watch = client.watch(Todo::in_space("l"));
+    sleep(Duration::from_secs(1)).await;
+    client.put("l", todo("a"));
+    state(&client, |state| state.unsaved == 0 && state.pending == 1).await;
+    drop((client, watch, _server));
+
+    let (client, mut server) = page(&storage, "client-next");
+    let watch = client.watch(Todo::in_space("l"));
+    let (mut peer, _) = server.hello().await;
+    let user = User { id: "eve".into(), name: None };
+    let (encoding, limits) = ("json".into(), Limits::default());
+    let welcome = Welcome { protocol: 1, user, encoding, heartbeat_ms: 30_000, limits, link: None };
+    peer.say(&ServerMessage::Welcome(welcome), &[]).await;
+    state(&client, |state| state.user.is_some()).await;
+    sleep(Duration::from_secs(60)).await;
+    assert!(watch.entries().is_empty());
+    assert_eq!((client.connection().pending, kept(&storage.memory).await), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_make_room_for_writes_and_what_cannot_be_kept_is_announced() {
+    let storage = Faulty::default();
+    somebody_was_here(&storage).await;
+    assert_ne!(storage.memory.scan(Table::Lists, String::new()).await.unwrap().len(), 0);
+    let (client, _server) = page(&storage, "client-1");
+    let _watch = client.watch(Todo::in_space("l"));
+    sleep(Duration::from_secs(1)).await;
+    storage.set(Fault::Full);
+    client.put("l", todo("a"));
+    let state = state(&client, |state| state.storage_degraded.is_some()).await;
+    assert_eq!(state.storage_degraded.unwrap().code(), code::STORAGE_FULL);
+    assert_eq!((client.connection().pending, client.connection().unsaved), (1, 1));
+    assert_eq!(kept(&storage.memory).await, 0);
+    storage.set(Fault::None);
+    self::state(&client, |state| state.unsaved == 0).await;
+    assert_eq!(kept(&storage.memory).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_are_parked_or_wiped_by_choice() {
+    for wipe in [false, true] {
+        let storage = Faulty::default();
+        somebody_was_here(&storage).await;
+        let (client, _server) = page(&storage, "client-1");
+        let _watch = client.watch(Todo::in_space("l"));
+        sleep(Duration::from_secs(1)).await;
+        client.put("l", todo("a"));
+        state(&client, |state| state.unsaved == 0 && state.pending == 1).await;
+        match wipe {
+            true => client.wipe_storage().await.unwrap(),
+            false => client.park_storage().await.unwrap(),
+        }
+        assert_eq!(kept(&storage.memory).await, usize::from(!wipe));
+    }
+}
