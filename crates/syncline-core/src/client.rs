@@ -283,6 +283,14 @@ pub enum Output {
     Changed(WatchId),
     /// [`ClientCore::connection`] gives something else now.
     ConnectionChanged,
+    /// A write was refused and has left no trace on the screen: an action, or a change of a row that is gone. Whoever made
+    /// it may not wait for the verdict, which follows, or may have been another page.
+    Refused {
+        /// Which write.
+        write: WriteRef,
+        /// Why.
+        error: Error,
+    },
     /// A write has its verdict: applied as of a version, or refused.
     Settled {
         /// Which write.

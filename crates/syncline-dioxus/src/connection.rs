@@ -41,6 +41,8 @@ pub fn use_connection() -> UseConnection {
             status: Signal::new(Status::Idle),
             transport: Signal::new(None),
             pending: Signal::new(0),
+            unsaved: Signal::new(0),
+            refusals: Signal::new(Vec::new()),
             last_error: Signal::new(None),
             user: Signal::new(None),
             storage_degraded: Signal::new(None),
@@ -52,6 +54,11 @@ pub fn use_connection() -> UseConnection {
                     set(connection.status, now.status);
                     set(connection.transport, now.transport);
                     set(connection.pending, now.pending);
+                    set(connection.unsaved, now.unsaved);
+                    set(
+                        connection.refusals,
+                        connection.client().map(|client| client.refusals()).unwrap_or_default(),
+                    );
                     set(connection.last_error, now.last_error);
                     set(connection.user, now.user);
                     set(connection.storage_degraded, now.storage_degraded);
@@ -88,6 +95,8 @@ pub struct UseConnection {
     status: Signal<Status>,
     transport: Signal<Option<Transport>>,
     pending: Signal<usize>,
+    unsaved: Signal<usize>,
+    refusals: Signal<Vec<Error>>,
     last_error: Signal<Option<Error>>,
     user: Signal<Option<User>>,
     storage_degraded: Signal<Option<Error>>,
@@ -107,6 +116,22 @@ impl UseConnection {
     /// Writes without a verdict.
     pub fn pending(&self) -> usize {
         get(self.pending)
+    }
+
+    /// Those of them that would be lost if the page went away now: storage does not have them yet, or has failed.
+    pub fn unsaved(&self) -> usize {
+        get(self.unsaved)
+    }
+
+    /// The latest refusals that nobody waited for and that no row shows: of actions whose handles were dropped, or that
+    /// were made on an earlier visit.
+    pub fn refusals(&self) -> Vec<Error> {
+        get(self.refusals)
+    }
+
+    /// Forgets them, once a person has seen them.
+    pub fn dismiss_refusals(&self) {
+        self.act(Client::dismiss_refusals);
     }
 
     /// Why it was lost or refused last; `None` while all is well.
@@ -140,9 +165,13 @@ impl UseConnection {
     }
 
     fn act(&self, act: impl FnOnce(&Client)) {
-        if let Ok(client) = self.client.try_peek() {
+        if let Some(client) = self.client() {
             act(&client);
         }
+    }
+
+    fn client(&self) -> Option<Client> {
+        self.client.try_peek().ok().map(|client| client.clone())
     }
 }
 

@@ -40,6 +40,8 @@ pub fn use_connection() -> UseConnection {
         status: RwSignal::new(Status::Idle),
         transport: RwSignal::new(None),
         pending: RwSignal::new(0),
+        unsaved: RwSignal::new(0),
+        refusals: RwSignal::new(Vec::new()),
         last_error: RwSignal::new(None),
         user: RwSignal::new(None),
         storage_degraded: RwSignal::new(None),
@@ -51,6 +53,11 @@ pub fn use_connection() -> UseConnection {
                 set(connection.status, now.status);
                 set(connection.transport, now.transport);
                 set(connection.pending, now.pending);
+                set(connection.unsaved, now.unsaved);
+                set(
+                    connection.refusals,
+                    connection.client().map(|client| client.refusals()).unwrap_or_default(),
+                );
                 set(connection.last_error, now.last_error);
                 set(connection.user, now.user);
                 set(connection.storage_degraded, now.storage_degraded);
@@ -86,6 +93,8 @@ pub struct UseConnection {
     status: RwSignal<Status>,
     transport: RwSignal<Option<Transport>>,
     pending: RwSignal<usize>,
+    unsaved: RwSignal<usize>,
+    refusals: RwSignal<Vec<Error>>,
     last_error: RwSignal<Option<Error>>,
     user: RwSignal<Option<User>>,
     storage_degraded: RwSignal<Option<Error>>,
@@ -108,6 +117,24 @@ impl UseConnection {
     #[track_caller]
     pub fn pending(&self) -> usize {
         get(self.pending)
+    }
+
+    /// Those of them that would be lost if the page went away now: storage does not have them yet, or has failed.
+    #[track_caller]
+    pub fn unsaved(&self) -> usize {
+        get(self.unsaved)
+    }
+
+    /// The latest refusals that nobody waited for and that no row shows: of actions whose handles were dropped, or that
+    /// were made on an earlier visit.
+    #[track_caller]
+    pub fn refusals(&self) -> Vec<Error> {
+        get(self.refusals)
+    }
+
+    /// Forgets them, once a person has seen them.
+    pub fn dismiss_refusals(&self) {
+        self.act(Client::dismiss_refusals);
     }
 
     /// Why it was lost or refused last; `None` while all is well.
@@ -144,9 +171,13 @@ impl UseConnection {
     }
 
     fn act(&self, act: impl FnOnce(&Client)) {
-        if let Some(client) = self.client.try_get_value() {
+        if let Some(client) = self.client() {
             act(&client);
         }
+    }
+
+    fn client(&self) -> Option<Client> {
+        self.client.try_get_value()
     }
 }
 

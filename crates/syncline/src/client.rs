@@ -272,6 +272,20 @@ impl Client {
         ConnectionChanges::new(Arc::clone(self.shared()))
     }
 
+    /// The latest 32 refusals that nobody waited for and that no row shows, oldest first: of actions whose handles were
+    /// dropped, or were made on an earlier visit. A change of them is a change of the
+    /// [connection](Self::connection_changes).
+    pub fn refusals(&self) -> Vec<Error> {
+        self.shared().look(|state| state.refusals.iter().cloned().collect())
+    }
+
+    /// Forgets the [refusals](Self::refusals), once a person has seen them.
+    pub fn dismiss_refusals(&self) {
+        if self.shared().look(|state| !std::mem::take(&mut state.refusals).is_empty()) {
+            self.shared().connection_changed();
+        }
+    }
+
     /// Does not wait for the next attempt to connect.
     pub fn retry_now(&self) {
         self.shared().act_driven(|state, now| state.core.retry_now(now));

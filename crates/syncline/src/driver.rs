@@ -99,7 +99,10 @@ impl Driver {
             }
             Output::Remember(transport) => platform::remember(&self.shared.setup.url, transport),
             // given to the handles where they come up
-            Output::Changed(_) | Output::ConnectionChanged | Output::Settled { .. } => {}
+            Output::Changed(_)
+            | Output::ConnectionChanged
+            | Output::Refused { .. }
+            | Output::Settled { .. } => {}
             // and this to the task that uses storage
             Output::Load { .. } | Output::Store { .. } => {}
             Output::StoreWrites { .. } | Output::Adopt { .. } => {}

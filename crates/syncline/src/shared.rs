@@ -37,6 +37,9 @@ pub(crate) struct Setup {
 /// what is beyond this is not missed.
 const MAX_COMMANDS: usize = 256;
 
+/// Refusals that nobody waited for; older ones are forgotten.
+const MAX_REFUSALS: usize = 32;
+
 /// See the [module](self).
 pub(crate) struct Shared {
     pub(crate) setup: Setup,
@@ -58,6 +61,8 @@ pub(crate) struct State {
     effects: VecDeque<Output>,
     watches: BTreeMap<WatchId, Arc<Mailbox>>,
     writes: BTreeMap<WriteRef, oneshot::Sender<Verdict>>,
+    /// What was refused and nobody waited for, oldest first.
+    pub(crate) refusals: VecDeque<Error>,
     pub(crate) closed: bool,
 }
 
@@ -81,10 +86,11 @@ struct Wakes {
 impl Shared {
     pub(crate) fn new(core: ClientCore, setup: Setup) -> Arc<Self> {
         let (effects, watches, writes) = (VecDeque::new(), BTreeMap::new(), BTreeMap::new());
+        let refusals = VecDeque::new();
         Arc::new_cyclic(|me| Self {
             setup,
             me: Weak::clone(me),
-            state: Mutex::new(State { core, effects, watches, writes, closed: false }),
+            state: Mutex::new(State { core, effects, watches, writes, refusals, closed: false }),
             epoch: Instant::now(),
             connection: Arc::default(),
             driver: AtomicWaker::new(),
@@ -204,6 +210,11 @@ impl Shared {
         self.connection.close();
     }
 
+    /// Something about it has changed that the core does not know of.
+    pub(crate) fn connection_changed(&self) {
+        self.connection.notify();
+    }
+
     pub(crate) fn connection_listener(&self) -> Listener {
         self.connection.listen()
     }
@@ -247,6 +258,15 @@ impl State {
             match output {
                 Output::Changed(watch) => wakes.watches.extend(self.watches.get(&watch).cloned()),
                 Output::ConnectionChanged => wakes.connection = true,
+                Output::Refused { write, error } => {
+                    if self.writes.get(&write).is_none_or(oneshot::Sender::is_canceled) {
+                        if self.refusals.len() == MAX_REFUSALS {
+                            self.refusals.pop_front();
+                        }
+                        self.refusals.push_back(error);
+                        wakes.connection = true;
+                    }
+                }
                 Output::Settled { write, result } => {
                     wakes.writes.extend(self.writes.remove(&write).map(|handle| (handle, result)));
                 }

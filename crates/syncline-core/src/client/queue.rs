@@ -53,6 +53,13 @@ pub(crate) struct Queue {
     unknown: BTreeSet<IntentId>,
 }
 
+/// Whether a write that has its verdict can be seen: in rows as they are now, or in one that is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trace {
+    Left,
+    Gone,
+}
+
 /// A write that is to be sent.
 pub(crate) struct Outgoing {
     pub(crate) client: ClientId,
@@ -223,12 +230,16 @@ impl Queue {
         client: &ClientId,
         write: WriteId,
         result: Result<(), &Error>,
-    ) -> Option<WriteRef> {
+    ) -> Option<(WriteRef, Trace)> {
         let id = self.sequences.get(client)?.intent(write)?;
         match result {
             // takes it away unless a list has to get its rows first
-            Ok(()) => self.set_stage(id, Stage::Applied),
-            Err(error) => self.refuse(id, error),
+            Ok(()) => Some((self.set_stage(id, Stage::Applied)?, Trace::Left)),
+            Err(error) => {
+                let write = self.refuse(id, error)?;
+                let trace = if self.intents.contains_key(&id) { Trace::Left } else { Trace::Gone };
+                Some((write, trace))
+            }
         }
     }
 

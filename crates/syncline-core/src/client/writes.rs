@@ -7,7 +7,7 @@ use crate::channel::{ActionPayload, Channel, Typed};
 use crate::client::core::ClientCore;
 use crate::client::link::Event;
 use crate::client::pending::{Effect, Letter, Pending, Stage};
-use crate::client::queue::{IntentId, Outgoing};
+use crate::client::queue::{IntentId, Outgoing, Trace};
 use crate::client::{Applied, Output, WriteRef};
 use crate::diff::Entry;
 use crate::error::{Error, code};
@@ -347,7 +347,10 @@ impl ClientCore {
         if let Some(sequence) = state.queue.sequence_mut(client) {
             sequence.handled = sequence.handled.max(id);
         }
-        if let Some(write) = state.queue.settle(client, id, result.as_ref().map(drop)) {
+        if let Some((write, trace)) = state.queue.settle(client, id, result.as_ref().map(drop)) {
+            if let (Err(error), Trace::Gone) = (&result, trace) {
+                self.outputs.push_back(Output::Refused { write, error: error.clone() });
+            }
             self.outputs.push_back(Output::Settled { write, result });
         }
         if !is_own {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use syncline_core::client::{CacheConfig, Config, Input};
-use syncline_core::{QuerySpec, UserId};
+use syncline_core::client::{CacheConfig, Config, Input, StoredWrite, WriteName};
+use syncline_core::{ClientId, QuerySpec, SpaceId, UserId};
 
 use crate::sim::event::Event;
 use crate::sim::{Sim, SimClient};
@@ -19,12 +19,18 @@ const LATENCY: Duration = Duration::from_millis(40);
 pub(crate) struct Browser {
     last: Option<UserId>,
     lists: BTreeMap<(UserId, QuerySpec), Vec<u8>>,
+    /// Writes that wait for a verdict.
+    writes: BTreeMap<UserId, BTreeMap<(ClientId, SpaceId, u64), StoredWrite>>,
+    /// Which client looks after the writes of which author.
+    claims: BTreeMap<ClientId, usize>,
 }
 
 /// What storage answers.
 pub(crate) enum Answer {
     Loaded { load: u64, user: Option<UserId>, stored: Option<Vec<u8>> },
     Stored,
+    WritesStored { batch: u64 },
+    Adopted { user: UserId, client: ClientId, writes: Vec<StoredWrite> },
 }
 
 impl Sim {
@@ -90,6 +96,51 @@ impl Sim {
         self.storage_answers(index, Answer::Stored);
     }
 
+    pub(super) fn client_stores_writes(
+        &mut self,
+        index: usize,
+        batch: u64,
+        user: UserId,
+        put: Vec<StoredWrite>,
+        del: Vec<WriteName>,
+    ) {
+        let what = format!("stores {} writes for {user} and lets {} go", put.len(), del.len());
+        self.trace.note(self.now, Who::Client(index), what);
+        let Some(browser) = self.browser(index) else { return };
+        let writes = browser.writes.entry(user).or_default();
+        for WriteName { space, client, id } in del {
+            writes.remove(&(client, space, id));
+        }
+        for write in put {
+            let WriteName { space, client, id } = write.name.clone();
+            browser.claims.entry(client.clone()).or_insert(index);
+            writes.insert((client, space, id), write);
+        }
+        self.storage_answers(index, Answer::WritesStored { batch });
+    }
+
+    /// Writes of clients that are gone are this one's from now on.
+    pub(super) fn client_adopts(&mut self, index: usize, user: Option<UserId>) {
+        let gone: Vec<_> = self.clients.iter().map(|client| client.gone).collect();
+        let Some(browser) = self.browser(index) else { return };
+        let Some(user) = user.or_else(|| browser.last.clone()) else { return };
+        let mut queues = BTreeMap::<ClientId, Vec<StoredWrite>>::new();
+        for ((client, ..), write) in browser.writes.get(&user).into_iter().flatten() {
+            let claim = browser.claims.entry(client.clone()).or_insert(index);
+            if gone[*claim] {
+                *claim = index;
+            }
+            if *claim == index {
+                queues.entry(client.clone()).or_default().push(write.clone());
+            }
+        }
+        for (client, writes) in queues {
+            let what = format!("looks after {} writes of {client:?}", writes.len());
+            self.trace.note(self.now, Who::Client(index), what);
+            self.storage_answers(index, Answer::Adopted { user: user.clone(), client, writes });
+        }
+    }
+
     fn storage_answers(&mut self, index: usize, answer: Answer) {
         let takes = self.rng.duration(LATENCY);
         self.push(takes, Event::Storage { client: index, answer });
@@ -101,6 +152,12 @@ impl Sim {
                 self.feed_client(client, Input::Loaded { load, user, stored: stored.as_deref() });
             }
             Answer::Stored => self.feed_client(client, Input::Stored),
+            Answer::WritesStored { batch } => {
+                self.feed_client(client, Input::WritesStored { batch, result: Ok(()) });
+            }
+            Answer::Adopted { user, client: author, writes } => {
+                self.feed_client(client, Input::Adopted { user, client: author, writes });
+            }
         }
     }
 }

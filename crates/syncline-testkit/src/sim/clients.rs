@@ -166,6 +166,10 @@ impl Sim {
         self.changed = true;
         self.trace.note(self.now, Who::Client(index), format!("has its verdict on {write:?}: {result:?}"));
         let Some(written) = self.clients[index].writes.get_mut(&write) else {
+            if self.clients[index].browser.is_some() {
+                // made by a client that is gone
+                return;
+            }
             self.fail(format_args!("{write:?} was never made and has a verdict"));
         };
         if written.verdict.replace(result).is_some() {

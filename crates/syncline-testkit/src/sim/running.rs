@@ -204,6 +204,10 @@ impl Sim {
             }
             client::Output::Load { load, user, query } => self.client_loads(index, load, user, query),
             client::Output::Store { user, lists } => self.client_stores(index, user, lists),
+            client::Output::StoreWrites { batch, user, put, del } => {
+                self.client_stores_writes(index, batch, user, put, del);
+            }
+            client::Output::Adopt { user } => self.client_adopts(index, user),
             client::Output::Changed(watch) => self.pull(index, watch),
             client::Output::ConnectionChanged => {
                 let status = self.clients[index].core.connection().status.as_str();
@@ -211,6 +215,7 @@ impl Sim {
             }
             // the simulation's server is none of contrail's
             client::Output::Call { .. } | client::Output::Access { .. } => {}
+            client::Output::Refused { .. } => {}
             client::Output::Settled { write, result } => {
                 self.settled(index, write, result.map(|applied| applied.version));
             }

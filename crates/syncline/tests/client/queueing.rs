@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use serde::{Deserialize, Serialize};
 use syncline::storage::{Database as _, MemoryStorage, Table};
-use syncline::{Client, ConnectionState, Record as _, code};
+use syncline::{Channel, Client, ConnectionState, Draft, Error, Record as _, code};
 use syncline_core::wire::{Limits, ServerMessage, User, Welcome, Write};
 use tokio::time::{sleep, timeout};
 
@@ -180,4 +181,60 @@ async fn writes_are_parked_or_wiped_by_choice() {
         }
         assert_eq!(kept(&storage.memory).await, usize::from(!wipe));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_nobody_waits_for_is_announced_and_can_be_dismissed() {
+    let (client, _server, mut peer, _watch) = crate::watching(&[]).await;
+    let why = Error::new("too_rude", "Be kind.").with_field("todo-channel/shout");
+    for awaited in [true, false] {
+        let handle = client.send::<Shouting>("l", Shout::Shout);
+        let sent = peer.written().await;
+        if awaited {
+            peer.refuse(1, &sent, why.clone()).await;
+            assert_eq!(handle.await.unwrap_err().error(), &why);
+            assert!(client.refusals().is_empty());
+        } else {
+            drop(handle);
+            peer.refuse(1, &sent, why.clone()).await;
+            state(&client, |state| state.pending == 0).await;
+        }
+    }
+    assert_eq!(client.refusals(), [why]);
+    client.dismiss_refusals();
+    assert!(client.refusals().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_ends_with_what_its_handler_gave() {
+    let (client, _server, mut peer, _watch) = crate::watching(&[]).await;
+    let handle = client.send::<Shouting>("l", Shout::Count);
+    let sent = peer.written().await;
+    assert_eq!(sent.payload.get(), r#"{"channel":"todo-channel","action":"count"}"#);
+    peer.acked(&sent, "17").await;
+    assert_eq!(handle.await.unwrap(), 17);
+    // done, and what it gave back is not known any more
+    let handle = client.send::<Shouting>("l", Shout::Count);
+    let sent = peer.written().await;
+    peer.acked(&sent, "null").await;
+    assert_eq!(handle.await.unwrap_err().error().code(), code::OUTPUT_LOST);
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Shout {
+    Shout,
+    Count,
+}
+
+struct Shouting;
+
+impl Channel for Shouting {
+    const NAME: &'static str = "todo-channel";
+    type Record = Todo;
+    type Action = Shout;
+    type Output = u64;
+    type Error = Error;
+
+    fn reduce(_: &mut Draft<'_, Todo>, _: &Shout) {}
 }

@@ -148,6 +148,15 @@ impl Peer {
         self.changes(to, vec![Part { sub, put: vec![0], ..Part::default() }], vec![ack], &[row]).await;
     }
 
+    /// An action is done, and its handler gave this back.
+    pub(crate) async fn acked(&mut self, write: &Write, output: &str) {
+        let output = serde_json::value::RawValue::from_string(output.to_owned()).unwrap();
+        let output = Some(output).filter(|output| output.get() != "null");
+        let ack = Ack { client: write.client.clone(), id: write.id, error: None, expected: None, output };
+        let changes = Changes { acks: vec![ack], ..Changes::new(write.space.clone(), 1, 1) };
+        self.say(&ServerMessage::Changes(changes), &[]).await;
+    }
+
     pub(crate) async fn refuse(&mut self, version: Version, write: &Write, error: Error) {
         let ack = Ack {
             client: write.client.clone(),
