@@ -212,7 +212,7 @@ impl Sim {
             // the simulation's server is none of contrail's
             client::Output::Call { .. } | client::Output::Access { .. } => {}
             client::Output::Settled { write, result } => {
-                self.settled(index, write, result.map(|applied| applied.version));
+                self.settled(index, write, result);
             }
         }
     }
