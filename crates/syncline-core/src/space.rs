@@ -92,6 +92,7 @@ mod writers;
 
 pub use access::Access;
 pub use actions::{Actions, Channels, Who};
+pub use batch::MAX_OUTPUT_BYTES;
 pub use config::Config;
 pub use engine::Engine;
 pub use image::{ClientRecord, Commit, INSIDE, JobId, LogEntry, NewJob, RowChange, SpaceImage, StoredRow};

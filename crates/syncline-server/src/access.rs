@@ -23,6 +23,10 @@ pub(crate) struct AppAccess {
 }
 
 impl AppAccess {
+    pub(crate) fn has(&self, collection: &str) -> bool {
+        self.collections.contains_key(collection)
+    }
+
     pub(crate) fn add<R: Record>(&mut self, rules: impl Rules<R>) {
         let visibility = rules.visibility();
         self.collections.insert(R::COLLECTION, Box::new(Typed { rules, visibility }));

@@ -1,23 +1,26 @@
 //! Putting a server together.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use syncline_core::space::{Engine, Identity};
+use serde::de::DeserializeOwned;
+use syncline_core::space::{Channels, Engine, Identity, Who};
 use syncline_core::wire::User;
-use syncline_core::{Error, Record, Schema, SpaceId};
+use syncline_core::{Channel, Error, Record, Schema, SpaceId, Tx};
 
 use crate::access::AppAccess;
+use crate::actions::Guarded;
 use crate::config::Config;
-use crate::connection::Shared;
 use crate::credentials::{Authenticator, Credentials};
 use crate::hub::Hub;
+use crate::jobs::{Handlers, Job, Jobs};
 use crate::origin::Origins;
 use crate::problem::INTERNAL;
 use crate::rules::Rules;
 use crate::storage::Storage;
-use crate::syncline::Syncline;
+use crate::syncline::{Doors, Syncline};
 use crate::watch_records::{Face, WatchRecords};
 
 /// A server that is being put together; from [`Syncline::builder`].
@@ -27,6 +30,8 @@ pub struct Builder<S = NoStorage> {
     authenticator: Option<Authenticator>,
     access: AppAccess,
     schema: Schema,
+    channels: Channels,
+    jobs: Handlers,
     origins: Vec<String>,
     config: Config,
     watch: Option<WatchRecords>,
@@ -43,6 +48,8 @@ impl Builder {
             authenticator: None,
             access: AppAccess::default(),
             schema: Schema::default(),
+            channels: Channels::default(),
+            jobs: Handlers::default(),
             origins: Vec::new(),
             config: Config::default(),
             watch: None,
@@ -53,8 +60,8 @@ impl Builder {
 impl<S> Builder<S> {
     /// Where spaces are kept: [`Sqlite`](crate::Sqlite), or [`Memory`](crate::Memory) for tests.
     pub fn storage<T: Storage>(self, storage: T) -> Builder<T> {
-        let Self { storage: _, authenticator, access, schema, origins, config, watch } = self;
-        Builder { storage, authenticator, access, schema, origins, config, watch }
+        let Self { storage: _, authenticator, access, schema, channels, jobs, origins, config, watch } = self;
+        Builder { storage, authenticator, access, schema, channels, jobs, origins, config, watch }
     }
 
     /// Who a connection belongs to. Asked when it opens, and again when its client brings fresh credentials; the person
@@ -116,6 +123,100 @@ impl<S> Builder<S> {
         self
     }
 
+    /// A channel, and what the server does with its actions. The handler looks at who acts, changes rows through the
+    /// transaction, and gives the output or the refusal; what it changed is stored and shown as one change.
+    ///
+    /// It is called on the task that runs all spaces: it waits for nothing. What takes time, or concerns others, it leaves as
+    /// a [job](Self::job) with [`Tx::enqueue`]. The [`Rules`] of collections are not asked about what it writes: it is the
+    /// rule. A handler that panics refuses the one action.
+    ///
+    /// The collection of the channel's records is added too, as by [`collection`](Self::collection)`(())`, unless it is there already: give it rules
+    /// before or after this, or everybody who may open a space may also write its rows past the channel.
+    ///
+    /// ```
+    /// use syncline_server::{Error, Syncline};
+    /// # use serde::{Deserialize, Serialize};
+    /// # use syncline_core::{Channel, Draft, Record};
+    /// # #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+    /// # #[record(collection = "todos", key = id)]
+    /// # struct Todo { id: String, by: String, done: bool }
+    /// # #[derive(Serialize, Deserialize)]
+    /// # enum TodoAction { Create { id: String }, Finish { id: String } }
+    /// # struct TodoChannel;
+    /// # impl Channel for TodoChannel {
+    /// #     const NAME: &'static str = "todos";
+    /// #     type Record = Todo;
+    /// #     type Action = TodoAction;
+    /// #     type Output = ();
+    /// #     type Error = Error;
+    /// #     fn reduce(_: &mut Draft<'_, Todo>, _: &TodoAction) {}
+    /// # }
+    ///
+    /// let builder = Syncline::builder().channel::<TodoChannel>(|tx, action, who| {
+    ///     let mut todos = tx.rows::<Todo>();
+    ///     match action {
+    ///         TodoAction::Create { id } => todos.put(Todo { id, by: who.user.id.to_string(), done: false }),
+    ///         TodoAction::Finish { id } => {
+    ///             if !todos.update(&id, |todo| todo.done = true) {
+    ///                 return Err(Error::new("gone", "Somebody has deleted it."));
+    ///             }
+    ///             tx.enqueue("congratulate", &id);
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    /// When there is a channel of that name already, or another Rust type with other fields has the same collection name:
+    /// mistakes in the program.
+    #[track_caller]
+    pub fn channel<C: Channel>(
+        mut self,
+        handler: impl Fn(&mut Tx<'_>, C::Action, &Who<'_>) -> Result<C::Output, C::Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.channels.add::<C>(handler);
+        if self.access.has(C::Record::COLLECTION) {
+            self.schema.add::<C::Record>();
+            self
+        } else {
+            self.collection::<C::Record>(())
+        }
+    }
+
+    /// What does the jobs of a name, which handlers of actions leave with [`Tx::enqueue`].
+    ///
+    /// A job is stored with what its action wrote, and done once that is on disk: at least once, whatever crashes. It may be done again
+    /// when the process ends before it is noted that it was done, so what it does must be harmless twice: its [`id`](Job::id) stays
+    /// the same, for whoever is called to tell, and for [`send_action_once`](Syncline::send_action_once).
+    ///
+    /// A handler that fails, panics, or takes more time than it may is tried again, later and later, until the job is kept as failed; see
+    /// [`JobConfig`](crate::JobConfig) for how often and how many at a time. Jobs have no order among each other. Those of a
+    /// name without a handler stay stored, and the log says so once. Two processes on one storage may both do a job.
+    ///
+    /// ```
+    /// use syncline_server::{Error, Job, Syncline};
+    /// # async fn send_mail(to: &str, id: &str) -> Result<(), Error> { Ok(()) }
+    ///
+    /// let builder = Syncline::builder().job("congratulate", async |job: Job<String>| {
+    ///     send_mail(&job.payload, &job.id).await
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    /// When there is a handler of that name already: a mistake in the program.
+    #[track_caller]
+    pub fn job<P, F, A, E>(mut self, name: impl Into<Box<str>>, handler: F) -> Self
+    where
+        P: DeserializeOwned + Send + 'static,
+        F: Fn(Job<P>) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.jobs.add(name.into(), handler);
+        self
+    }
+
     /// The application's schema version. A client with another one loads its rows anew.
     pub fn schema_version(mut self, version: u32) -> Self {
         self.schema.version = version;
@@ -148,15 +249,16 @@ impl<S: Storage> Builder<S> {
     /// # Errors
     /// `bad_config`, with the field that is wrong; `unknown_collection` for one that is to be watched and is not there; `internal` when the system has no random numbers.
     pub async fn build(self) -> Result<Syncline, Error> {
-        let Self { storage, authenticator, access, schema, origins, config, watch } = self;
+        let Self { storage, authenticator, access, schema, channels, jobs, origins, config, watch } = self;
         config.check()?;
         let origins = Origins::parse(&origins)?;
         let face = watch.map(|watch| Face::new(watch, &schema)).transpose()?.map(Arc::new);
         let seed = getrandom::u64().map_err(|_| Error::new(INTERNAL, "the system has no random numbers"))?;
-        let engine = Engine::new(config.engine.clone(), schema, Arc::new(access), seed);
+        let engine = Engine::new(config.engine.clone(), schema, Arc::new(access), seed)
+            .actions(Arc::new(Guarded(channels)));
         let authenticator = authenticator.unwrap_or_else(everybody_is_anonymous);
-        let (events, gauges) = Hub::start(engine, config.clone(), storage, authenticator);
-        Ok(Syncline::new(Arc::new(Shared::new(config, events, gauges)), origins, face))
+        let jobs = Jobs { handlers: jobs, config: config.jobs.clone() };
+        Ok(Hub::start(engine, config, storage, authenticator, jobs, Doors { origins, face }))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use syncline_core::schema::MAX_VALUE_BYTES;
+use syncline_core::space::MAX_OUTPUT_BYTES;
 use syncline_core::{Error, space};
 
 /// Room in an outbox for what stands around rows: messages, errors, other frames.
@@ -32,8 +33,48 @@ pub struct Config {
     pub body_within: Duration,
     /// How long a connection that ends may take for what waits on it, and then again for its goodbye. 2 s.
     pub close_within: Duration,
-    /// How long a shutdown may take altogether, storage included. 10 s.
+    /// How long a shutdown may take altogether, storage and jobs under way included. 10 s.
     pub shutdown_within: Duration,
+    /// How jobs are done.
+    pub jobs: JobConfig,
+}
+
+/// How [jobs](crate::Builder::job) are done.
+#[derive(Clone, Debug)]
+pub struct JobConfig {
+    /// How many are done at a time. 16.
+    pub at_once: usize,
+    /// How long one try may take; what takes longer is broken off and has failed. 5 min.
+    pub within: Duration,
+    /// How often a job is tried. After that it is kept as failed, and not tried any more. 20, which with these waits is
+    /// half a day.
+    pub tries: u32,
+    /// The wait after the first failure; twice as long after each further one. Of each wait a random part is waited, half of
+    /// it at the least. 1 s.
+    pub first_wait: Duration,
+    /// The longest wait. 1 h.
+    pub longest_wait: Duration,
+}
+
+impl Default for JobConfig {
+    fn default() -> Self {
+        Self {
+            at_once: 16,
+            within: Duration::from_secs(5 * 60),
+            tries: 20,
+            first_wait: Duration::from_secs(1),
+            longest_wait: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+impl JobConfig {
+    /// How long to wait after so many failures; `random` is from 0 to 1.
+    pub(crate) fn wait(&self, failures: u32, random: f64) -> Duration {
+        let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
+        let wait = self.first_wait.saturating_mul(doubled).min(self.longest_wait);
+        wait.mul_f64(0.5 + random / 2.0)
+    }
 }
 
 impl Default for Config {
@@ -47,6 +88,7 @@ impl Default for Config {
             body_within: Duration::from_secs(30),
             close_within: Duration::from_secs(2),
             shutdown_within: Duration::from_secs(10),
+            jobs: JobConfig::default(),
         }
     }
 }
@@ -56,7 +98,7 @@ impl Config {
     pub(crate) fn check(&self) -> Result<(), Error> {
         // rows, and as much again of what became of writes
         let chunk = self.engine.chunk_bytes;
-        let largest_chunk = MAX_VALUE_BYTES.max(chunk) + chunk;
+        let largest_chunk = MAX_VALUE_BYTES.max(chunk) + chunk.max(MAX_OUTPUT_BYTES);
         let least = largest_chunk.max(self.engine.backlog_bytes) + HEADROOM;
         if self.outbox_bytes < least {
             let message = format!("an outbox takes at least {least} bytes with these sizes of frames");
@@ -69,6 +111,16 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_between_tries_double_and_end() {
+        let config = JobConfig::default();
+        let waits = [1, 2, 5, 12, 13, 20, u32::MAX].map(|failures| config.wait(failures, 1.0).as_secs());
+        assert_eq!(waits, [1, 2, 16, 2_048, 3_600, 3_600, 3_600]);
+        assert_eq!(config.wait(2, 0.0), Duration::from_secs(1));
+        let all: Duration = (1..config.tries).map(|failures| config.wait(failures, 0.5)).sum();
+        assert!((6..13).contains(&(all.as_secs() / 3_600)), "{all:?}");
+    }
 
     #[test]
     fn the_defaults_hold_and_a_small_outbox_does_not() {

@@ -1,6 +1,6 @@
 //! The one task that owns the engine: everything that happens goes through it, one after the other.
 
-mod clock;
+pub(crate) mod clock;
 mod committer;
 
 use std::collections::HashMap;
@@ -11,20 +11,25 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use futures::FutureExt as _;
-use syncline_core::space::{Commit, ConnId, Engine, Gauges, Identity, Input, Output, SpaceImage};
-use syncline_core::{Error, SpaceId, UserId, code};
+use serde_json::value::RawValue;
+use syncline_core::channel::ActionPayload;
+use syncline_core::space::{CallId, Commit, ConnId, Engine, Gauges, Identity, Input, Output, SpaceImage};
+use syncline_core::wire::User;
+use syncline_core::{ClientId, Error, SpaceId, UserId, Version, code};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::Instrument as _;
 
 use crate::config::Config;
-use crate::connection::{Budgeted, stopping};
+use crate::connection::{Budgeted, Shared, stopping};
 use crate::credentials::{Authenticator, Credentials};
 use crate::hub::clock::Clock;
+use crate::jobs::{self, Jobs, Running};
 use crate::outbox::{Outbox, Put};
 use crate::problem::INTERNAL;
 use crate::storage::{Storage, failed};
+use crate::syncline::{Doors, Syncline};
 
 /// Something that happened, told to the hub.
 ///
@@ -67,10 +72,23 @@ pub(crate) enum Event {
     RightsChanged {
         user: UserId,
     },
+    /// An action from inside the process.
+    Act {
+        user: User,
+        space: SpaceId,
+        once: Option<ClientId>,
+        action: ActionPayload,
+        answer: oneshot::Sender<Acted>,
+    },
+    /// No job is under way any more.
+    JobsEnded,
     Shutdown {
         done: oneshot::Sender<()>,
     },
 }
+
+/// What came of an action from inside the process.
+pub(crate) type Acted = Result<(Version, Option<Box<RawValue>>), Error>;
 
 /// How many events are taken at a time, before the clock is looked at again.
 const EVENTS_AT_A_TIME: usize = 64;
@@ -90,7 +108,11 @@ pub(crate) struct Hub<S> {
     committer: JoinHandle<()>,
     /// Commits handed to storage and not answered.
     committing: usize,
+    jobs: Running,
     authenticator: Authenticator,
+    /// Who waits for what comes of an action.
+    calls: HashMap<CallId, oneshot::Sender<Acted>>,
+    next_call: CallId,
     peers: HashMap<ConnId, Peer>,
     /// Connections that have lost frames since the engine was told last.
     lagged: Vec<ConnId>,
@@ -135,13 +157,20 @@ impl<S: Storage> Hub<S> {
         config: Config,
         storage: S,
         authenticator: Authenticator,
-    ) -> (mpsc::UnboundedSender<Event>, watch::Receiver<Gauges>) {
+        jobs: Jobs,
+        doors: Doors,
+    ) -> Syncline {
         let (sender, events) = mpsc::unbounded_channel();
         let (gauges, watched) = watch::channel(engine.gauges());
         let (commits, to_commit) = mpsc::unbounded_channel();
         let storage = Arc::new(storage);
         let answers = sender.downgrade();
-        let committer = tokio::spawn(committer::run(Arc::clone(&storage), to_commit, answers.clone()));
+        let syncline = Syncline::new(Arc::new(Shared::new(config.clone(), sender, watched)), doors);
+        let ended = answers.clone();
+        let (jobs, bell) = jobs::start(jobs, Arc::clone(&storage), syncline.downgrade(), move || {
+            answer(&ended, Event::JobsEnded);
+        });
+        let committer = tokio::spawn(committer::run(Arc::clone(&storage), to_commit, answers.clone(), bell));
         let hub = Self {
             engine,
             config,
@@ -152,7 +181,10 @@ impl<S: Storage> Hub<S> {
             commits,
             committer,
             committing: 0,
+            jobs,
             authenticator,
+            calls: HashMap::new(),
+            next_call: 0,
             peers: HashMap::new(),
             lagged: Vec::new(),
             tasks: JoinSet::new(),
@@ -162,7 +194,7 @@ impl<S: Storage> Hub<S> {
             closing: None,
         };
         tokio::spawn(hub.run());
-        (sender, watched)
+        syncline
     }
 
     async fn run(mut self) {
@@ -241,6 +273,15 @@ impl<S: Storage> Hub<S> {
                 self.feed(Input::Committed { space, commit, result });
             }
             Event::RightsChanged { user } => self.feed(Input::RightsChanged { user }),
+            Event::Act { user, space, once, action, answer } => {
+                let call = self.next_call;
+                self.next_call += 1;
+                self.calls.insert(call, answer);
+                let write = once.map(|client| (client, 1));
+                self.feed(Input::Act { call, user, space, write, action });
+            }
+            // it is looked at whether all has ended
+            Event::JobsEnded => {}
             Event::Shutdown { done } => self.shut_down(done),
         }
     }
@@ -270,7 +311,10 @@ impl<S: Storage> Hub<S> {
                 }
                 Output::Load { space } => self.load(space),
                 Output::Commit(commit) => self.commit(commit),
-                Output::Acted { .. } => {}
+                Output::Acted { call, result } => {
+                    // nobody may be waiting any more
+                    self.calls.remove(&call).map(|answer| answer.send(result).ok());
+                }
                 Output::Unreadable { space, collection, key, code } => {
                     tracing::error!(%space, collection, key, code, "a stored row cannot be read and is left out");
                 }
@@ -348,26 +392,29 @@ impl<S: Storage> Hub<S> {
         // whoever does not go leaves storage the time to end well
         let (overdue, deadline) = (now + within * 3 / 4, now + within);
         self.closing = Some(Closing { overdue, deadline, waiting: vec![done] });
+        self.jobs.close();
         self.feed(Input::Shutdown);
     }
 
     /// Whether a shutdown has come to its end, or must.
     fn has_ended(&self) -> bool {
         self.closing.as_ref().is_some_and(|closing| {
-            let is_done = self.peers.is_empty() && self.committing == 0;
+            let is_done = self.peers.is_empty() && self.committing == 0 && self.jobs.has_ended();
             is_done || closing.overdue <= Instant::now()
         })
     }
 
     async fn end(self) {
-        let Self { peers, tasks, commits, committer, storage, closing, gauges, config, .. } = self;
+        let Self { peers, tasks, commits, committer, storage, closing, gauges, config, jobs, calls, .. } =
+            self;
         if !peers.is_empty() {
             tracing::warn!(connections = peers.len(), "ended before all connections had");
         }
-        drop((peers, tasks, commits));
+        drop((peers, tasks, commits, calls));
         let deadline = closing.as_ref().map(|closing| closing.deadline);
         let deadline = deadline.unwrap_or_else(|| Instant::now() + config.shutdown_within);
         let ending = async {
+            jobs.end().await;
             // what was handed to storage is finished there
             let _ = committer.await;
             storage.close().await;

@@ -90,11 +90,14 @@
 //! By [`tracing`], without rows, cookies or tokens.
 
 mod access;
+mod act;
+mod actions;
 mod builder;
 mod config;
 mod connection;
 mod credentials;
 mod hub;
+mod jobs;
 mod origin;
 mod outbox;
 mod problem;
@@ -106,13 +109,14 @@ pub mod ticket;
 pub mod watch_records;
 
 pub use builder::{Builder, NoStorage};
-pub use config::Config;
+pub use config::{Config, JobConfig};
 pub use credentials::{AuthError, Credentials};
+pub use jobs::Job;
 pub use rules::{Change, RowTest, Rules, Visibility};
-pub use storage::{Memory, Sqlite, Storage};
+pub use storage::{JobFate, JobTurn, Memory, Sqlite, Storage, StoredJob};
 pub use syncline::Syncline;
 pub use syncline_core::space::{
-    ClientRecord, Commit, Gauges, Identity, LogEntry, RowChange, SpaceImage, StoredRow,
+    ClientRecord, Commit, Gauges, Identity, JobId, LogEntry, NewJob, RowChange, SpaceImage, StoredRow, Who,
 };
 pub use syncline_core::wire::User;
-pub use syncline_core::{Error, Record, SpaceId, code};
+pub use syncline_core::{ActionError, Channel, Error, Record, SpaceId, Tx, code};

@@ -1,5 +1,6 @@
 //! Where spaces are kept.
 
+mod job;
 mod memory;
 mod sqlite;
 
@@ -8,6 +9,7 @@ use std::future::Future;
 use syncline_core::space::{Commit, SpaceImage};
 use syncline_core::{Error, SpaceId, code};
 
+pub use job::{JobFate, JobTurn, StoredJob};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 
@@ -15,7 +17,7 @@ pub use sqlite::Sqlite;
 ///
 /// Back ends cannot be told apart: the same suite of tests runs on each. What they all keep to:
 ///
-/// - a commit is all there or not at all: rows, log and the clients' counters together;
+/// - a commit is all there or not at all: rows, log, jobs and the clients' counters together;
 /// - a commit that was answered `Ok` is there after a crash of the process or of the machine ([`Memory`] is for tests
 ///   and forgets everything instead);
 /// - a commit whose `from` and `incarnation` (or `renews`, where it has that) are not what is stored is refused. So two processes on one database cannot
@@ -33,6 +35,30 @@ pub trait Storage: Send + Sync + 'static {
     ///
     /// Whatever waits is handed over together, so that one flush of the disk can serve them all.
     fn commit(&self, commits: Vec<Commit>) -> impl Future<Output = Vec<Result<(), Error>>> + Send;
+
+    /// The jobs that wait for the handlers of these names: of each name the first `most`, by when they are due and then by
+    /// when they were left, whether or not they are due yet.
+    ///
+    /// # Errors
+    /// `storage`.
+    fn jobs(
+        &self,
+        names: &[Box<str>],
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<StoredJob>, Error>> + Send;
+
+    /// The names of all jobs that wait, each once, in order.
+    ///
+    /// # Errors
+    /// `storage`.
+    fn job_names(&self) -> impl Future<Output = Result<Vec<Box<str>>, Error>> + Send;
+
+    /// Notes what has become of jobs: of all of them or of none, and for good once it is `Ok`. What is not there is passed
+    /// over.
+    ///
+    /// # Errors
+    /// `storage`.
+    fn turn_jobs(&self, turns: Vec<JobTurn>) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Lets go of files and connections. Nothing is asked for afterwards.
     fn close(&self) -> impl Future<Output = ()> + Send {

@@ -1,8 +1,8 @@
 //! The handle of a running server.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use axum::Router;
 use syncline_core::UserId;
@@ -22,9 +22,28 @@ use crate::watch_records::{self, Face};
 /// to the clients.
 #[derive(Clone)]
 pub struct Syncline {
-    shared: Arc<Shared>,
-    origins: Origins,
-    face: Option<Arc<Face>>,
+    pub(crate) shared: Arc<Shared>,
+    doors: Doors,
+}
+
+/// What its routers are made of.
+#[derive(Clone)]
+pub(crate) struct Doors {
+    pub(crate) origins: Origins,
+    pub(crate) face: Option<Arc<Face>>,
+}
+
+/// A [`Syncline`] that does not keep the server alive.
+pub(crate) struct WeakSyncline {
+    shared: Weak<Shared>,
+    doors: Doors,
+}
+
+impl WeakSyncline {
+    /// The server, unless it was let go of.
+    pub(crate) fn lend(&self) -> Option<Syncline> {
+        Some(Syncline { shared: self.shared.upgrade()?, doors: self.doors.clone() })
+    }
 }
 
 impl fmt::Debug for Syncline {
@@ -39,22 +58,26 @@ impl Syncline {
         Builder::new()
     }
 
-    pub(crate) fn new(shared: Arc<Shared>, origins: Origins, face: Option<Arc<Face>>) -> Self {
-        Self { shared, origins, face }
+    pub(crate) fn new(shared: Arc<Shared>, doors: Doors) -> Self {
+        Self { shared, doors }
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakSyncline {
+        WeakSyncline { shared: Arc::downgrade(&self.shared), doors: self.doors.clone() }
     }
 
     /// The routes `GET /ws`, `POST /stream` and `POST /send`, for [`Router::nest`] under any path, in a router with any
     /// state. Other paths below are answered with `unknown_route`; where that is in the way, as it is when it is merged
     /// into a router that has a fallback, there is [`Router::reset_fallback`].
     pub fn router<T: Clone + Send + Sync + 'static>(&self) -> Router<T> {
-        routes::router(Arc::clone(&self.shared), self.origins.clone())
+        routes::router(Arc::clone(&self.shared), self.doors.origins.clone())
     }
 
     /// The routes of [`watch_records`](crate::watch_records), for [`Router::nest`] under `/xrpc` or any other path:
     /// `GET <collection>.watchRecords` and `POST <collection>.watchTicket`. None where the
     /// [builder](crate::Builder::watch_records) was not told of any.
     pub fn xrpc_router<T: Clone + Send + Sync + 'static>(&self) -> Router<T> {
-        watch_records::router(&self.shared, self.origins.clone(), self.face.as_ref())
+        watch_records::router(&self.shared, self.doors.origins.clone(), self.doors.face.as_ref())
     }
 
     /// Tells the server that somebody may enter or see other things than before: a membership began or ended, a role

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use syncline_core::query::CompiledRelation;
 use syncline_core::record::AnyRow;
-use syncline_core::space::{ClientRecord, Commit, LogEntry, SpaceImage, StoredRow};
+use syncline_core::space::{ClientRecord, Commit, INSIDE, LogEntry, NewJob, SpaceImage, StoredRow};
 use syncline_core::{
     ClientId, CollectionDef, Incarnation, Key, QuerySpec, RelationSpec, Schema, SpaceId, Version, WriteId,
 };
@@ -44,6 +44,7 @@ struct Stored {
     log: Vec<LogEntry>,
     clients: BTreeMap<ClientId, ClientRecord>,
     applied: BTreeMap<ClientId, u64>,
+    jobs: Vec<NewJob>,
     states: BTreeMap<Version, Arc<State>>,
 }
 
@@ -113,6 +114,11 @@ impl Disk {
         self.spaces.get(space).and_then(|stored| stored.applied.get(client)).copied().unwrap_or(0)
     }
 
+    /// The jobs that were left in a space.
+    pub(crate) fn jobs(&self, space: &SpaceId) -> &[NewJob] {
+        self.spaces.get(space).map_or(&[], |stored| &stored.jobs)
+    }
+
     /// Finds what a query wants of a space's newest rows.
     pub(crate) fn query(&self, query: &QuerySpec, schema: &Schema) -> Vec<Arc<dyn AnyRow>> {
         self.newest(&query.space).map(|state| evaluate(query, &state, schema, |_| true)).unwrap_or_default()
@@ -129,6 +135,7 @@ impl Stored {
             log: Vec::new(),
             clients: BTreeMap::new(),
             applied: BTreeMap::new(),
+            jobs: Vec::new(),
             states: BTreeMap::from([(0, Arc::default())]),
         }
     }
@@ -158,7 +165,16 @@ impl Stored {
             return Err(format!("row {} has version {}, which is not of its commit", row.key, row.version));
         }
         commit.clients.iter().try_for_each(|record| self.check_client(commit, record))?;
-        for entry in &commit.log {
+        for job in &commit.jobs {
+            let of_this_commit = commit.from < job.id.version && job.id.version <= commit.to;
+            if !of_this_commit || job.id.incarnation != commit.incarnation {
+                return Err(format!("job {} is not of its commit", job.id));
+            }
+            if self.jobs.iter().any(|other| other.id == job.id) {
+                return Err(format!("there are two jobs {}", job.id));
+            }
+        }
+        for entry in commit.log.iter().filter(|entry| entry.client.as_str() != INSIDE) {
             if !commit.clients.iter().any(|record| record.client == entry.client) {
                 return Err(format!(
                     "write {} of {} was applied, its counter was not",
@@ -220,6 +236,7 @@ impl Stored {
         for entry in &commit.log {
             *self.applied.entry(entry.client.clone()).or_default() += 1;
         }
+        self.jobs.extend(commit.jobs.iter().cloned());
         self.log.extend(commit.log.iter().cloned());
         self.log.retain(|entry| entry.version > commit.log_floor);
         for client in &commit.forgotten {

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use syncline::transport::memory::MemoryConnector;
-use syncline_core::space::{Access, Commit, Config, ConnId, Engine, Gauges, Identity, Input, Output};
+use syncline_core::space::{
+    Access, Actions, Commit, Config, ConnId, Engine, Gauges, Identity, Input, Output,
+};
 use syncline_core::{Error, Query, Record, Schema, code};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -71,6 +73,7 @@ struct State {
     next_conn: ConnId,
     schema: Schema,
     access: Arc<dyn Access>,
+    actions: Arc<dyn Actions>,
     config: Config,
     authenticate: Authenticate,
     refuses: bool,
@@ -190,7 +193,8 @@ impl State {
         if self.engine.is_none() {
             self.lives += 1;
             let (schema, access) = (self.schema.clone(), Arc::clone(&self.access));
-            self.engine = Some(Engine::new(self.config.clone(), schema, access, self.lives));
+            let engine = Engine::new(self.config.clone(), schema, access, self.lives);
+            self.engine = Some(engine.actions(Arc::clone(&self.actions)));
         }
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Written {
     pub(crate) space: SpaceId,
     pub(crate) client: ClientId,
     pub(crate) verdict: Option<Result<Version, Error>>,
+    /// What an action gave back, as JSON.
+    pub(crate) output: Option<String>,
     /// What the server holds need not agree with the verdict: its database was wiped, or nobody waited for one.
     pub(crate) uncertain: bool,
 }

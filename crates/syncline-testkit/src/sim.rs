@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use syncline_core::client::ClientCore;
-use syncline_core::space::{Access, ConnId};
+use syncline_core::space::{Access, Actions, ConnId};
 use syncline_core::{Schema, space};
 
 pub use builder::SimBuilder;
@@ -65,6 +65,7 @@ pub struct Sim {
     /// Make the mirrors of relations to the server's collections.
     relate: BTreeMap<&'static str, Relate>,
     access: Arc<dyn Access>,
+    actions: Arc<dyn Actions>,
     config: space::Config,
     invariants: Vec<Invariant>,
     /// Something that invariants look at has changed.

@@ -32,7 +32,7 @@ const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
 /// rows that they change, so that nobody sees an action's rows and takes it for pending.
 const ENOUGH_OUTPUT_BYTES: usize = 256 * 1024;
 /// The most bytes that an action may give back.
-pub(super) const MAX_OUTPUT_BYTES: usize = 256 * 1024;
+pub const MAX_OUTPUT_BYTES: usize = 256 * 1024;
 
 /// The number of what nobody asks about again: it is in no client's sequence.
 pub(super) const UNNUMBERED: WriteId = 0;

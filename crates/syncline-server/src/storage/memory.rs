@@ -1,18 +1,25 @@
 //! Spaces kept in memory.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use syncline_core::id::{ClientId, Incarnation, SpaceId, Version};
-use syncline_core::space::{ClientRecord, Commit, LogEntry, RowChange, SpaceImage, StoredRow};
+use syncline_core::space::{ClientRecord, Commit, LogEntry, NewJob, RowChange, SpaceImage, StoredRow};
 use syncline_core::{Error, Key};
 
-use crate::storage::{Storage, conflict};
+use crate::storage::{JobFate, JobTurn, Storage, StoredJob, conflict};
 
 /// Spaces kept in memory, for tests and trials: gone with the process. Clones share what they keep.
 #[derive(Clone, Default)]
 pub struct Memory {
-    spaces: Arc<Mutex<BTreeMap<SpaceId, Kept>>>,
+    kept: Arc<Mutex<All>>,
+}
+
+#[derive(Default)]
+struct All {
+    spaces: BTreeMap<SpaceId, Kept>,
+    /// In the order in which they were left.
+    jobs: Vec<(StoredJob, Option<String>)>,
 }
 
 #[derive(Default)]
@@ -29,20 +36,66 @@ impl Memory {
     pub fn new() -> Self {
         Self::default()
     }
+
+    fn lock(&self) -> MutexGuard<'_, All> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Storage for Memory {
     async fn load(&self, space: &SpaceId) -> Result<SpaceImage, Error> {
-        let spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(spaces.get(space).map(Kept::image).unwrap_or_default())
+        Ok(self.lock().spaces.get(space).map(Kept::image).unwrap_or_default())
     }
 
     async fn commit(&self, commits: Vec<Commit>) -> Vec<Result<(), Error>> {
-        let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
-        commits
-            .into_iter()
-            .map(|commit| spaces.entry(commit.space.clone()).or_default().apply(commit))
-            .collect()
+        let mut all = self.lock();
+        commits.into_iter().map(|commit| all.apply(commit)).collect()
+    }
+
+    async fn jobs(&self, names: &[Box<str>], most: usize) -> Result<Vec<StoredJob>, Error> {
+        let all = self.lock();
+        let of = |name: &str| {
+            let waiting = all.jobs.iter().filter(|(job, failed)| *job.name == *name && failed.is_none());
+            let mut jobs: Vec<_> = waiting.map(|(job, _)| job.clone()).collect();
+            jobs.sort_by_key(|job| job.due);
+            jobs.truncate(most);
+            jobs
+        };
+        Ok(names.iter().flat_map(|name| of(name)).collect())
+    }
+
+    async fn job_names(&self) -> Result<Vec<Box<str>>, Error> {
+        let all = self.lock();
+        let waiting = all.jobs.iter().filter(|(_, failed)| failed.is_none());
+        let names: BTreeSet<_> = waiting.map(|(job, _)| job.name.clone()).collect();
+        Ok(names.into_iter().collect())
+    }
+
+    async fn turn_jobs(&self, turns: Vec<JobTurn>) -> Result<(), Error> {
+        let mut all = self.lock();
+        for JobTurn { id, fate } in turns {
+            let Some(at) = all.jobs.iter().position(|(job, _)| job.id == id) else { continue };
+            let (job, failed) = &mut all.jobs[at];
+            match fate {
+                JobFate::Done => drop(all.jobs.remove(at)),
+                JobFate::Again { tries, due } => (job.tries, job.due) = (tries, due),
+                JobFate::Failed { tries, why } => (job.tries, *failed) = (tries, Some(why)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl All {
+    fn apply(&mut self, mut commit: Commit) -> Result<(), Error> {
+        let (space, jobs) = (commit.space.clone(), std::mem::take(&mut commit.jobs));
+        self.spaces.entry(space.clone()).or_default().apply(commit)?;
+        self.jobs.extend(jobs.into_iter().map(|job| {
+            let NewJob { id, name, payload, user, at } = job;
+            let (id, space) = (id.to_string().into(), space.clone());
+            (StoredJob { id, space, name, payload, user, at, tries: 0, due: at }, None)
+        }));
+        Ok(())
     }
 }
 

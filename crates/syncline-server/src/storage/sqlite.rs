@@ -1,6 +1,7 @@
 //! Spaces kept in one SQLite file.
 
 mod image;
+mod jobs;
 mod schema;
 mod worker;
 
@@ -13,7 +14,7 @@ use syncline_core::{Error, Key, SpaceId, code};
 
 use crate::storage::sqlite::image::Stored;
 use crate::storage::sqlite::worker::Worker;
-use crate::storage::{Storage, conflict, failed};
+use crate::storage::{JobTurn, Storage, StoredJob, conflict, failed};
 
 /// How long a second process on the same file may hold us up before a commit fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -87,6 +88,30 @@ impl Storage for Sqlite {
             Some(Ok(results)) => results,
             Some(Err(_)) | None => (0..count).map(|_| Err(failed())).collect(),
         }
+    }
+
+    async fn jobs(&self, names: &[Box<str>], most: usize) -> Result<Vec<StoredJob>, Error> {
+        let names = names.to_vec();
+        let waiting = self.reader.run(move |connection| {
+            jobs::waiting(connection, &names, most)
+                .inspect_err(|error| tracing::error!(%error, "cannot look for jobs"))
+        });
+        waiting.await.and_then(Result::ok).ok_or_else(failed)
+    }
+
+    async fn job_names(&self) -> Result<Vec<Box<str>>, Error> {
+        let names = self.reader.run(move |connection| {
+            jobs::names(connection).inspect_err(|error| tracing::error!(%error, "cannot look for jobs"))
+        });
+        names.await.and_then(Result::ok).ok_or_else(failed)
+    }
+
+    async fn turn_jobs(&self, turns: Vec<JobTurn>) -> Result<(), Error> {
+        let noted = self.writer.run(move |connection| {
+            jobs::turn(connection, &turns)
+                .inspect_err(|error| tracing::error!(%error, "cannot note what has become of jobs"))
+        });
+        noted.await.and_then(Result::ok).ok_or_else(failed)
     }
 
     async fn close(&self) {
@@ -174,7 +199,7 @@ fn store(transaction: &mut Transaction<'_>, commit: &Commit) -> Result<(), Probl
     store_rows(&savepoint, space, commit)?;
     store_log(&savepoint, space, commit)?;
     store_clients(&savepoint, space, commit)?;
-    store_jobs(&savepoint, space, commit)?;
+    jobs::store(&savepoint, space, commit)?;
     Ok(savepoint.commit()?)
 }
 
@@ -275,26 +300,6 @@ fn store_clients(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> Resu
             serde_json::to_string(&record.refused)?,
             record.seen.cast_signed(),
             serde_json::to_string(&record.outputs)?,
-        ])?;
-    }
-    Ok(())
-}
-
-fn store_jobs(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> Result<(), Problem> {
-    if commit.jobs.is_empty() {
-        return Ok(());
-    }
-    let mut insert = savepoint.prepare_cached(
-        "INSERT INTO job (id, space, name, payload, user, at, due, tries) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0)",
-    )?;
-    for job in &commit.jobs {
-        insert.execute(params![
-            job.id.to_string(),
-            space,
-            job.name,
-            job.payload.get(),
-            job.user.as_str(),
-            job.at.cast_signed()
         ])?;
     }
     Ok(())

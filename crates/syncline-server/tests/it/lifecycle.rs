@@ -8,7 +8,9 @@ use axum::extract::State;
 use axum::routing::get;
 use reqwest::StatusCode;
 use serde_json::json;
-use syncline_server::{Commit, Config, Error, Gauges, Memory, SpaceId, SpaceImage, Storage};
+use syncline_server::{
+    Commit, Config, Error, Gauges, JobTurn, Memory, SpaceId, SpaceImage, Storage, StoredJob,
+};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -97,6 +99,23 @@ async fn nobody_new_is_let_in_after_a_shutdown() {
     assert!(Ws::connect_with(&server, &[]).await.is_err());
 }
 
+/// Jobs are where the storage within keeps them.
+macro_rules! jobs_within {
+    () => {
+        async fn jobs(&self, names: &[Box<str>], most: usize) -> Result<Vec<StoredJob>, Error> {
+            self.storage.jobs(names, most).await
+        }
+
+        async fn job_names(&self) -> Result<Vec<Box<str>>, Error> {
+            self.storage.job_names().await
+        }
+
+        async fn turn_jobs(&self, turns: Vec<JobTurn>) -> Result<(), Error> {
+            self.storage.turn_jobs(turns).await
+        }
+    };
+}
+
 /// Lets a commit through only when it is told to.
 #[derive(Clone)]
 struct Gated {
@@ -122,6 +141,8 @@ impl Storage for Gated {
         self.gate.acquire().await.unwrap().forget();
         self.storage.commit(commits).await
     }
+
+    jobs_within!();
 }
 
 #[tokio::test]
@@ -145,6 +166,7 @@ async fn a_shutdown_waits_for_what_is_being_stored() {
 /// Takes a commit and is not heard of again.
 #[derive(Clone)]
 struct Stuck {
+    storage: Memory,
     asked: Arc<Semaphore>,
 }
 
@@ -158,6 +180,8 @@ impl Storage for Stuck {
         std::future::pending().await
     }
 
+    jobs_within!();
+
     async fn close(&self) {
         std::future::pending().await
     }
@@ -165,7 +189,7 @@ impl Storage for Stuck {
 
 #[tokio::test]
 async fn a_shutdown_has_one_deadline_even_for_storage() {
-    let storage = Stuck { asked: Arc::new(Semaphore::new(0)) };
+    let storage = Stuck { storage: Memory::new(), asked: Arc::new(Semaphore::new(0)) };
     let config = Config { shutdown_within: Duration::from_secs(2), ..Config::default() };
     let server = Server::of(notes(storage.clone()).config(config).build().await.unwrap()).await;
     let mut ws = Ws::open(&server, "client-a").await;
@@ -229,6 +253,8 @@ impl Storage for Failing {
             Err(error) => commits.iter().map(|_| Err(error.clone())).collect(),
         }
     }
+
+    jobs_within!();
 }
 
 #[tokio::test]

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
 
+mod actions;
 mod authentication;
 mod durability;
 mod event_stream;
 mod hostile;
+mod jobs;
 mod lifecycle;
 mod logs;
 mod origins;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use syncline_core::id::Incarnation;
-use syncline_core::wire::Refusal;
+use syncline_core::wire::{Refusal, WriteOutput};
 use syncline_core::{SpaceId, Version, code};
 use syncline_server::{
-    ClientRecord, Commit, Error, LogEntry, Memory, RowChange, SpaceImage, Sqlite, Storage, StoredRow,
+    ClientRecord, Commit, Error, JobFate, JobId, JobTurn, LogEntry, Memory, NewJob, RowChange, SpaceImage,
+    Sqlite, Storage, StoredJob, StoredRow,
 };
 use tempfile::TempDir;
 
@@ -73,6 +74,12 @@ contract! {
     everything_survives_being_opened_again
     a_second_process_cannot_overwrite
     the_largest_numbers_fit
+    what_actions_gave_back_is_kept_with_the_counter
+    jobs_come_with_their_commit_or_not_at_all
+    jobs_wait_until_they_are_done
+    a_job_is_tried_again_when_it_is_due
+    a_job_that_failed_is_kept_and_waits_no_more
+    jobs_are_found_by_their_names
 }
 
 const HISTORY: Incarnation = Incarnation(0xfedc_ba98_7654_3210);
@@ -346,4 +353,106 @@ async fn the_largest_numbers_fit(place: impl Place) {
     store(&storage, largest).await.unwrap();
     let image = load(&storage, "list").await;
     assert_eq!((image.incarnation, image.clients), (Some(Incarnation(u64::MAX)), vec![last]));
+}
+
+async fn what_actions_gave_back_is_kept_with_the_counter(place: impl Place) {
+    let storage = place.open();
+    let gave = |ids: &[u64]| {
+        let output =
+            |&id| WriteOutput { id, output: serde_json::value::to_raw_value(&("Ä\n", id)).unwrap() };
+        ClientRecord { outputs: ids.iter().map(output).collect(), ..client("client-a", 9, &[3]) }
+    };
+    store(&storage, Commit { clients: vec![gave(&[2, 4])], ..commit("list", 0, 1) }).await.unwrap();
+    assert_eq!(load(&storage, "list").await.clients, [gave(&[2, 4])]);
+    store(&storage, Commit { clients: vec![gave(&[4, 5])], ..commit("list", 1, 2) }).await.unwrap();
+    storage.close().await;
+    assert_eq!(load(&place.open(), "list").await.clients, [gave(&[4, 5])]);
+}
+
+fn job(name: &str, version: Version, index: u32) -> NewJob {
+    NewJob {
+        id: JobId { incarnation: HISTORY, version, index },
+        name: name.into(),
+        payload: serde_json::value::to_raw_value(&(name, "Ä", index)).unwrap(),
+        user: "ada".into(),
+        at: 1_000 * version,
+    }
+}
+
+/// A commit of one version that leaves jobs.
+fn leaves(space: &str, from: Version, jobs: &[(&str, u32)]) -> Commit {
+    let jobs = jobs.iter().map(|&(name, index)| job(name, from + 1, index)).collect();
+    Commit { jobs, ..commit(space, from, from + 1) }
+}
+
+async fn jobs(storage: &impl Storage, names: &[&str], most: usize) -> Vec<StoredJob> {
+    let names: Vec<Box<str>> = names.iter().map(|&name| name.into()).collect();
+    storage.jobs(&names, most).await.unwrap()
+}
+
+fn ids(jobs: &[StoredJob]) -> Vec<String> {
+    let short = |job: &StoredJob| job.id.strip_prefix(&format!("{HISTORY}-")).unwrap().to_owned();
+    jobs.iter().map(short).collect()
+}
+
+async fn turn(storage: &impl Storage, id: &str, fate: JobFate) {
+    storage.turn_jobs(vec![JobTurn { id: format!("{HISTORY}-{id}").into(), fate }]).await.unwrap();
+}
+
+async fn jobs_come_with_their_commit_or_not_at_all(place: impl Place) {
+    let storage = place.open();
+    store(&storage, leaves("list", 0, &[("mail", 0), ("mail", 1)])).await.unwrap();
+    assert_refused(store(&storage, leaves("list", 5, &[("mail", 0)])).await);
+    assert_refused(store(&storage, leaves("other", 5, &[("mail", 0)])).await);
+    let stored = jobs(&storage, &["mail"], 10).await;
+    assert_eq!(ids(&stored), ["1-0", "1-1"]);
+    let StoredJob { space, name, payload, user, at, tries, due, .. } = &stored[1];
+    assert_eq!((space.as_str(), &**name, payload.get()), ("list", "mail", r#"["mail","Ä",1]"#));
+    assert_eq!((user.as_str(), *at, *tries, *due), ("ada", 1_000, 0, 1_000));
+}
+
+async fn jobs_wait_until_they_are_done(place: impl Place) {
+    let storage = place.open();
+    store(&storage, leaves("list", 0, &[("mail", 0), ("mail", 1)])).await.unwrap();
+    turn(&storage, "1-0", JobFate::Done).await;
+    storage.close().await;
+    let storage = place.open();
+    assert_eq!(ids(&jobs(&storage, &["mail"], 10).await), ["1-1"]);
+    turn(&storage, "1-0", JobFate::Done).await;
+    turn(&storage, "1-1", JobFate::Done).await;
+    assert_eq!(ids(&jobs(&storage, &["mail"], 10).await), [""; 0]);
+    // a space goes on though nothing is left of its jobs
+    store(&storage, leaves("list", 1, &[("mail", 0)])).await.unwrap();
+    assert_eq!(ids(&jobs(&storage, &["mail"], 10).await), ["2-0"]);
+}
+
+async fn a_job_is_tried_again_when_it_is_due(place: impl Place) {
+    let storage = place.open();
+    store(&storage, leaves("list", 0, &[("mail", 0), ("mail", 1), ("mail", 2)])).await.unwrap();
+    turn(&storage, "1-0", JobFate::Again { tries: 1, due: 9_000 }).await;
+    turn(&storage, "1-1", JobFate::Again { tries: 7, due: 5_000 }).await;
+    let stored = jobs(&storage, &["mail"], 10).await;
+    assert_eq!(ids(&stored), ["1-2", "1-1", "1-0"]);
+    let turns: Vec<_> = stored.iter().map(|job| (job.tries, job.due)).collect();
+    assert_eq!(turns, [(0, 1_000), (7, 5_000), (1, 9_000)]);
+}
+
+async fn a_job_that_failed_is_kept_and_waits_no_more(place: impl Place) {
+    let storage = place.open();
+    store(&storage, leaves("list", 0, &[("mail", 0), ("mail", 1)])).await.unwrap();
+    turn(&storage, "1-0", JobFate::Failed { tries: 20, why: "nobody answers".into() }).await;
+    assert_eq!(ids(&jobs(&storage, &["mail"], 10).await), ["1-1"]);
+    turn(&storage, "1-1", JobFate::Failed { tries: 20, why: "nobody answers".into() }).await;
+    assert!(storage.job_names().await.unwrap().is_empty());
+}
+
+async fn jobs_are_found_by_their_names(place: impl Place) {
+    let storage = place.open();
+    store(&storage, leaves("list", 0, &[("old", 0), ("old", 1), ("mail", 2), ("call", 3)])).await.unwrap();
+    store(&storage, leaves("list", 1, &[("call", 0), ("call", 1), ("'; --", 2)])).await.unwrap();
+    assert_eq!(ids(&jobs(&storage, &["mail", "call", "none"], 2).await), ["1-2", "1-3", "2-0"]);
+    assert_eq!(ids(&jobs(&storage, &["'; --"], 2).await), ["2-2"]);
+    assert_eq!(ids(&jobs(&storage, &[], 2).await), [""; 0]);
+    let names: Vec<Box<str>> = ["'; --", "call", "mail", "old"].map(Into::into).to_vec();
+    assert_eq!(storage.job_names().await.unwrap(), names);
 }

@@ -1,5 +1,6 @@
 //! A server on a port of its own, and clients that say and hear frames.
 
+pub(crate) mod channel;
 pub(crate) mod http;
 pub(crate) mod records;
 pub(crate) mod ws;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use syncline::transport::memory;
-use syncline_core::space::{Access, Config, Identity};
+use syncline_core::space::{Access, Channels, Config, Identity, Who};
 use syncline_core::wire::User;
-use syncline_core::{Error, Record, Schema};
+use syncline_core::{Channel, Error, Record, Schema, Tx};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use crate::policy::Policy;
 pub struct LocalServerBuilder {
     schema: Schema,
     access: Arc<dyn Access>,
+    channels: Channels,
     config: Config,
     authenticate: Authenticate,
 }
@@ -32,6 +33,7 @@ impl LocalServerBuilder {
         Self {
             schema: Schema::new(0),
             access: Arc::new(Policy::new()),
+            channels: Channels::default(),
             config: Config::default(),
             authenticate: Box::new(authenticate),
         }
@@ -41,6 +43,20 @@ impl LocalServerBuilder {
     pub fn record<R: Record>(mut self) -> Self {
         self.schema.add::<R>();
         self
+    }
+
+    /// Adds a channel with what the server does with its actions, and the collection of its
+    /// records.
+    ///
+    /// # Panics
+    /// When there is a channel of that name already.
+    #[track_caller]
+    pub fn channel<C: Channel>(
+        mut self,
+        handler: impl Fn(&mut Tx<'_>, C::Action, &Who<'_>) -> Result<C::Output, C::Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.channels.add::<C>(handler);
+        self.record::<C::Record>()
     }
 
     /// Who may do what; everybody everything, unless told. A [`Policy`], or whatever the application's server uses.
@@ -79,6 +95,7 @@ impl LocalServerBuilder {
             next_conn: 0,
             schema: self.schema,
             access: self.access,
+            actions: Arc::new(self.channels),
             config: self.config,
             authenticate: self.authenticate,
             refuses: false,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_core::client::{ClientCore, Config};
-use syncline_core::space::{self, Access};
+use syncline_core::space::{self, Access, Actions, Channels, Who as Actor};
 use syncline_core::wire::User;
-use syncline_core::{ClientId, Record, Schema};
+use syncline_core::{Channel, ClientId, Record, Schema, Tx};
 
 use crate::disk::Disk;
 use crate::faults::{Faults, Path};
@@ -28,6 +28,7 @@ pub struct SimBuilder {
     register: Vec<fn(&mut ClientCore)>,
     relate: BTreeMap<&'static str, Relate>,
     access: Arc<dyn Access>,
+    channels: Channels,
     config: space::Config,
     faults: Faults,
     outbox_bytes: usize,
@@ -42,6 +43,7 @@ impl SimBuilder {
             register: Vec::new(),
             relate: BTreeMap::new(),
             access: Arc::new(Policy::new()),
+            channels: Channels::default(),
             config: space::Config::default(),
             faults: Faults::default(),
             outbox_bytes: 4 * 1024 * 1024,
@@ -55,6 +57,24 @@ impl SimBuilder {
         self.register.push(ClientCore::register::<R>);
         self.relate.insert(R::COLLECTION, RelatedMirror::<R>::relate);
         self
+    }
+
+    /// Adds a channel, to the server and to all clients, with what the server does with its actions; and the collection of its
+    /// records.
+    ///
+    /// # Panics
+    /// When there is a channel of that name already.
+    #[track_caller]
+    pub fn channel<C: Channel>(
+        mut self,
+        handler: impl Fn(&mut Tx<'_>, C::Action, &Actor<'_>) -> Result<C::Output, C::Error>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.channels.add::<C>(handler);
+        self.register.push(ClientCore::register_channel::<C>);
+        self.record::<C::Record>()
     }
 
     /// Who may do what; everybody everything, unless told. A [`Policy`], or whatever the application's server uses.
@@ -93,12 +113,10 @@ impl SimBuilder {
     /// As [`Sim::add_client`].
     #[track_caller]
     pub fn build(self) -> Sim {
-        let engine = space::Engine::new(
-            self.config.clone(),
-            self.schema.clone(),
-            Arc::clone(&self.access),
-            !self.seed,
-        );
+        let actions: Arc<dyn Actions> = Arc::new(self.channels);
+        let access = Arc::clone(&self.access);
+        let engine = space::Engine::new(self.config.clone(), self.schema.clone(), access, !self.seed)
+            .actions(Arc::clone(&actions));
         let mut sim = Sim {
             seed: self.seed,
             now: Duration::ZERO,
@@ -119,6 +137,7 @@ impl SimBuilder {
             register: self.register,
             relate: self.relate,
             access: self.access,
+            actions,
             config: self.config,
             invariants: Vec::new(),
             changed: false,

@@ -4,11 +4,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use syncline_core::channel::ActionPayload;
 use syncline_core::client::{
-    ClientCore, ConnectionState, Input, Status, Transport, WatchId, WatchState, WriteRef,
+    Applied, ClientCore, ConnectionState, Input, Status, Transport, WatchId, WatchState, WriteRef,
 };
 use syncline_core::ops::{RowOp, RowOps};
-use syncline_core::{Entry, Error, Query, Record, SpaceId, Version};
+use syncline_core::{Channel, Entry, Error, Query, Record, SpaceId, Version};
 
 use crate::connection::End;
 use crate::faults::{Direction, Fault, Path};
@@ -127,6 +128,16 @@ impl Sim {
         self.clients[write.client].writes.get(&write.write)?.verdict.as_ref()
     }
 
+    /// What a channel's handler gave back for an action; `None` while that is open, when it was refused, and when what it
+    /// gave back is not known or not of this type.
+    pub fn output<C: Channel>(&self, write: Write) -> Option<C::Output> {
+        let written = self.clients[write.client].writes.get(&write.write)?;
+        if !matches!(written.verdict, Some(Ok(_))) {
+            return None;
+        }
+        serde_json::from_str(written.output.as_deref().unwrap_or("null")).ok()
+    }
+
     /// How a client's connection stands.
     ///
     /// # Panics
@@ -162,7 +173,7 @@ impl Sim {
         }
     }
 
-    pub(super) fn settled(&mut self, index: usize, write: WriteRef, result: Result<Version, Error>) {
+    pub(super) fn settled(&mut self, index: usize, write: WriteRef, result: Result<Applied, Error>) {
         self.changed = true;
         self.trace.note(self.now, Who::Client(index), format!("has its verdict on {write:?}: {result:?}"));
         let Some(written) = self.clients[index].writes.get_mut(&write) else {
@@ -172,7 +183,8 @@ impl Sim {
             }
             self.fail(format_args!("{write:?} was never made and has a verdict"));
         };
-        if written.verdict.replace(result).is_some() {
+        written.output = result.as_ref().ok().and_then(|it| it.output.as_ref().map(|it| it.get().to_owned()));
+        if written.verdict.replace(result.map(|applied| applied.version)).is_some() {
             self.fail(format_args!("{write:?} has a second verdict"));
         }
     }
@@ -252,6 +264,18 @@ impl<'a> SimClient<'a> {
         self.note(format!("writes {ops:?} in {space}"));
         self.made(&space.clone(), |core, now| core.write_rows(now, &space, &RowOps { ops }).map(Some))
             .map(|write| write.unwrap_or_else(|| self.sim.fail("a write that is none")))
+    }
+
+    /// Sends an action.
+    ///
+    /// # Errors
+    /// What the client refuses by itself.
+    pub fn act<C: Channel>(&mut self, space: impl Into<SpaceId>, action: C::Action) -> Result<Write, Error> {
+        let space = space.into();
+        let name = ActionPayload::of::<C>(&action)?.name();
+        self.note(format!("does {name} in {space}"));
+        self.made(&space.clone(), |core, now| core.send_action::<C>(now, &space, action).map(Some))
+            .map(|write| write.unwrap_or_else(|| self.sim.fail("an action that is none")))
     }
 
     /// Puts one row.
@@ -344,7 +368,8 @@ impl<'a> SimClient<'a> {
     fn remember(&mut self, space: &SpaceId, write: WriteRef) -> Write {
         let client = &mut self.sim.clients[self.index];
         let author = client.core.client().clone();
-        let written = Written { space: space.clone(), client: author, verdict: None, uncertain: false };
+        let written =
+            Written { space: space.clone(), client: author, verdict: None, output: None, uncertain: false };
         client.writes.insert(write, written);
         Write { client: self.index, write }
     }

@@ -217,7 +217,7 @@ impl Sim {
             client::Output::Call { .. } | client::Output::Access { .. } => {}
             client::Output::Refused { .. } => {}
             client::Output::Settled { write, result } => {
-                self.settled(index, write, result.map(|applied| applied.version));
+                self.settled(index, write, result);
             }
         }
     }

@@ -1,8 +1,9 @@
 //! The server's process, its disk, and how both fail.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use syncline_core::space::{self, Commit, Engine, Gauges, Identity};
+use syncline_core::space::{self, Commit, Engine, Gauges, Identity, NewJob};
 use syncline_core::{Error, Record, SpaceId, code};
 
 use crate::connection::End;
@@ -27,6 +28,11 @@ impl Sim {
     pub fn server_rows<R: Record>(&self, query: &syncline_core::Query<R>) -> Vec<R> {
         let rows = self.disk.query(query.spec(), &self.schema);
         rows.iter().filter_map(|row| row.as_any().downcast_ref::<R>()).cloned().collect()
+    }
+
+    /// The jobs that actions have left in a space, as the server's storage has them: what comes of them is the test's affair.
+    pub fn server_jobs(&self, space: impl Into<SpaceId>) -> &[NewJob] {
+        self.disk.jobs(&space.into())
     }
 
     /// The last version of a space that is on disk.
@@ -57,8 +63,8 @@ impl Sim {
         }
         self.trace.note(self.now, Who::Server, "starts");
         let seed = !self.seed ^ self.server.life.rotate_left(32);
-        self.server.engine =
-            Some(Engine::new(self.config.clone(), self.schema.clone(), self.access.clone(), seed));
+        let engine = Engine::new(self.config.clone(), self.schema.clone(), self.access.clone(), seed);
+        self.server.engine = Some(engine.actions(Arc::clone(&self.actions)));
         self.server.note_deadline();
     }
 

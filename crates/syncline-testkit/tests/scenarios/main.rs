@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
 
+mod actions;
 mod credentials;
 mod dead_tab;
 mod deletion_while_away;

@@ -101,6 +101,6 @@ fn clients(connection: &Connection, space: i64) -> Result<Vec<ClientRecord>, Pro
 }
 
 // SQLite's integers are signed; the bits are kept as they are
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)?.cast_unsigned())
 }
