@@ -7,5 +7,6 @@ mod hydration;
 mod pages;
 mod races;
 mod rig;
+mod sharing;
 mod streams;
 mod traces;
