@@ -180,7 +180,8 @@ impl ClientBuilder {
             config.remembered = platform::remembered(&self.url);
         }
         config.has_credentials = self.credentials.is_some();
-        config.contrail = self.contrail.as_ref().map(|service| service.service(config.has_credentials));
+        config.contrail =
+            self.contrail.as_ref().map(|service| service.service(&self.url, config.has_credentials));
         config.backoff = self.backoff;
         config.answer_within = self.answer_within.unwrap_or(config.answer_within);
         config.linger = self.linger.unwrap_or(config.linger);

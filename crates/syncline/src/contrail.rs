@@ -45,10 +45,11 @@ use std::sync::Arc;
 
 use syncline_core::client::contrail::{Access, Service};
 pub use syncline_core::client::contrail::{
-    AccessRequest, Address, Answer, Bearer, Call, record_uri, refusal, socket_closed,
+    AccessRequest, Address, Allowance, Answer, Bearer, Call, record_uri, refusal, socket_closed,
 };
 
 use crate::credentials::{IntoCredentials, Provider};
+use crate::platform;
 use crate::{BoxFuture, Error, MaybeSend};
 
 /// Asks the application for a ticket.
@@ -64,12 +65,28 @@ pub struct Contrail {
     invite: Option<String>,
     relations: BTreeMap<String, String>,
     ticket: Option<TicketProvider>,
+    allowance: Option<Allowance>,
 }
 
 impl Contrail {
     /// A service whose methods are called `{namespace}.{collection}.watchRecords`.
     pub fn new(namespace: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), invite: None, relations: BTreeMap::new(), ticket: None }
+        Self {
+            namespace: namespace.into(),
+            invite: None,
+            relations: BTreeMap::new(),
+            ticket: None,
+            allowance: None,
+        }
+    }
+
+    /// Shares the number of event streams that may be open with other clients. Unless told, a browser's page has four
+    /// and one page of a snapshot beside them for each origin, whichever of its clients they belong to; a native client has as
+    /// many for itself.
+    #[must_use]
+    pub fn event_streams(mut self, allowance: Allowance) -> Self {
+        self.allowance = Some(allowance);
+        self
     }
 
     /// One ticket for every attempt. Tickets last two minutes, so that this is for services with others.
@@ -113,10 +130,11 @@ impl Contrail {
         self
     }
 
-    pub(crate) fn service(&self, has_credentials: bool) -> Service {
+    pub(crate) fn service(&self, url: &str, has_credentials: bool) -> Service {
         let has_access = self.ticket.is_some() || has_credentials;
-        let Self { namespace, invite, relations, .. } = self.clone();
-        Service { namespace, invite, relations, has_access }
+        let Self { namespace, invite, relations, allowance, .. } = self.clone();
+        let allowance = allowance.unwrap_or_else(|| platform::event_streams(url));
+        Service { namespace, invite, relations, has_access, allowance }
     }
 
     /// Asks for all that an attempt needs.

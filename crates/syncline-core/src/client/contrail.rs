@@ -16,6 +16,7 @@
 //! filter and limit, sockets without a sign of life, rows that a socket never evicts.
 
 mod address;
+mod allowance;
 mod event;
 mod gathering;
 mod hydration;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use address::Address;
+pub use allowance::Allowance;
 pub use event::{is_event, refusal, socket_closed};
 pub(super) use streams::{Happened, Retry, Streams};
 
@@ -49,6 +51,8 @@ pub struct Service {
     pub relations: BTreeMap<String, String>,
     /// Whether the driver can answer [`Output::Access`](super::Output::Access).
     pub has_access: bool,
+    /// How many event streams may be open, with others who share it.
+    pub allowance: Allowance,
 }
 
 impl Service {

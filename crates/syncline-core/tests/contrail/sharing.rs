@@ -1,9 +1,102 @@
-//! What several lists have in common: the rows.
+//! What several clients or lists have in common: a browser's connections, and the rows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
 
 use serde_json::json;
 use syncline_core::Record;
+use syncline_core::client::TransportPreference;
+use syncline_core::client::contrail::{Allowance, Answer};
 
 use crate::rig::{Message, Reaction, Rig, SPACE, live, newest, record};
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn sharing(allowance: &Allowance, transport: TransportPreference) -> Rig {
+    Rig::with(|config| {
+        config.transport = transport;
+        config.contrail.as_mut().unwrap().allowance = allowance.clone();
+    })
+}
+
+fn answers(rig: &Rig) -> Vec<Answer> {
+    rig.open.iter().map(|asked| asked.call.answer).collect()
+}
+
+#[test]
+fn four_event_streams_for_all_clients_of_a_page() {
+    let page = Allowance::default();
+    let mut rigs = [(); 2].map(|()| sharing(&page, TransportPreference::Auto));
+    for rig in &mut rigs {
+        for limit in 1..=3 {
+            rig.watch(&newest(SPACE).limit(limit));
+        }
+    }
+    let (sse, ws) = (Answer::Events, Answer::Json);
+    assert_eq!((answers(&rigs[0]), answers(&rigs[1])), (vec![sse; 3], vec![sse, ws, ws]));
+    // a client that is gone needs none any more
+    let [first, mut second] = rigs;
+    drop(first);
+    second.watch(&newest(SPACE).limit(9));
+    assert_eq!(answers(&second), [sse, ws, ws, sse]);
+}
+
+#[test]
+fn a_stream_that_waits_begins_when_another_client_ends_one() {
+    let page = Allowance::new(1);
+    let [mut first, mut second] = [(); 2].map(|()| sharing(&page, TransportPreference::Sse));
+    let watch = first.watch(&newest(SPACE));
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    assert!(!second.core.may_begin(&waker), "it waits for nothing");
+    second.watch(&newest(SPACE));
+    assert!(second.asks_nothing() && !second.core.may_begin(&waker) && !second.core.may_begin(&waker));
+    assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+    // one that is lost is free for others until it begins again
+    let stream = first.asked();
+    first.closed(&stream, None);
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert!(second.core.may_begin(&waker));
+    second.wait(std::time::Duration::ZERO);
+    assert_eq!(answers(&second), [Answer::Events]);
+    first.wait_for_deadline();
+    assert!(first.open.is_empty() && !first.core.may_begin(&waker));
+    first.core.unwatch(first.now, watch);
+    first.drain();
+    assert!(!first.core.may_begin(&waker), "nobody looks any more");
+}
+
+#[test]
+fn pages_of_all_clients_come_one_at_a_time() {
+    let page = Allowance::default();
+    let mut rigs = [(); 2].map(|()| sharing(&page, TransportPreference::Sse));
+    for rig in &mut rigs {
+        rig.watch(&newest(SPACE));
+        let stream = rig.asked();
+        rig.opened(&stream);
+        rig.snapshot(&stream, &[record("a", 1)], Some("1"));
+    }
+    let [mut first, mut second] = rigs;
+    assert_eq!((first.open.len(), second.open.len()), (2, 1));
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    assert!(!second.core.may_begin(&waker));
+    let rest = first.asked();
+    first.opened(&rest);
+    first.snapshot(&rest, &[record("b", 0)], None);
+    assert!(woken.0.load(Ordering::Relaxed) == 1 && second.core.may_begin(&waker));
+    second.wait(std::time::Duration::ZERO);
+    assert_eq!(second.asked().param("cursor").as_deref(), Some("1"));
+}
 
 /// Two lists, one of all records and one of those with `n` 3, both live.
 fn two_lists() -> (Rig, [syncline_core::client::WatchId; 2], [crate::rig::Asked; 2]) {

@@ -6,9 +6,11 @@ use std::time::Duration;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt};
 use serde::{Deserialize, Serialize};
-use syncline::contrail::{Answer, Call, Contrail, record_uri, refusal};
+use syncline::contrail::{Allowance, Answer, Call, Contrail, record_uri, refusal};
 use syncline::transport::{ConnectRequest, Connector, Link, memory};
-use syncline::{BoxFuture, Client, Error, Record, Status, Watch, code};
+use syncline::{
+    BoxFuture, Client, ClientBuilder, Error, Query, Record, Status, TransportPreference, Watch, code,
+};
 
 const SPACE: &str = "ats://did:plc:alice/space/s";
 
@@ -38,10 +40,17 @@ impl Connector for Calls {
 }
 
 fn rig(service: Contrail) -> (Client, mpsc::UnboundedReceiver<(Call, Link)>) {
+    rig_with(service, |builder| builder)
+}
+
+fn rig_with(
+    service: Contrail,
+    change: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> (Client, mpsc::UnboundedReceiver<(Call, Link)>) {
     let (sender, calls) = mpsc::unbounded();
     let builder =
         Client::builder("https://service.example").connector(Calls(sender)).contrail(service).seed(1);
-    (builder.build(), calls)
+    (change(builder).build(), calls)
 }
 
 fn event(kind: &str, data: &str) -> String {
@@ -162,4 +171,25 @@ async fn a_write_is_refused_at_once() {
     let (client, _calls) = rig(Contrail::new("app.event"));
     let row = Message { uri: "at://x".into(), rkey: "x".into(), time_us: 1, text: String::new() };
     assert_eq!(client.put(SPACE, row).await.unwrap_err().code(), code::BAD_WRITE);
+}
+
+fn list() -> Query<Message> {
+    Message::in_space(SPACE).order_by(Message::rkey)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_begins_when_one_of_another_client_ends() {
+    let service = Contrail::new("app.event").event_streams(Allowance::new(1));
+    let only_sse = |builder: ClientBuilder| builder.transport(TransportPreference::Sse);
+    let (first, mut calls_of_first) = rig_with(service.clone(), only_sse);
+    let (second, mut calls_of_second) = rig_with(service, only_sse);
+    let watch = first.watch(list());
+    let _link = calls_of_first.next().await.unwrap();
+    let waiting = second.watch(list());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(calls_of_second.next().now_or_never().is_none());
+    drop(watch);
+    let (_, mut link) = calls_of_second.next().await.unwrap();
+    snapshot(&mut link, &["a"]).await;
+    shows(&waiting, &["a"]).await;
 }

@@ -1,9 +1,11 @@
 //! All streams of a client: when they are made, how they end, and when they are made again.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::task::Waker;
 use std::time::Duration;
 
 use super::address::Address;
+use super::allowance::{Permit, Use};
 use super::event::{Event, Handshake};
 use super::gathering::{Gathering, Why};
 use super::stream::{Due, Line, Phase, Stream};
@@ -15,9 +17,6 @@ use crate::client::{Output, Status, Transport, TransportPreference};
 use crate::error::{Error, code};
 use crate::query::QuerySpec;
 
-/// A browser opens six connections to a host over HTTP/1.1, for all its tabs.
-const MAX_SSE: usize = 4;
-
 /// See the [module](self).
 pub(in crate::client) struct Streams {
     pub(super) service: Service,
@@ -25,7 +24,7 @@ pub(in crate::client) struct Streams {
     pub(super) lines: BTreeMap<Line, SessionId>,
     next_line: Line,
     /// The one page that is being fetched over server-sent events.
-    pub(super) paging: Option<Line>,
+    pub(super) paging: Option<(Line, Permit)>,
     /// Whose pages come after it.
     pub(super) waiting: VecDeque<SessionId>,
     enabled: bool,
@@ -123,14 +122,22 @@ impl Streams {
     }
 
     /// What the next attempt goes over; nothing when no connection is free.
-    fn free_transport(&self, preference: TransportPreference) -> Option<Transport> {
-        let over_sse = |stream: &&Stream| stream.transport == Transport::Sse && stream.is_connected();
-        let sse = (self.streams.values().filter(over_sse).count() < MAX_SSE).then_some(Transport::Sse);
+    fn free_transport(&self, preference: TransportPreference) -> Option<(Transport, Option<Permit>)> {
+        let socket = Some((Transport::WebSocket, None));
+        let sse = || Some((Transport::Sse, Some(self.service.allowance.take(Use::Stream)?)));
         match preference {
-            TransportPreference::WebSocket => Some(Transport::WebSocket),
-            TransportPreference::Sse => sse,
-            TransportPreference::Auto => sse.or((!self.no_sockets).then_some(Transport::WebSocket)),
+            TransportPreference::WebSocket => socket,
+            TransportPreference::Sse => sse(),
+            TransportPreference::Auto => sse().or(socket.filter(|_| !self.no_sockets)),
         }
+    }
+
+    /// Whether a page may be fetched on this line.
+    pub(super) fn may_page(&mut self, line: Line) -> bool {
+        if self.paging.is_none() {
+            self.paging = self.service.allowance.take(Use::Page).map(|permit| (line, permit));
+        }
+        self.paging.as_ref().is_some_and(|(paging, _)| *paging == line)
     }
 }
 
@@ -254,7 +261,7 @@ impl ClientCore {
     /// Its connections are closed, and what was under way on them is void; the rows stay.
     fn end_attempt(&mut self, id: SessionId, stream: &mut Stream) {
         self.end_side(stream);
-        (stream.gathering, stream.doubted_until) = (None, None);
+        (stream.gathering, stream.doubted_until, stream.permit) = (None, None, None);
         if let (Some(line), Some(streams)) = (stream.line.take(), &mut self.streams) {
             streams.lines.remove(&line);
             self.outputs.push_back(Output::Close { attempt: line });
@@ -308,11 +315,11 @@ impl ClientCore {
     fn begin_stream(&mut self, now: Duration, id: SessionId, stream: &mut Stream) {
         let Some(streams) = &mut self.streams else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let Some(transport) = streams.free_transport(self.config.transport) else {
+        let Some((transport, permit)) = streams.free_transport(self.config.transport) else {
             stream.phase = Phase::Queued;
             return;
         };
-        stream.transport = transport;
+        (stream.transport, stream.permit) = (transport, permit);
         let line = streams.line(id);
         stream.line = Some(line);
         stream.access = Access::default();
@@ -323,6 +330,19 @@ impl ClientCore {
         } else {
             self.open_stream(now, id, stream);
         }
+    }
+
+    /// Whether a stream or a page that waits until others have ended may begin now; then feed [`Input::Tick`]. If not, `waker`
+    /// is woken when that may have changed.
+    ///
+    /// [`Input::Tick`]: crate::client::Input::Tick
+    pub fn may_begin(&self, waker: &Waker) -> bool {
+        let Some(streams) = &self.streams else { return false };
+        let stream = streams.streams.values().any(|stream| stream.phase == Phase::Queued);
+        let page = streams.paging.is_none() && !streams.waiting.is_empty();
+        let wanted = [stream.then_some(Use::Stream), page.then_some(Use::Page)];
+        let wanted: Vec<_> = wanted.into_iter().flatten().collect();
+        streams.service.allowance.has_or_wakes(&wanted, waker)
     }
 
     /// Streams begin with the sessions that somebody looks at, and end with them.
