@@ -4,6 +4,7 @@
 
 mod defects;
 mod hydration;
+mod keeping;
 mod pages;
 mod races;
 mod rig;

@@ -249,6 +249,9 @@ impl ClientCore {
         }
         let collections =
             self.sessions.get(&id).map(|session| session.collections().collect::<BTreeSet<_>>());
+        if let Some(space) = self.spaces.get_mut(&space_id) {
+            space.unsaved = true;
+        }
         self.rows_have_come(&space_id, collections.into_iter().flatten());
         self.note(id);
     }

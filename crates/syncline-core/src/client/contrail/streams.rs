@@ -28,7 +28,7 @@ pub(in crate::client) struct Streams {
     /// Whose pages come after it.
     pub(super) waiting: VecDeque<SessionId>,
     enabled: bool,
-    closed: bool,
+    pub(super) closed: bool,
     /// The service has none.
     no_sockets: bool,
     pub(super) last_error: Option<Error>,
@@ -100,6 +100,11 @@ impl Streams {
             Some(stream) => stream.status(),
             None => Status::Connecting,
         }
+    }
+
+    /// The view of all rows that are known of a query with a limit.
+    pub(in crate::client) fn reserve_of(&self, session: SessionId) -> Option<SessionId> {
+        self.streams.get(&session)?.reserve
     }
 
     pub(in crate::client) fn transport(&self) -> Option<Transport> {
@@ -294,6 +299,7 @@ impl ClientCore {
             forget_rows(id, session, &mut self.spaces);
             session.error = Some(error);
             let space = session.query.space.clone();
+            self.keep_nothing(now, id);
             self.commit(&space);
             self.note(id);
             return true;
@@ -351,12 +357,7 @@ impl ClientCore {
         let is_on = streams.enabled && !streams.closed;
         let over = streams.streams.keys().copied().filter(|id| !is_on || !self.is_looked_at(*id));
         let over: Vec<_> = over.collect();
-        for id in over {
-            let stream = self.streams.as_mut().and_then(|streams| streams.streams.remove(&id));
-            let Some(mut stream) = stream else { continue };
-            self.end_attempt(id, &mut stream);
-            self.close_reserve(id, &stream);
-        }
+        self.end_streams(over);
         if !is_on {
             return;
         }
@@ -379,6 +380,16 @@ impl ClientCore {
             if let Some(streams) = &mut self.streams {
                 streams.streams.insert(id, stream);
             }
+        }
+    }
+
+    /// Ends streams for good; the rows stay.
+    pub(super) fn end_streams(&mut self, ids: Vec<SessionId>) {
+        for id in ids {
+            let stream = self.streams.as_mut().and_then(|streams| streams.streams.remove(&id));
+            let Some(mut stream) = stream else { continue };
+            self.end_attempt(id, &mut stream);
+            self.close_reserve(id, &stream);
         }
     }
 
