@@ -18,12 +18,13 @@ const test = base.extend<{ service: (shape: Shape) => Promise<ContrailService> }
   },
 });
 
-async function connect(app: App, service: ContrailService, ticket = 'ticket-of-did:plc:bob'): Promise<void> {
+async function connect(app: App, service: ContrailService, ticket = 'ticket-of-did:plc:bob', identity = ''): Promise<void> {
   await app.get('own').getByText('Bring your own').click();
   await app.get('own-address').fill(service.url);
   await app.get('own-namespace').fill(service.namespace);
   await app.get('own-space').fill(service.space);
   await app.get('own-ticket').fill(ticket);
+  await app.get('own-identity').fill(identity);
   await app.get('own-connect').click();
 }
 
@@ -89,4 +90,38 @@ test('a service that refuses is told in its own words', { tag: '@once' }, async 
   await ada.get('own-connect').click();
   await expect(ada.get('own-status')).toHaveAttribute('data-status', 'live');
   expect(service.tickets.at(-1)).toBe('ticket-of-did:plc:alice');
+});
+
+test('a page that is loaded again while the service is down paints what it showed to the same person', async ({ open, service: begin }) => {
+  const service = await begin('durable-object');
+  service.put('one', 'first');
+  service.put('two', 'second');
+  const ada = await open({ view: 'chat' });
+  const [bob, alice] = ['did:plc:bob', 'did:plc:alice'];
+  await connect(ada, service, `ticket-of-${bob}`, bob);
+  await expect.poll(() => texts(ada)).toEqual(['second', 'first']);
+  await ada.kept('second');
+
+  service.stop();
+  await ada.page.reload();
+  await connect(ada, service, `ticket-of-${bob}`, bob);
+  await expect.poll(() => texts(ada)).toEqual(['second', 'first']);
+  await expect(ada.get('own-status')).not.toHaveAttribute('data-status', 'live');
+  // to others they are not shown, nor to somebody who says nothing
+  for (const other of [alice, '']) {
+    await ada.page.reload();
+    await connect(ada, service, `ticket-of-${alice}`, other);
+    await expect(ada.get('own-status')).toHaveAttribute('data-status', 'reconnecting');
+    expect(await texts(ada)).toEqual([]);
+  }
+
+  // what is gone meanwhile goes with the fresh snapshot, and what is new comes
+  await ada.page.reload();
+  await connect(ada, service, `ticket-of-${bob}`, bob);
+  await expect.poll(() => texts(ada)).toEqual(['second', 'first']);
+  service.delete('one');
+  service.put('three', 'third');
+  service.start();
+  await expect(ada.get('own-status')).toHaveAttribute('data-status', 'live', { timeout: RECONNECT_MS });
+  await expect.poll(() => texts(ada)).toEqual(['third', 'second']);
 });

@@ -49,12 +49,14 @@ export class ContrailService {
   private readonly sockets = new WebSocketServer({ noServer: true });
   private readonly connections = new Set<net.Socket>();
   private clock = 1_795_165_400_000;
+  private isDown = false;
 
   private constructor(
     private readonly listener: http.Server,
     private readonly shape: Shape,
   ) {
     listener.on('connection', (connection) => {
+      if (this.isDown) return void connection.destroy();
       this.connections.add(connection);
       connection.on('close', () => this.connections.delete(connection));
     });
@@ -97,6 +99,16 @@ export class ContrailService {
   /** The lines break; nobody is told why. */
   drop(): void {
     for (const connection of this.connections) connection.destroy();
+  }
+
+  /** The lines break, and no other one is taken. */
+  stop(): void {
+    this.isDown = true;
+    this.drop();
+  }
+
+  start(): void {
+    this.isDown = false;
   }
 
   remove(member: string): void {

@@ -180,14 +180,13 @@ impl ClientBuilder {
             config.remembered = platform::remembered(&self.url);
         }
         config.has_credentials = self.credentials.is_some();
-        config.contrail = self.contrail.as_ref().map(|service| service.service(config.has_credentials));
+        config.contrail =
+            self.contrail.as_ref().map(|service| service.service(&self.url, config.has_credentials));
         config.backoff = self.backoff;
         config.answer_within = self.answer_within.unwrap_or(config.answer_within);
         config.linger = self.linger.unwrap_or(config.linger);
         config.schema_version = self.schema_version;
-        // what a contrail service sends is not kept
-        let storage = self.storage.filter(|_| self.contrail.is_none());
-        let cache = storage.map(|storage| (storage, self.cache));
+        let cache = self.storage.map(|storage| (storage, self.cache));
         config.cache = cache.as_ref().map(|(_, limits)| CacheConfig {
             rows: limits.rows,
             bytes: limits.bytes,

@@ -11,7 +11,7 @@ use crate::shared::Shared;
 use crate::storage::Command;
 use crate::{
     ActionHandle, Channel, ClientBuilder, ConnectionChanges, ConnectionState, Error, Export, IntoError,
-    Query, Record, SpaceId, Watch, WriteHandle, code,
+    Query, Record, SpaceId, UserId, Watch, WriteHandle, code,
 };
 
 /// One client of one server: everything that is watched and written through its clones rides on one connection.
@@ -301,13 +301,29 @@ impl Client {
         self.shared().setup.latency.set(latency);
     }
 
+    /// Says who is here now, where the server is a contrail service; see
+    /// [`Contrail::identity`](crate::contrail::Contrail::identity). Of somebody else nothing stays to be seen: every stream
+    /// begins again, with tickets and credentials that are asked for anew, and with what was kept of this person. With
+    /// `None` nothing is kept. A Syncline server says by itself who is here, and then this does nothing.
+    ///
+    /// ```
+    /// # use syncline::{Client, contrail::Contrail};
+    /// # fn example(client: &Client) {
+    /// client.set_identity(Some("did:plc:bob".into()));
+    /// # }
+    /// ```
+    pub fn set_identity(&self, person: Option<UserId>) {
+        self.shared().act_driven(|state, now| state.core.set_identity(now, person));
+    }
+
     /// Asks for credentials again and gives them to the server, on the connection that is open if there is one.
     pub fn refresh_credentials(&self) {
         self.shared().act_driven(|state, now| state.core.refresh_credentials(now));
     }
 
     /// Somebody leaves and takes everything along: what is kept of this server between visits is removed, whoever it
-    /// belongs to, and nothing more is kept before the server says who is here. To be called once the server has been told,
+    /// belongs to, and nothing more is kept before the server says who is here, or [`set_identity`](Self::set_identity) where
+    /// it does not. To be called once the server has been told,
     /// or it would say the same person again. What is shown now stays until then.
     ///
     /// # Errors

@@ -45,11 +45,12 @@ use std::sync::Arc;
 
 use syncline_core::client::contrail::{Access, Service};
 pub use syncline_core::client::contrail::{
-    AccessRequest, Address, Answer, Bearer, Call, record_uri, refusal, socket_closed,
+    AccessRequest, Address, Allowance, Answer, Bearer, Call, record_uri, refusal, socket_closed,
 };
 
 use crate::credentials::{IntoCredentials, Provider};
-use crate::{BoxFuture, Error, MaybeSend};
+use crate::platform;
+use crate::{BoxFuture, Error, MaybeSend, UserId};
 
 /// Asks the application for a ticket.
 type TicketProvider = Arc<dyn Fn(AccessRequest) -> BoxFuture<Result<Option<String>, Error>> + Send + Sync>;
@@ -64,12 +65,39 @@ pub struct Contrail {
     invite: Option<String>,
     relations: BTreeMap<String, String>,
     ticket: Option<TicketProvider>,
+    identity: Option<UserId>,
+    allowance: Option<Allowance>,
 }
 
 impl Contrail {
     /// A service whose methods are called `{namespace}.{collection}.watchRecords`.
     pub fn new(namespace: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), invite: None, relations: BTreeMap::new(), ticket: None }
+        Self {
+            namespace: namespace.into(),
+            invite: None,
+            relations: BTreeMap::new(),
+            ticket: None,
+            identity: None,
+            allowance: None,
+        }
+    }
+
+    /// Who is here: a DID, or whatever names a person to the application. Rows are kept between visits for this person,
+    /// and shown to no other. Unless told, nothing is kept, since a service does not say who it has let in. Tickets and
+    /// credentials must be this person's; see [`Client::set_identity`](crate::Client::set_identity) for when that changes.
+    #[must_use]
+    pub fn identity(mut self, person: impl Into<UserId>) -> Self {
+        self.identity = Some(person.into());
+        self
+    }
+
+    /// Shares the number of event streams that may be open with other clients. Unless told, a browser's page has four
+    /// and one page of a snapshot beside them for each origin, whichever of its clients they belong to; a native client has as
+    /// many for itself.
+    #[must_use]
+    pub fn event_streams(mut self, allowance: Allowance) -> Self {
+        self.allowance = Some(allowance);
+        self
     }
 
     /// One ticket for every attempt. Tickets last two minutes, so that this is for services with others.
@@ -113,10 +141,18 @@ impl Contrail {
         self
     }
 
-    pub(crate) fn service(&self, has_credentials: bool) -> Service {
+    pub(crate) fn service(&self, url: &str, has_credentials: bool) -> Service {
         let has_access = self.ticket.is_some() || has_credentials;
-        let Self { namespace, invite, relations, .. } = self.clone();
-        Service { namespace, invite, relations, has_access }
+        let Self { namespace, invite, relations, identity, allowance, .. } = self.clone();
+        let allowance = allowance.unwrap_or_else(|| platform::event_streams(url));
+        Service { namespace, invite, relations, has_access, identity, allowance }
+    }
+
+    /// What tells its rows apart in storage from those of any other server, one of Syncline's at the same address too.
+    pub(crate) fn storage_name(&self, url: &str) -> String {
+        // two texts can always be written as JSON
+        let name = serde_json::to_string(&[&self.namespace, url]).unwrap_or_default();
+        format!("contrail:{name}")
     }
 
     /// Asks for all that an attempt needs.

@@ -66,6 +66,7 @@ impl Driver {
             }
             let happened = self.poll_credentials(cx)
                 || self.poll_access(cx)
+                || self.poll_allowance(cx)
                 || self.poll_lines(cx)
                 || self.poll_timer(cx);
             if !happened {
@@ -199,6 +200,16 @@ impl Driver {
         self.access.remove(&attempt);
         self.tell(Input::Access { attempt, result });
         true
+    }
+
+    /// A stream that waited for those of others.
+    fn poll_allowance(&mut self, cx: &mut Context<'_>) -> bool {
+        let may_begin = self.shared.setup.contrail.is_some()
+            && self.shared.look(|state| state.core.may_begin(cx.waker()));
+        if may_begin {
+            self.tell(Input::Tick);
+        }
+        may_begin
     }
 
     fn poll_credentials(&mut self, cx: &mut Context<'_>) -> bool {

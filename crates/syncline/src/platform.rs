@@ -11,11 +11,13 @@ use futures::{Sink, Stream};
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use browser::{
-    Hints, Instant, Spawner, SystemTime, default_connector, default_storage, remember, remembered, sleep,
+    Hints, Instant, Spawner, SystemTime, default_connector, default_storage, event_streams, remember,
+    remembered, sleep,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use native::{
-    Hints, Instant, Spawner, SystemTime, default_connector, default_storage, remember, remembered, sleep,
+    Hints, Instant, Spawner, SystemTime, default_connector, default_storage, event_streams, remember,
+    remembered, sleep,
 };
 
 use crate::Error;

@@ -33,6 +33,14 @@ pub(crate) struct Setup {
     pub(crate) cache: Option<(Arc<dyn Storage>, CacheLimits)>,
 }
 
+impl Setup {
+    /// What the server is called in storage.
+    fn storage_name(&self) -> String {
+        let contrail = self.contrail.as_ref().map(|service| service.storage_name(&self.url));
+        contrail.unwrap_or_else(|| self.url.clone())
+    }
+}
+
 /// Commands that storage has not got to. The core has one list stored at a time and does not wait for what it asks, so that
 /// what is beyond this is not missed.
 const MAX_COMMANDS: usize = 256;
@@ -156,8 +164,8 @@ impl Shared {
         // a runtime may have ended, and with it the task
         if sender.as_ref().is_none_or(mpsc::Sender::is_closed) {
             let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
-            let (shared, url) = (Weak::clone(&self.me), &*self.setup.url);
-            let start = || Keeper::start(shared, Arc::clone(storage), limits.clone(), url, receiver);
+            let (shared, server) = (Weak::clone(&self.me), self.setup.storage_name());
+            let start = || Keeper::start(shared, Arc::clone(storage), limits.clone(), &server, receiver);
             *sender = self.setup.spawner.spawn(start).then_some(commands);
         }
         if let Some(sender) = &mut *sender {

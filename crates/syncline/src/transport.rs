@@ -4,7 +4,7 @@
 //! and streaming fetch; [`memory`] is for tests and for a server in the same process.
 
 #[cfg(target_arch = "wasm32")]
-mod address;
+pub(crate) mod address;
 #[cfg(target_arch = "wasm32")]
 mod contrail;
 mod delay;

@@ -14,6 +14,7 @@ pub fn OwnServer(transport: TransportPreference) -> Element {
     let namespace = use_signal(|| "dev.syncline.demo".to_owned());
     let space = use_signal(|| "room-lobby".to_owned());
     let ticket = use_signal(String::new);
+    let identity = use_signal(String::new);
 
     let connect = move |event: FormEvent| {
         event.prevent_default();
@@ -24,6 +25,7 @@ pub fn OwnServer(transport: TransportPreference) -> Element {
             namespace: text(namespace),
             space: text(space),
             ticket: text(ticket),
+            identity: text(identity),
             transport,
         };
         server.set(Some((number, said)));
@@ -37,6 +39,7 @@ pub fn OwnServer(transport: TransportPreference) -> Element {
                 OwnField { name: "own-namespace", label: "Namespace", hint: "app.example", value: namespace }
                 OwnField { name: "own-space", label: "Space", hint: "ats://… or did:…", value: space }
                 OwnField { name: "own-ticket", label: "Ticket", hint: "if it asks for one", value: ticket }
+                OwnField { name: "own-identity", label: "You", hint: "a DID, to keep rows", value: identity }
                 button { class: "button button-primary", "data-testid": "own-connect", "Connect" }
             }
             for (number, server) in server() {

@@ -14,6 +14,7 @@ pub fn OwnServer(transport: TransportPreference) -> impl IntoView {
     let namespace = RwSignal::new("dev.syncline.demo".to_owned());
     let space = RwSignal::new("room-lobby".to_owned());
     let ticket = RwSignal::new(String::new());
+    let identity = RwSignal::new(String::new());
 
     let connect = move |event: SubmitEvent| {
         event.prevent_default();
@@ -23,6 +24,7 @@ pub fn OwnServer(transport: TransportPreference) -> impl IntoView {
             namespace: text(namespace),
             space: text(space),
             ticket: text(ticket),
+            identity: text(identity),
             transport,
         }));
     };
@@ -35,6 +37,7 @@ pub fn OwnServer(transport: TransportPreference) -> impl IntoView {
                 <OwnField name="own-namespace" label="Namespace" hint="app.example" value=namespace />
                 <OwnField name="own-space" label="Space" hint="ats://… or did:…" value=space />
                 <OwnField name="own-ticket" label="Ticket" hint="if it asks for one" value=ticket />
+                <OwnField name="own-identity" label="You" hint="a DID, to keep rows" value=identity />
                 <button class="button button-primary" data-testid="own-connect">"Connect"</button>
             </form>
             {move || server.get().map(|server| view! { <OwnMessages server /> })}

@@ -9,18 +9,21 @@
 //!
 //! Storage is asked by query and person. Who is here is known from `welcome`; before the first one, it is taken to be who
 //! was here last. If `welcome` then says somebody else, that is a change of identity like any other: what was shown goes.
+//!
+//! A contrail service says nothing of the sort. There the application says [who is here](ClientCore::set_identity), without
+//! which nothing is kept; rows have no place to come back from, and stay until a fresh snapshot is complete.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::client::collection::{Began, Most};
+use crate::client::collection::{AnyCollection, Began, Most};
 use crate::client::core::ClientCore;
 use crate::client::export::{Export, Head};
 use crate::client::frames::{forget_rows, tell_counts};
 use crate::client::session::{Phase, Session, SessionId};
 use crate::client::{Output, WatchId};
 use crate::error::Error;
-use crate::id::{SpaceId, UserId};
+use crate::id::{Cursor, SpaceId, UserId};
 use crate::query::QuerySpec;
 use crate::wire::{Count, Run};
 
@@ -76,7 +79,8 @@ pub(crate) struct Cache {
     changed: Option<(Duration, Duration)>,
     /// Storage is at work, until it says that it is done, or this.
     storing: Option<Duration>,
-    /// Nothing is stored before the next `welcome`.
+    /// Nothing is stored, and nothing asked for, before it is said who is here: by the next `welcome`, or by the
+    /// application where there is none.
     paused: bool,
     degraded: Option<Error>,
     /// Brought by the application for queries that are not watched yet, oldest first.
@@ -118,11 +122,19 @@ impl Cache {
         Self { config, ..Self::default() }
     }
 
+    /// The application says who is here, or that nobody is to know.
+    pub(crate) fn identify(&mut self, user: Option<UserId>) {
+        self.drop_unsaved();
+        self.imports.clear();
+        self.paused = user.is_none();
+        (self.assumed, self.known) = (user.clone(), user);
+    }
+
     pub(crate) fn degraded(&self) -> Option<&Error> {
         self.degraded.as_ref()
     }
 
-    /// Who is taken to be here, before `welcome` says it.
+    /// Who is taken to be here, before `welcome` says it; for a contrail service, who the application says it is.
     pub(crate) fn assumed(&self) -> Option<&UserId> {
         self.assumed.as_ref()
     }
@@ -181,8 +193,8 @@ impl ClientCore {
     }
 
     /// Takes rows up that were [exported](Self::export). They are shown at once in the watch of their query that there is
-    /// or will be, unless that has rows from the server; it then asks the server for what has changed since. Exports of
-    /// another schema version are dropped.
+    /// or will be, unless that has rows from the server; it then asks the server for what has changed since, a contrail
+    /// service for all there is. Exports of another schema version are dropped.
     pub fn import(&mut self, now: Duration, export: Export) {
         match self.by_query.get(export.query()) {
             Some(&id) => self.restore(id, &export, None),
@@ -197,8 +209,9 @@ impl ClientCore {
         self.after(now, crate::client::link::Event::None, Vec::new());
     }
 
-    /// Somebody leaves: nothing is stored any more before the server has said who is here. With `wipe` nothing is left of
-    /// what was; else their writes wait in storage until they are back.
+    /// Somebody leaves: nothing is stored any more before the server has said who is here, or
+    /// [`set_identity`](Self::set_identity) where the server does not. With `wipe` nothing is left of what was; else their
+    /// writes wait in storage until they are back.
     pub fn pause_storing(&mut self, wipe: bool) {
         self.cache.drop_unsaved();
         self.cache.paused = true;
@@ -225,7 +238,7 @@ impl ClientCore {
     }
 
     /// Asks storage, where the session has nothing better.
-    fn load(&mut self, now: Duration, id: SessionId) {
+    pub(super) fn load(&mut self, now: Duration, id: SessionId) {
         let Some(config) = self.cache.config.as_ref().filter(|_| !self.cache.paused) else { return };
         let user = self.link.user().map(|user| &user.id).or(self.cache.assumed.as_ref()).cloned();
         // whoever stands beside it on a live connection has what storage has, and newer
@@ -251,6 +264,10 @@ impl ClientCore {
             return;
         };
         session.loading = None;
+        if self.cache.paused {
+            // asked for somebody who has left
+            return;
+        }
         let here = self.link.user().map(|user| &user.id).or(self.cache.assumed.as_ref());
         if here.is_some() && here != user.as_ref() {
             // asked before it was known who is here
@@ -271,10 +288,65 @@ impl ClientCore {
     fn restore(&mut self, id: SessionId, export: &Export, user: Option<UserId>) {
         let Some(session) = self.sessions.get(&id) else { return };
         let Head { app, query, cursor, complete, selective, .. } = export.head();
-        let is_of_use = (*app, query) == (self.schema.version, &session.query);
-        if !is_of_use || !session.is_without_rows() || matches!(session.phase, Phase::Snapshot { .. }) {
+        let of_such_a_server = cursor.is_none() == self.streams.is_some();
+        let is_of_use = of_such_a_server && (*app, query) == (self.schema.version, &session.query);
+        if !is_of_use || !session.is_without_rows() || self.rows_are_coming(id, session) {
             return;
         }
+        let others_are_ahead = match cursor {
+            Some(cursor) => self.others_are_ahead(id, session, *cursor),
+            // each list follows a stream of its own: what is there already is newer, or will be told
+            None => Some(true),
+        };
+        let Some(others_are_ahead) = others_are_ahead else { return };
+        let reserve = self.streams.as_ref().and_then(|streams| streams.reserve_of(id));
+        let Some(base) = self.spaces.get_mut(&query.space).map(|space| &mut space.base) else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let begin = |rows: &mut dyn AnyCollection, view, stored: &mut dyn Iterator<Item = &[u8]>| {
+            let began = rows.begin_stored(view, stored, others_are_ahead);
+            if cursor.is_some() || began == Began::Refused {
+                return began;
+            }
+            // from here on it is as after a stream that was lost
+            rows.complete_view(view);
+            Began::Shown { all: began == Began::Shown { all: true } }
+        };
+        let Some(rows) = base.get_mut(session.collection) else { return };
+        match begin(rows, id, &mut export.rows()) {
+            Began::Refused => return,
+            Began::Hidden => (session.loaded, session.earlier) = (false, None),
+            Began::Shown { all } => {
+                (session.loaded, session.earlier) = (*complete && all, Some(Earlier { user }));
+            }
+        }
+        if let Some(reserve) = reserve {
+            rows.choose_members(reserve, id);
+        }
+        for (relation, related) in session.relations.iter_mut().enumerate() {
+            let Some(rows) = related.rows(base) else { continue };
+            let began = begin(rows, related.view, &mut export.children(relation));
+            session.loaded &= began == Began::Shown { all: true };
+        }
+        tell_counts(session, &export.head().counts);
+        (session.cursor, session.selective) = (*cursor, *selective);
+        self.commit(&query.space);
+        self.note(id);
+    }
+
+    /// Whether a session without rows is about to have some from the server.
+    fn rows_are_coming(&self, id: SessionId, session: &Session) -> bool {
+        let Some(streams) = &self.streams else { return matches!(session.phase, Phase::Snapshot { .. }) };
+        // a snapshot shows page by page; before the first one there is time
+        let view = streams.reserve_of(id).unwrap_or(id);
+        let base = self.spaces.get(&session.query.space).map(|space| &space.base);
+        let rows = base.and_then(|base| base.get(session.collection));
+        rows.is_some_and(|rows| !rows.members(view).is_empty())
+    }
+
+    /// Whether lists that show rows of the same collections stand at newer ones than these; `None` where they stand in
+    /// another history.
+    fn others_are_ahead(&self, id: SessionId, session: &Session, cursor: Cursor) -> Option<bool> {
+        let query = &session.query;
         let near = |(other, near): &(&SessionId, &Session)| {
             let holds_such_rows = near.collections().any(|name| session.collections().any(|own| own == name));
             **other != id && near.query.space == query.space && holds_such_rows
@@ -285,29 +357,15 @@ impl ClientCore {
             others_are_ahead |= other.version >= cursor.version;
             other_history |= other.incarnation != cursor.incarnation;
         }
-        if other_history {
-            return;
+        (!other_history).then_some(others_are_ahead)
+    }
+
+    /// Who is here, where that is known and not only taken for granted.
+    pub(super) fn person(&self) -> Option<&UserId> {
+        match self.streams {
+            Some(_) => self.cache.assumed(),
+            None => self.link.user().map(|user| &user.id),
         }
-        let Some(base) = self.spaces.get_mut(&query.space).map(|space| &mut space.base) else { return };
-        let Some(rows) = base.get_mut(session.collection) else { return };
-        let began = rows.begin_stored(id, &mut export.rows(), others_are_ahead);
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        match began {
-            Began::Refused => return,
-            Began::Hidden => (session.loaded, session.earlier) = (false, None),
-            Began::Shown { all } => {
-                (session.loaded, session.earlier) = (*complete && all, Some(Earlier { user }));
-            }
-        }
-        for (relation, related) in session.relations.iter_mut().enumerate() {
-            let Some(rows) = related.rows(base) else { continue };
-            let began = rows.begin_stored(related.view, &mut export.children(relation), others_are_ahead);
-            session.loaded &= began == Began::Shown { all: true };
-        }
-        tell_counts(session, &export.head().counts);
-        (session.cursor, session.selective) = (Some(*cursor), *selective);
-        self.commit(&query.space);
-        self.note(id);
     }
 
     /// Whose rows of an earlier visit are shown, where the server has not said who is here.
@@ -343,18 +401,22 @@ impl ClientCore {
         }
     }
 
-    /// A session is about to be left, or has lost its rows: what it has is kept as it is now.
+    /// A session is about to be left: what it has is kept as it is now.
     pub(super) fn keep_leaving(&mut self, now: Duration, id: SessionId) {
-        let Some(session) = self.sessions.get(&id) else { return };
+        let Some(session) = self.sessions.get(&id).filter(|session| session.unsaved) else { return };
         let Some(config) = self.cache.config.as_ref().filter(|_| !self.cache.paused) else { return };
-        let refused = session.phase == Phase::Failed;
-        if !refused && !session.unsaved {
-            return;
-        }
         let most = Most { rows: config.rows, bytes: config.bytes };
-        let export = if refused { None } else { self.export_session(id, most).map(Export::into_bytes) };
-        if refused || export.is_some() {
-            self.cache.leaving.insert(session.query.clone(), export);
+        if let Some(export) = self.export_session(id, most) {
+            self.cache.leaving.insert(session.query.clone(), Some(export.into_bytes()));
+            self.cache.note_change(now);
+        }
+    }
+
+    /// A session may not be seen any more: nothing is kept of it.
+    pub(super) fn keep_nothing(&mut self, now: Duration, id: SessionId) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        if self.cache.config.is_some() && !self.cache.paused {
+            self.cache.leaving.insert(session.query.clone(), None);
             self.cache.note_change(now);
         }
     }
@@ -364,7 +426,7 @@ impl ClientCore {
         self.note_unsaved(now);
         let Some(config) = self.cache.config.as_ref().filter(|_| !self.cache.paused) else { return };
         let due = self.cache.store_at().is_some_and(|at| all || now >= at);
-        let Some(user) = self.link.user().filter(|_| due).map(|user| user.id.clone()) else { return };
+        let Some(user) = self.person().filter(|_| due).cloned() else { return };
         let most = Most { rows: config.rows, bytes: config.bytes };
         let unsaved = std::mem::take(&mut self.cache.unsaved);
         let ids: Vec<_> =
@@ -417,8 +479,11 @@ impl ClientCore {
         let own = base.get(session.collection)?;
         let mut rows = Vec::new();
         let all = own.write_members(id, most, &mut rows);
+        if session.cursor.is_none() != self.streams.is_some() {
+            return None;
+        }
         let mut head =
-            Head::new(self.schema.version, session.query.clone(), session.cursor?, session.selective);
+            Head::new(self.schema.version, session.query.clone(), session.cursor, session.selective);
         head.complete = all && session.first_unreadable().is_none();
         if !session.relations.is_empty() {
             // one row a line

@@ -95,6 +95,8 @@ pub(crate) trait AnyCollection: Send {
         most: Most,
         into: &mut Vec<u8>,
     ) -> (usize, bool);
+    /// Shows rows of a view only as long as its query wants them, whoever changes them.
+    fn hold_to_query(&mut self, view: SessionId);
     /// Closes it; rows that no other view holds go with it at the next commit.
     fn close_view(&mut self, session: SessionId);
     fn observe(&mut self, session: SessionId, watch: WatchId);
@@ -448,6 +450,12 @@ impl<R: Record> AnyCollection for Collection<R> {
         into: &mut Vec<u8>,
     ) -> (usize, bool) {
         self.write_children_of(view, parents, most, into)
+    }
+
+    fn hold_to_query(&mut self, view: SessionId) {
+        if let Some(view) = self.views.get_mut(&view) {
+            view.held_to_query = true;
+        }
     }
 
     fn close_view(&mut self, session: SessionId) {

@@ -16,9 +16,11 @@
 //! filter and limit, sockets without a sign of life, rows that a socket never evicts.
 
 mod address;
+mod allowance;
 mod event;
 mod gathering;
 mod hydration;
+mod identity;
 mod pages;
 mod rows;
 mod stream;
@@ -28,13 +30,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use address::Address;
+pub use allowance::Allowance;
 pub use event::{is_event, refusal, socket_closed};
 pub(super) use streams::{Happened, Retry, Streams};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::{Error, code};
-use crate::id::SpaceId;
+use crate::id::{SpaceId, UserId};
 use crate::query::{QuerySpec, RelationSpec};
 
 /// A contrail service, beside the address that the driver knows.
@@ -49,6 +52,11 @@ pub struct Service {
     pub relations: BTreeMap<String, String>,
     /// Whether the driver can answer [`Output::Access`](super::Output::Access).
     pub has_access: bool,
+    /// Who is here, as the application says, since a service does not: rows are kept between visits for this person and
+    /// shown to no other. Without one nothing is kept.
+    pub identity: Option<UserId>,
+    /// How many event streams may be open, with others who share it.
+    pub allowance: Allowance,
 }
 
 impl Service {

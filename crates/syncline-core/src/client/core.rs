@@ -64,9 +64,12 @@ impl ClientCore {
             user: None,
             storage_degraded: None,
         };
+        let mut cache = Cache::new(config.cache.clone());
+        if let Some(service) = &config.contrail {
+            cache.identify(service.identity.clone());
+        }
         Self {
-            // a contrail service does not say who somebody is, nor where its rows stand
-            cache: Cache::new(config.cache.clone().filter(|_| config.contrail.is_none())),
+            cache,
             config,
             rng,
             durable: Durable::default(),
@@ -158,7 +161,9 @@ impl ClientCore {
             Input::Closed { attempt, error } => self.on_line(now, attempt, Happened::Closed(error)),
             Input::Online(true) | Input::Visible(true) => self.retry_streams(now, Retry::Hint),
             Input::Tick => self.tick_streams(now),
-            Input::Online(false) | Input::Visible(false) | Input::Credentials(_) => {}
+            // it may never be seen again
+            Input::Visible(false) => self.store(now, true),
+            Input::Online(false) | Input::Credentials(_) => {}
             Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
             Input::WritesStored { .. } | Input::Adopted { .. } => {}
         }
@@ -202,14 +207,14 @@ impl ClientCore {
 
     /// When to feed [`Input::Tick`] at the latest. Changes with everything that changes the core.
     pub fn deadline(&self) -> Option<Duration> {
+        let store_at = self.cache.store_at().filter(|_| self.person().is_some());
         if let Some(streams) = &self.streams {
-            return streams.deadline(self.config.answer_within);
+            return streams.deadline(self.config.answer_within).into_iter().chain(store_at).min();
         }
         let sessions = self.sessions.values().filter_map(|session| session.overdue().or(session.retry_at()));
         let open = self.link.is_open();
         let loading = self.sessions.values().filter_map(|session| session.loading.and_then(Loading::until));
         let late = sessions.chain(self.oldest_unanswered_write()).chain(loading).min().filter(|_| open);
-        let store_at = self.cache.store_at().filter(|_| self.link.user().is_some());
         let kept = [store_at, self.keep_at(), self.adopt_at()];
         kept.into_iter().chain([self.link.deadline(), late, self.resend_at]).flatten().min()
     }

@@ -11,7 +11,7 @@ use crate::wire::{Count, Run};
 /// The version of the form. What has another one is not read.
 const FORMAT: u32 = 1;
 
-/// What a client knows of one query: its confirmed rows in order, and where they stand. Made by
+/// What a client knows of one query: its confirmed rows in order, and where they stand, if anywhere. Made by
 /// [`ClientCore::export`](super::ClientCore::export) or kept by a [cache](super::CacheConfig), and taken up by
 /// [`ClientCore::import`](super::ClientCore::import).
 ///
@@ -22,6 +22,9 @@ const FORMAT: u32 = 1;
 /// {"syncline":1,"app":0,"query":{"space":"list-42","collection":"todos"},"cursor":{…},"complete":true}
 /// {"id":"t1","text":"Milk","done":true}
 /// ```
+///
+/// What a contrail service sent has no `cursor`: there is no place from which it could go on, so the rows are shown until a
+/// fresh snapshot is there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Export {
     head: Head,
@@ -36,8 +39,9 @@ pub(crate) struct Head {
     /// The schema version of the application that made it.
     pub(crate) app: u32,
     pub(crate) query: QuerySpec,
-    /// The rows are the result as of then.
-    pub(crate) cursor: Cursor,
+    /// The rows are the result as of then. Those of a contrail service, and no others, stand nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<Cursor>,
     /// They are all rows of it; else they are the first ones.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) complete: bool,
@@ -53,7 +57,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) fn new(app: u32, query: QuerySpec, cursor: Cursor, selective: bool) -> Self {
+    pub(crate) fn new(app: u32, query: QuerySpec, cursor: Option<Cursor>, selective: bool) -> Self {
         let (related, counts) = (Vec::new(), Vec::new());
         Self { syncline: FORMAT, app, query, cursor, complete: false, selective, related, counts }
     }
@@ -97,8 +101,8 @@ impl Export {
         &self.head.query
     }
 
-    /// The rows are the result as of then.
-    pub fn cursor(&self) -> Cursor {
+    /// The rows are the result as of then; `None` for what a contrail service sent.
+    pub fn cursor(&self) -> Option<Cursor> {
         self.head.cursor
     }
 

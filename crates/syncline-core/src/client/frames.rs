@@ -93,7 +93,8 @@ impl ClientCore {
         let Some(id) = self.by_sub.remove(&failed.sub) else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.answered = false;
-        if failed.error.is_temporary() {
+        let temporary = failed.error.is_temporary();
+        if temporary {
             // 2 to 6 s, so that those who failed together do not come back together
             session.phase =
                 Phase::Waiting { until: now + Duration::from_secs(2).mul_f64(1.0 + 2.0 * self.rng.unit()) };
@@ -104,7 +105,9 @@ impl ClientCore {
         }
         session.error = Some(failed.error);
         let space = session.query.space.clone();
-        self.keep_leaving(now, id);
+        if !temporary {
+            self.keep_nothing(now, id);
+        }
         self.end_chain(&space);
         self.commit(&space);
         self.note(id);

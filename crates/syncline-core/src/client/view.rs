@@ -34,6 +34,8 @@ pub(crate) struct View<R> {
     loaded: bool,
     /// Its members are part of a result that is still to come, and not shown: they could be half of a write.
     pub(crate) hidden: bool,
+    /// Members show only as long as the query wants them: others may change rows before their own list is told.
+    pub(crate) held_to_query: bool,
     /// The rows of a snapshot that is still coming in.
     pub(crate) incoming: Option<Vec<Arc<R>>>,
     observers: BTreeMap<WatchId, Observer<R>>,
@@ -60,6 +62,7 @@ impl<R: Record> View<R> {
             order: Vec::new(),
             loaded: false,
             hidden: false,
+            held_to_query: false,
             incoming: None,
             observers: BTreeMap::new(),
         }
@@ -296,7 +299,8 @@ impl<R: Record> View<R> {
     /// yet.
     fn wants(&self, index: usize, entry: &Entry<R>, overlaid: bool) -> bool {
         let unsure = overlaid || (!self.loaded && self.present.contains(index));
-        if unsure { self.query.matches(&*entry.record) } else { !self.hidden && self.members.contains(index) }
+        let is_in = unsure || (!self.hidden && self.members.contains(index));
+        is_in && (!(unsure || self.held_to_query) || self.query.matches(&*entry.record))
     }
 
     /// It is complete; gives the slots that were in, or were hidden, only until it would be.

@@ -104,11 +104,21 @@ impl ClientCore {
         }
         let id = SessionId(self.next_id());
         let views: Vec<_> = relations.iter().map(|_| SessionId(self.next_id())).collect();
+        // there every list follows a stream of its own, and they share their rows
+        let held_to_query = self.streams.is_some();
         let space = self.space(&query.space);
         open(space, id, query)?;
         let mut session = Session::new(query.clone(), collection);
         for (view, (def, relation)) in views.iter().zip(relations) {
             session.relations.push(Related::open(*view, &def, relation, &mut space.base));
+        }
+        if held_to_query {
+            let views = session.relations.iter().map(|related| (related.collection, related.view));
+            for (collection, view) in views.chain([(collection, id)]) {
+                if let Some(rows) = space.base.get_mut(collection) {
+                    rows.hold_to_query(view);
+                }
+            }
         }
         // rows with local effects belong into it at once
         session.collections().for_each(|collection| space.queue.touch(collection));

@@ -361,6 +361,12 @@ impl ClientCore {
 
     /// Somebody else is at the screen: nothing of the person before may be seen or sent any more.
     pub(super) fn change_identity(&mut self, now: Duration, out: &mut Vec<Output>) -> Event {
+        self.forget_person();
+        self.link.restart(now, self.config.client.clone(), out)
+    }
+
+    /// Nothing of the person before is left; the connection is another matter.
+    pub(super) fn forget_person(&mut self) {
         self.config.client =
             ClientId::from(format!("{:016x}{:016x}", self.rng.next_u64(), self.rng.next_u64()));
         let ended = self.park_queue().into_iter();
@@ -371,7 +377,6 @@ impl ClientCore {
         for space in &ids {
             self.commit(space);
         }
-        self.link.restart(now, self.config.client.clone(), out)
     }
 
     pub(super) fn unsend_writes(&mut self) {

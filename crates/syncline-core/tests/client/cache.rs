@@ -486,7 +486,10 @@ fn an_export_is_taken_up_at_once_wherever_it_comes_from() {
     let export = rig.core.export(watch).unwrap();
     let text = serde_json::to_string(&export).unwrap();
     let export: Export = serde_json::from_str(&text).unwrap();
-    assert_eq!((export.query(), export.cursor().version, export.is_complete()), (open().spec(), 4, true));
+    assert_eq!(
+        (export.query(), export.cursor().unwrap().version, export.is_complete()),
+        (open().spec(), 4, true)
+    );
 
     // before the watch, and after it
     let mut rig = Rig::new();

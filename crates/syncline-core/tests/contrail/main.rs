@@ -4,8 +4,10 @@
 
 mod defects;
 mod hydration;
+mod keeping;
 mod pages;
 mod races;
 mod rig;
+mod sharing;
 mod streams;
 mod traces;

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use syncline_core::client::contrail::{Access, Answer, Call, Service, record_uri};
 use syncline_core::client::{ClientCore, Config, Input, Output, WatchId};
-use syncline_core::{ClientId, Error, Field, FieldDef, Query, Record, RowState, ScalarRef};
+use syncline_core::{
+    ClientId, Error, Field, FieldDef, Query, QuerySpec, Record, RowState, ScalarRef, UserId,
+};
 
 pub(crate) const SPACE: &str = "ats://did:plc:alice/tools.atmo.event.space/s";
 pub(crate) const ALICE: &str = "did:plc:alice";
@@ -156,6 +158,8 @@ impl Asked {
     }
 }
 
+pub(crate) type Lists = Vec<(QuerySpec, Option<Vec<u8>>)>;
+
 pub(crate) struct Rig {
     pub(crate) core: ClientCore,
     pub(crate) now: Duration,
@@ -163,6 +167,10 @@ pub(crate) struct Rig {
     pub(crate) open: Vec<Asked>,
     /// Attempts for which the application is asked for a ticket.
     pub(crate) asking: Vec<u64>,
+    /// What storage was asked: the question, for whom.
+    pub(crate) loads: Vec<(u64, Option<UserId>)>,
+    /// What storage was given to keep.
+    pub(crate) stores: Vec<(UserId, Lists)>,
     fresh: Vec<Asked>,
 }
 
@@ -176,7 +184,8 @@ impl Rig {
         config.contrail = Some(Service { namespace: "test.rt".into(), ..Service::default() });
         change(&mut config);
         let now = Duration::from_secs(100);
-        Self { core: ClientCore::new(config), now, open: Vec::new(), asking: Vec::new(), fresh: Vec::new() }
+        let (open, asking, loads, stores) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { core: ClientCore::new(config), now, open, asking, loads, stores, fresh: Vec::new() }
     }
 
     pub(crate) fn with_tickets(change: impl FnOnce(&mut Config)) -> Self {
@@ -201,6 +210,8 @@ impl Rig {
                     self.asking.retain(|asking| *asking != attempt);
                 }
                 Output::Access { attempt, .. } => self.asking.push(attempt),
+                Output::Load { load, user, .. } => self.loads.push((load, user)),
+                Output::Store { user, lists } => self.stores.push((user, lists)),
                 Output::Open { .. } | Output::Send { .. } => panic!("not the protocol of a contrail service"),
                 _ => {}
             }

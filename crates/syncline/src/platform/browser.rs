@@ -1,5 +1,7 @@
 //! The browser: microtasks, `setTimeout`, events of window and document, localStorage.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -10,9 +12,10 @@ use wasm_bindgen::closure::Closure;
 use web_sys::{Document, EventTarget, Storage, VisibilityState, Window, window};
 pub(crate) use web_time::{Instant, SystemTime};
 
+use crate::contrail::Allowance;
 use crate::shared::Shared;
 use crate::storage::IndexedDb;
-use crate::transport::{BrowserConnector, Connector};
+use crate::transport::{BrowserConnector, Connector, address};
 use crate::{BoxFuture, Transport};
 
 /// The longest single timer. Browsers hold 31 bits of milliseconds; the driver looks again when it fires.
@@ -135,4 +138,18 @@ fn storage() -> Option<Storage> {
 
 fn storage_key(url: &str) -> String {
     format!("syncline:transport:{url}")
+}
+
+/// The event streams that may be open to the origin of `base`: one number for all clients of the page, since the browser
+/// counts its connections to a host.
+pub(crate) fn event_streams(base: &str) -> Allowance {
+    thread_local! {
+        static BY_ORIGIN: RefCell<BTreeMap<String, Allowance>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    // to where there is no origin no stream will be opened
+    let Some(origin) = address::origin(base) else { return Allowance::default() };
+    BY_ORIGIN.with_borrow_mut(|origins| {
+        origins.retain(|_, allowance| allowance.is_shared());
+        origins.entry(origin).or_default().clone()
+    })
 }

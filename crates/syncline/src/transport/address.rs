@@ -38,6 +38,11 @@ pub(crate) fn contrail(base: &str, address: &Address) -> Result<Url, Error> {
     Ok(url)
 }
 
+/// The origin of a server's address.
+pub(crate) fn origin(base: &str) -> Option<String> {
+    resolve(base, "").ok().map(|url| url.origin())
+}
+
 fn resolve(base: &str, route: &str) -> Result<Url, Error> {
     let url = match window().and_then(|window| window.location().href().ok()) {
         Some(page) => Url::new_with_base(base, &page),

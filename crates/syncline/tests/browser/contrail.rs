@@ -98,3 +98,27 @@ async fn a_refusal_is_told_in_the_services_words() {
     assert_eq!(error.code(), "forbidden");
     assert!(error.message().contains("not-member"));
 }
+
+/// Whichever of its clients they belong to: a browser counts its connections to a host.
+#[wasm_bindgen_test]
+async fn a_page_has_four_event_streams_to_an_origin() {
+    let fetches = Fetches::fake();
+    let client = |url: &str| builder(url).contrail(Contrail::new("app.event")).build();
+    let query = |limit| Message::in_space(SPACE).order_by(Message::uri).limit(limit);
+    let clients = [client("https://service.example/a"), client("https://service.example/b")];
+    let (mut watches, mut over_sockets) = (Vec::new(), 0);
+    for limit in 1..=3 {
+        for client in &clients {
+            watches.push(client.watch(query(limit)));
+            over_sockets += usize::from(fetches.next().await.url().ends_with("&mode=ws"));
+        }
+    }
+    assert_eq!((watches.len(), over_sockets), (6, 2));
+    let other = client("https://other.example");
+    let _watch = other.watch(query(1));
+    assert!(!fetches.next().await.url().ends_with("&mode=ws"));
+    // what ends is free for others
+    drop(watches);
+    let _watch = clients[1].watch(query(9));
+    assert!(!fetches.next().await.url().ends_with("&mode=ws"));
+}

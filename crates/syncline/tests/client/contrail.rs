@@ -6,9 +6,12 @@ use std::time::Duration;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt};
 use serde::{Deserialize, Serialize};
-use syncline::contrail::{Answer, Call, Contrail, record_uri, refusal};
+use syncline::contrail::{Allowance, Answer, Call, Contrail, record_uri, refusal};
+use syncline::storage::MemoryStorage;
 use syncline::transport::{ConnectRequest, Connector, Link, memory};
-use syncline::{BoxFuture, Client, Error, Record, Status, Watch, code};
+use syncline::{
+    BoxFuture, Client, ClientBuilder, Error, Query, Record, Status, TransportPreference, Watch, code,
+};
 
 const SPACE: &str = "ats://did:plc:alice/space/s";
 
@@ -38,10 +41,17 @@ impl Connector for Calls {
 }
 
 fn rig(service: Contrail) -> (Client, mpsc::UnboundedReceiver<(Call, Link)>) {
+    rig_with(service, |builder| builder)
+}
+
+fn rig_with(
+    service: Contrail,
+    change: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> (Client, mpsc::UnboundedReceiver<(Call, Link)>) {
     let (sender, calls) = mpsc::unbounded();
     let builder =
         Client::builder("https://service.example").connector(Calls(sender)).contrail(service).seed(1);
-    (builder.build(), calls)
+    (change(builder).build(), calls)
 }
 
 fn event(kind: &str, data: &str) -> String {
@@ -162,4 +172,100 @@ async fn a_write_is_refused_at_once() {
     let (client, _calls) = rig(Contrail::new("app.event"));
     let row = Message { uri: "at://x".into(), rkey: "x".into(), time_us: 1, text: String::new() };
     assert_eq!(client.put(SPACE, row).await.unwrap_err().code(), code::BAD_WRITE);
+}
+
+fn list() -> Query<Message> {
+    Message::in_space(SPACE).order_by(Message::rkey)
+}
+
+/// A visit of somebody that has seen these records and ends.
+async fn visit(storage: &MemoryStorage, person: &str, rkeys: &[&str]) {
+    let service = Contrail::new("app.event").identity(person);
+    let (client, mut calls) = rig_with(service, |builder| builder.storage(storage.clone()));
+    let watch = client.watch(list());
+    let (_, mut link) = calls.next().await.unwrap();
+    snapshot(&mut link, rkeys).await;
+    shows(&watch, rkeys).await;
+    drop((watch, client));
+    assert_eq!(link.receive().await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_are_kept_for_the_person_who_saw_them() {
+    let storage = MemoryStorage::new();
+    visit(&storage, "did:plc:alice", &["a", "b"]).await;
+    visit(&storage, "did:plc:bob", &["c"]).await;
+    let next = |service: Contrail| {
+        let (client, calls) = rig_with(service, |builder| builder.storage(storage.clone()));
+        let watch = client.watch(list());
+        (client, calls, watch)
+    };
+    let (client, mut calls, watch) = next(Contrail::new("app.event").identity("did:plc:alice"));
+    // nobody has answered, and nobody will
+    watch.loaded().await.unwrap();
+    shows(&watch, &["a", "b"]).await;
+    assert!(watch.state().cached && watch.status() == Status::Connecting);
+    client.set_identity(Some("did:plc:bob".into()));
+    shows(&watch, &[]).await;
+    shows(&watch, &["c"]).await;
+    let mut calls_of_bob = 0;
+    while let Some((_, mut link)) = calls.next().now_or_never().flatten() {
+        // the stream before is closed, the new one open
+        calls_of_bob += usize::from(link.receive().now_or_never().is_none());
+    }
+    assert_eq!(calls_of_bob, 1);
+
+    let strangers = [
+        Contrail::new("app.event"),
+        Contrail::new("app.event").identity("did:plc:carol"),
+        Contrail::new("app.other").identity("did:plc:alice"),
+    ];
+    for stranger in strangers {
+        let (_client, _calls, watch) = next(stranger);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(watch.entries().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_identity_storage_is_not_even_opened() {
+    let storage = MemoryStorage::new();
+    let (client, mut calls) =
+        rig_with(Contrail::new("app.event"), |builder| builder.storage(storage.clone()));
+    let watch = client.watch(list());
+    let (_, mut link) = calls.next().await.unwrap();
+    snapshot(&mut link, &["a"]).await;
+    shows(&watch, &["a"]).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(storage.is_empty());
+    // from now on it is somebody
+    client.set_identity(Some("did:plc:alice".into()));
+    let (_, mut link) = calls.next().await.unwrap();
+    snapshot(&mut link, &["a"]).await;
+    shows(&watch, &["a"]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!storage.is_empty());
+    // until they leave
+    client.wipe_storage().await.unwrap();
+    link.send(event("record.created", &record("b"))).await.unwrap();
+    shows(&watch, &["a", "b"]).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(storage.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_begins_when_one_of_another_client_ends() {
+    let service = Contrail::new("app.event").event_streams(Allowance::new(1));
+    let only_sse = |builder: ClientBuilder| builder.transport(TransportPreference::Sse);
+    let (first, mut calls_of_first) = rig_with(service.clone(), only_sse);
+    let (second, mut calls_of_second) = rig_with(service, only_sse);
+    let watch = first.watch(list());
+    let _link = calls_of_first.next().await.unwrap();
+    let waiting = second.watch(list());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(calls_of_second.next().now_or_never().is_none());
+    drop(watch);
+    let (_, mut link) = calls_of_second.next().await.unwrap();
+    snapshot(&mut link, &["a"]).await;
+    shows(&waiting, &["a"]).await;
 }

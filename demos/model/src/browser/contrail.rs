@@ -35,6 +35,8 @@ pub struct ContrailServer {
     pub space: String,
     /// A ticket, when the service asks for one.
     pub ticket: String,
+    /// Who the visitor is there; rows are kept for the next visit when it is said.
+    pub identity: String,
     /// Which transports to use.
     pub transport: TransportPreference,
 }
@@ -45,6 +47,8 @@ impl ContrailServer {
         let address = if self.address.is_empty() { "/" } else { &self.address };
         let service = Contrail::new(&self.namespace);
         let service = if self.ticket.is_empty() { service } else { service.ticket(&self.ticket) };
+        let service =
+            if self.identity.is_empty() { service } else { service.identity(self.identity.as_str()) };
         Client::builder(address).contrail(service).transport(self.transport).build()
     }
 

@@ -222,6 +222,19 @@ pub(super) fn child_row(mut child: Map<String, Value>, field: &str, parent: &str
     flattened(child)
 }
 
+/// The same row with the records that it refers to, `{"uri":…,"cid":…}` in a body, named by their uris alone, as children
+/// name their parents; `None` where it refers to none.
+pub(super) fn with_plain_references(row: &[u8]) -> Option<Vec<u8>> {
+    let mut row: Map<String, Value> = serde_json::from_slice(row).ok()?;
+    let mut any = false;
+    for (_, field) in row.iter_mut().filter(|(name, _)| *name != "value") {
+        if let Some(Value::String(uri)) = field.as_object_mut().and_then(|object| object.remove("uri")) {
+            (*field, any) = (Value::String(uri), true);
+        }
+    }
+    if any { serde_json::to_vec(&row).ok() } else { None }
+}
+
 /// A record as the JSON of a row: the fields of its body stand beside those of the envelope, which win; the body stands
 /// under `value` too, wherever the server put it; the time is in µs, whatever the server counts in.
 fn flattened(mut record: Map<String, Value>) -> Result<Vec<u8>, Error> {

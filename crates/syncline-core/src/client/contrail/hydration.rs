@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::event::{Family, child_row};
 use super::record_uri;
+use super::rows::upsert;
 use super::stream::{Families, Stream};
 use crate::client::core::ClientCore;
 use crate::client::frames::put;
@@ -35,7 +36,7 @@ impl ClientCore {
             let mut stale: BTreeSet<_> = known.into_iter().flatten().collect();
             let came = children.len() as u64;
             for child in children.into_iter().take(spec.limit as usize) {
-                let slot = rows.upsert(&child_row(child, &spec.field, parent)?);
+                let slot = upsert(rows, &child_row(child, &spec.field, parent)?);
                 if let Ok(slot) = slot {
                     if !rows.wants(related.view, slot) {
                         continue;
@@ -83,7 +84,7 @@ impl ClientCore {
             return Ok(());
         };
         let Some(rows) = related.rows(base) else { return Ok(()) };
-        let slot = rows.upsert(&child_row(child, &spec.field, parent)?);
+        let slot = upsert(rows, &child_row(child, &spec.field, parent)?);
         let wanted = slot.as_ref().map_or(true, |slot| rows.wants(related.view, *slot));
         let is_new = match slot {
             Ok(slot) if !wanted || spec.limit == 0 => {

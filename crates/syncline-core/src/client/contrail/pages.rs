@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::address::Address;
+use super::allowance::Use;
 use super::event::{Event, Handshake};
 use super::gathering::{Gathering, Page, Why};
 use super::stream::{Line, Side, Stream};
-use super::streams::{Happened, access, ended};
+use super::streams::{Happened, Streams, access, ended};
 use super::{Access, Answer, Bearer, Call};
 use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
@@ -27,7 +28,7 @@ impl ClientCore {
         let has_access = streams.service.has_access;
         let overdue = now + self.config.answer_within * 3;
         stream.side = Some(Side { line, cursor, page: Page::default(), overdue });
-        if stream.transport == Transport::Sse && *streams.paging.get_or_insert(line) != line {
+        if stream.transport == Transport::Sse && !streams.may_page(line) {
             // one page at a time: a browser has six connections to a host, and four may be streams
             if !streams.waiting.contains(&id) {
                 streams.waiting.push_back(id);
@@ -43,7 +44,9 @@ impl ClientCore {
 
     /// The page that others wait for is there: the next one is asked for.
     pub(super) fn fetch_next_page(&mut self, now: Duration) {
-        while let Some(streams) = self.streams.as_mut().filter(|streams| streams.paging.is_none()) {
+        let is_free =
+            |streams: &&mut Streams| streams.paging.is_none() && streams.service.allowance.has(Use::Page);
+        while let Some(streams) = self.streams.as_mut().filter(is_free) {
             let Some(id) = streams.waiting.pop_front() else { return };
             self.with_stream(now, id, |core, stream| {
                 if let Some(side) = stream.side.take_if(|side| side.overdue == Duration::MAX) {
@@ -58,7 +61,7 @@ impl ClientCore {
     fn forget_line(&mut self, line: Line) {
         if let Some(streams) = &mut self.streams {
             streams.lines.remove(&line);
-            streams.paging.take_if(|paging| *paging == line);
+            streams.paging.take_if(|(paging, _)| *paging == line);
         }
     }
 

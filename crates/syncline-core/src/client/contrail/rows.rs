@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::event::{Event, Row};
+use super::event::{Event, Row, with_plain_references};
 use super::gathering::{Gathering, Page, Why};
 use super::stream::Stream;
 use crate::client::collection::AnyCollection;
@@ -13,6 +13,7 @@ use crate::client::session::{self, Session, SessionId, Unreadable};
 use crate::error::{Error, code};
 use crate::query::QuerySpec;
 use crate::record::AnyRow;
+use crate::schema::Undecodable;
 
 /// Rows behind the window of a limited query that are kept to fill it up.
 const MAX_RESERVE: usize = 1_000;
@@ -149,7 +150,7 @@ impl ClientCore {
         let Some((session, rows)) = self.rows_of(id) else { return Ok(()) };
         let view = stream.reserve.unwrap_or(id);
         let before = rows.is_member(view, &row.uri);
-        let slot = match rows.upsert(&row.json) {
+        let slot = match upsert(rows, &row.json) {
             Ok(slot) => slot,
             Err(unreadable) => {
                 put(rows, view, &mut session.unreadable, Err(unreadable));
@@ -248,6 +249,9 @@ impl ClientCore {
         }
         let collections =
             self.sessions.get(&id).map(|session| session.collections().collect::<BTreeSet<_>>());
+        if let Some(space) = self.spaces.get_mut(&space_id) {
+            space.unsaved = true;
+        }
         self.rows_have_come(&space_id, collections.into_iter().flatten());
         self.note(id);
     }
@@ -284,6 +288,15 @@ impl ClientCore {
         rows.choose_members(reserve, id);
         Some(reserve)
     }
+}
+
+/// Reads a row and makes it the confirmed one. Where its type has a text for a record that it refers to, as a child must have
+/// for its parent, that is the record's uri.
+pub(super) fn upsert(rows: &mut dyn AnyCollection, json: &[u8]) -> Result<u32, Undecodable> {
+    rows.upsert(json).or_else(|unreadable| {
+        let plain = with_plain_references(json).and_then(|plain| rows.upsert(&plain).ok());
+        plain.ok_or(unreadable)
+    })
 }
 
 /// A service does not say how many records there are: as many as are asked for, when that is said.

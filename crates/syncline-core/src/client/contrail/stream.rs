@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Access;
+use super::allowance::Permit;
 use super::gathering::{Gathering, Page};
 use crate::client::session::SessionId;
 use crate::client::{Status, Transport};
@@ -30,6 +31,8 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 pub(in crate::client) struct Stream {
     pub(super) transport: Transport,
     pub(super) phase: Phase,
+    /// Its share in the event streams that may be open.
+    pub(super) permit: Option<Permit>,
     /// What carries its events, or its handshake.
     pub(super) line: Option<Line>,
     /// A page that is being fetched beside it.
@@ -111,6 +114,7 @@ impl Stream {
         Self {
             transport: Transport::Sse,
             phase: Phase::Queued,
+            permit: None,
             line: None,
             side: None,
             gathering: None,
@@ -129,14 +133,6 @@ impl Stream {
             told: now,
             doubted_until: None,
         }
-    }
-
-    /// Whether it has a connection, or is making one.
-    pub(super) fn is_connected(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::Asking { .. } | Phase::Handshake { .. } | Phase::Opening { .. } | Phase::Open
-        )
     }
 
     /// Whether every change comes in.

@@ -1,9 +1,11 @@
 //! All streams of a client: when they are made, how they end, and when they are made again.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::task::Waker;
 use std::time::Duration;
 
 use super::address::Address;
+use super::allowance::{Permit, Use};
 use super::event::{Event, Handshake};
 use super::gathering::{Gathering, Why};
 use super::stream::{Due, Line, Phase, Stream};
@@ -15,9 +17,6 @@ use crate::client::{Output, Status, Transport, TransportPreference};
 use crate::error::{Error, code};
 use crate::query::QuerySpec;
 
-/// A browser opens six connections to a host over HTTP/1.1, for all its tabs.
-const MAX_SSE: usize = 4;
-
 /// See the [module](self).
 pub(in crate::client) struct Streams {
     pub(super) service: Service,
@@ -25,11 +24,11 @@ pub(in crate::client) struct Streams {
     pub(super) lines: BTreeMap<Line, SessionId>,
     next_line: Line,
     /// The one page that is being fetched over server-sent events.
-    pub(super) paging: Option<Line>,
+    pub(super) paging: Option<(Line, Permit)>,
     /// Whose pages come after it.
     pub(super) waiting: VecDeque<SessionId>,
     enabled: bool,
-    closed: bool,
+    pub(super) closed: bool,
     /// The service has none.
     no_sockets: bool,
     pub(super) last_error: Option<Error>,
@@ -103,6 +102,11 @@ impl Streams {
         }
     }
 
+    /// The view of all rows that are known of a query with a limit.
+    pub(in crate::client) fn reserve_of(&self, session: SessionId) -> Option<SessionId> {
+        self.streams.get(&session)?.reserve
+    }
+
     pub(in crate::client) fn transport(&self) -> Option<Transport> {
         self.streams.values().find(|stream| stream.phase == Phase::Open).map(|stream| stream.transport)
     }
@@ -123,14 +127,22 @@ impl Streams {
     }
 
     /// What the next attempt goes over; nothing when no connection is free.
-    fn free_transport(&self, preference: TransportPreference) -> Option<Transport> {
-        let over_sse = |stream: &&Stream| stream.transport == Transport::Sse && stream.is_connected();
-        let sse = (self.streams.values().filter(over_sse).count() < MAX_SSE).then_some(Transport::Sse);
+    fn free_transport(&self, preference: TransportPreference) -> Option<(Transport, Option<Permit>)> {
+        let socket = Some((Transport::WebSocket, None));
+        let sse = || Some((Transport::Sse, Some(self.service.allowance.take(Use::Stream)?)));
         match preference {
-            TransportPreference::WebSocket => Some(Transport::WebSocket),
-            TransportPreference::Sse => sse,
-            TransportPreference::Auto => sse.or((!self.no_sockets).then_some(Transport::WebSocket)),
+            TransportPreference::WebSocket => socket,
+            TransportPreference::Sse => sse(),
+            TransportPreference::Auto => sse().or(socket.filter(|_| !self.no_sockets)),
         }
+    }
+
+    /// Whether a page may be fetched on this line.
+    pub(super) fn may_page(&mut self, line: Line) -> bool {
+        if self.paging.is_none() {
+            self.paging = self.service.allowance.take(Use::Page).map(|permit| (line, permit));
+        }
+        self.paging.as_ref().is_some_and(|(paging, _)| *paging == line)
     }
 }
 
@@ -254,7 +266,7 @@ impl ClientCore {
     /// Its connections are closed, and what was under way on them is void; the rows stay.
     fn end_attempt(&mut self, id: SessionId, stream: &mut Stream) {
         self.end_side(stream);
-        (stream.gathering, stream.doubted_until) = (None, None);
+        (stream.gathering, stream.doubted_until, stream.permit) = (None, None, None);
         if let (Some(line), Some(streams)) = (stream.line.take(), &mut self.streams) {
             streams.lines.remove(&line);
             self.outputs.push_back(Output::Close { attempt: line });
@@ -287,6 +299,7 @@ impl ClientCore {
             forget_rows(id, session, &mut self.spaces);
             session.error = Some(error);
             let space = session.query.space.clone();
+            self.keep_nothing(now, id);
             self.commit(&space);
             self.note(id);
             return true;
@@ -308,11 +321,11 @@ impl ClientCore {
     fn begin_stream(&mut self, now: Duration, id: SessionId, stream: &mut Stream) {
         let Some(streams) = &mut self.streams else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let Some(transport) = streams.free_transport(self.config.transport) else {
+        let Some((transport, permit)) = streams.free_transport(self.config.transport) else {
             stream.phase = Phase::Queued;
             return;
         };
-        stream.transport = transport;
+        (stream.transport, stream.permit) = (transport, permit);
         let line = streams.line(id);
         stream.line = Some(line);
         stream.access = Access::default();
@@ -325,18 +338,26 @@ impl ClientCore {
         }
     }
 
+    /// Whether a stream or a page that waits until others have ended may begin now; then feed [`Input::Tick`]. If not, `waker`
+    /// is woken when that may have changed.
+    ///
+    /// [`Input::Tick`]: crate::client::Input::Tick
+    pub fn may_begin(&self, waker: &Waker) -> bool {
+        let Some(streams) = &self.streams else { return false };
+        let stream = streams.streams.values().any(|stream| stream.phase == Phase::Queued);
+        let page = streams.paging.is_none() && !streams.waiting.is_empty();
+        let wanted = [stream.then_some(Use::Stream), page.then_some(Use::Page)];
+        let wanted: Vec<_> = wanted.into_iter().flatten().collect();
+        streams.service.allowance.has_or_wakes(&wanted, waker)
+    }
+
     /// Streams begin with the sessions that somebody looks at, and end with them.
     pub(in crate::client) fn see_to_streams(&mut self, now: Duration) {
         let Some(streams) = &self.streams else { return };
         let is_on = streams.enabled && !streams.closed;
         let over = streams.streams.keys().copied().filter(|id| !is_on || !self.is_looked_at(*id));
         let over: Vec<_> = over.collect();
-        for id in over {
-            let stream = self.streams.as_mut().and_then(|streams| streams.streams.remove(&id));
-            let Some(mut stream) = stream else { continue };
-            self.end_attempt(id, &mut stream);
-            self.close_reserve(id, &stream);
-        }
+        self.end_streams(over);
         if !is_on {
             return;
         }
@@ -359,6 +380,16 @@ impl ClientCore {
             if let Some(streams) = &mut self.streams {
                 streams.streams.insert(id, stream);
             }
+        }
+    }
+
+    /// Ends streams for good; the rows stay.
+    pub(super) fn end_streams(&mut self, ids: Vec<SessionId>) {
+        for id in ids {
+            let stream = self.streams.as_mut().and_then(|streams| streams.streams.remove(&id));
+            let Some(mut stream) = stream else { continue };
+            self.end_attempt(id, &mut stream);
+            self.close_reserve(id, &stream);
         }
     }
 
