@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: one of benches/, its medians as a table and as JSON.
 
 mod browser;
+mod server;
 
 use std::ffi::OsString;
 use std::fs;
@@ -51,10 +52,15 @@ pub(crate) fn run(repo: &Repo, mut args: lexopt::Parser) -> Result<ExitCode> {
         println!("cargo xtask bench NAME, where NAME is one of:");
         names.iter().for_each(|name| println!("  {name}"));
         println!("  {}", browser::NAME);
+        println!("  {}", server::NAME);
         return Ok(ExitCode::SUCCESS);
     };
     if name == browser::NAME {
         browser::run(repo, &criterion_args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if name == server::NAME {
+        server::run(repo, &criterion_args)?;
         return Ok(ExitCode::SUCCESS);
     }
     if !names.contains(&name) {
