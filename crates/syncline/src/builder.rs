@@ -48,6 +48,7 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     pub(crate) fn new(url: String) -> Self {
         Self {
+            connector: platform::default_connector(&url),
             url,
             transport: TransportPreference::default(),
             client: None,
@@ -58,7 +59,6 @@ impl ClientBuilder {
             schema_version: 0,
             credentials: None,
             contrail: None,
-            connector: platform::default_connector(),
             spawner: Spawner::default(),
             latency: Latency::default(),
             storage: platform::default_storage(),
@@ -143,14 +143,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Another way to connect than the platform's own. A native client needs one.
+    /// Another way to connect than the platform's own. A native client needs one where its address is not a whole one, or
+    /// where it was built without the feature `net`.
     pub fn connector(mut self, connector: impl Connector) -> Self {
         self.connector = Some(Arc::new(connector));
         self
     }
 
     /// The runtime on which the client's one task runs; unless told, the one from which it is first used. Its time
-    /// driver must be on.
+    /// driver must be on, and its IO driver where the client makes connections of its own.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
         self.spawner = Spawner::on(runtime);

@@ -113,7 +113,7 @@ impl Driver {
     fn open(&mut self, attempt: u64, transport: Transport, hello: Vec<u8>) {
         if let Some(connector) = &self.shared.setup.connector {
             let url = self.shared.setup.url.clone();
-            let connecting = connector.connect(ConnectRequest { url, transport, hello });
+            let connecting = connector.connect(ConnectRequest::new(url, transport, hello));
             self.lines.insert(attempt, Line::Opening { connecting });
         }
     }

@@ -4,9 +4,10 @@
 //! writes on top, at once and without a round trip. See [`Client`] for a first example; `syncline-leptos` and
 //! `syncline-dioxus` bring it into components.
 //!
-//! In a browser a client connects by itself, over a WebSocket or, where that is refused, over streaming fetch. A native
-//! client is given a [`Connector`](transport::Connector) and runs on tokio. Without one, as when an app is rendered on a
-//! server, it stays [idle](Status::Idle) and does nothing at all.
+//! A client connects by itself, over a WebSocket or, where that is refused, over streaming fetch. In a browser its address
+//! may be relative to the page. Natively it runs on tokio, and needs a whole address, `https://…`, or a
+//! [`Connector`](transport::Connector) of the application's own; without either, as when an app is rendered on a server, it
+//! stays [idle](Status::Idle) and does nothing at all.
 
 mod action;
 mod builder;
@@ -20,7 +21,7 @@ mod notify;
 mod platform;
 mod related;
 mod shared;
-#[cfg(any(test, target_arch = "wasm32"))]
+#[cfg(any(test, target_arch = "wasm32", feature = "net"))]
 mod sse_parser;
 pub mod storage;
 pub mod transport;

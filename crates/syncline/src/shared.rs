@@ -300,5 +300,7 @@ fn unconnected(status: Status) -> Status {
 }
 
 fn no_connector() -> Error {
-    Error::new(code::CONNECTION, "there is no way to connect here: give the client's builder a connector")
+    let message =
+        "there is no way to connect here: natively a client needs the server's whole address, or a connector";
+    Error::new(code::CONNECTION, message)
 }

@@ -1,17 +1,23 @@
 //! Ways to carry frames.
 //!
-//! A [`Connector`] makes connections; a [`Link`] is one of them. In a browser the client brings its own, over WebSocket
-//! and streaming fetch; [`memory`] is for tests and for a server in the same process.
+//! A [`Connector`] makes connections; a [`Link`] is one of them. The client brings its own, over WebSocket and streaming
+//! fetch: in a browser always, natively with the feature `net`. [`memory`] is for tests and for a server in the same process.
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod address;
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", feature = "net"))]
+mod closed;
+#[cfg(any(target_arch = "wasm32", feature = "net"))]
 mod contrail;
 mod delay;
 #[cfg(target_arch = "wasm32")]
 mod events;
-pub mod memory;
 #[cfg(target_arch = "wasm32")]
+mod fetch;
+pub mod memory;
+#[cfg(all(not(target_arch = "wasm32"), feature = "net"))]
+mod native;
+#[cfg(any(target_arch = "wasm32", feature = "net"))]
 mod sse;
 #[cfg(target_arch = "wasm32")]
 mod ws;
@@ -21,6 +27,8 @@ use std::fmt;
 use futures::{SinkExt, StreamExt};
 
 pub(crate) use delay::{Latency, delayed};
+#[cfg(all(not(target_arch = "wasm32"), feature = "net"))]
+pub use native::TokioConnector;
 
 use crate::contrail::Call;
 use crate::{BoxFuture, Error, FrameSink, FrameStream, Transport, code};
@@ -56,6 +64,13 @@ pub struct ConnectRequest {
     /// The first frame, for a transport that sends it while it connects ([`Transport::Sse`]). On others it comes as the
     /// first one to send.
     pub hello: Vec<u8>,
+}
+
+impl ConnectRequest {
+    /// A connection to the server at `url`, for whoever uses a [`Connector`] without a client.
+    pub fn new(url: impl Into<String>, transport: Transport, hello: impl Into<Vec<u8>>) -> Self {
+        Self { url: url.into(), transport, hello: hello.into() }
+    }
 }
 
 /// One connection. Dropping it closes it and ends everything it needed.
@@ -100,13 +115,13 @@ impl Connector for BrowserConnector {
         Box::pin(async move {
             match request.transport {
                 Transport::WebSocket => ws::connect(&request.url).await,
-                Transport::Sse => sse::connect(&request.url, request.hello).await,
+                Transport::Sse => fetch::connect(&request.url, request.hello).await,
             }
         })
     }
 
     fn call(&self, url: &str, call: Call) -> BoxFuture<Result<Link, Error>> {
         let url = url.to_owned();
-        Box::pin(async move { contrail::call(&url, call).await })
+        Box::pin(async move { fetch::call(&url, call).await })
     }
 }

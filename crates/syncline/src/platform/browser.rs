@@ -41,7 +41,7 @@ pub(crate) fn sleep(duration: Duration) -> BoxFuture<()> {
     Box::pin(TimeoutFuture::new(u32::try_from(ms).unwrap_or(u32::MAX >> 1)))
 }
 
-pub(crate) fn default_connector() -> Option<Arc<dyn Connector>> {
+pub(crate) fn default_connector(_: &str) -> Option<Arc<dyn Connector>> {
     Some(Arc::new(BrowserConnector))
 }
 

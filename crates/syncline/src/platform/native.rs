@@ -11,6 +11,8 @@ use crate::contrail::Allowance;
 use crate::shared::Shared;
 use crate::storage::Storage;
 use crate::transport::Connector;
+#[cfg(feature = "net")]
+use crate::transport::TokioConnector;
 use crate::{BoxFuture, Transport};
 
 /// Starts the driver's task, as soon as there is a runtime for it.
@@ -36,8 +38,15 @@ pub(crate) fn sleep(duration: Duration) -> BoxFuture<()> {
     Box::pin(tokio::time::sleep(duration))
 }
 
+/// Only to a whole address: there is no page that another one would be relative to.
+#[cfg(feature = "net")]
+pub(crate) fn default_connector(url: &str) -> Option<Arc<dyn Connector>> {
+    TokioConnector::reaches(url).then(|| Arc::new(TokioConnector::new()) as Arc<dyn Connector>)
+}
+
 /// There is no way to connect unless the application brings one.
-pub(crate) fn default_connector() -> Option<Arc<dyn Connector>> {
+#[cfg(not(feature = "net"))]
+pub(crate) fn default_connector(_: &str) -> Option<Arc<dyn Connector>> {
     None
 }
 

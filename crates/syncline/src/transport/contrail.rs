@@ -1,73 +1,37 @@
-//! Requests to a contrail service: an event stream, one answer, a socket.
+//! What a contrail service's event stream is as frames.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::future::poll_fn;
 
 use futures::{Stream, sink, stream};
-use gloo_net::http::{Request, Response};
-use syncline_core::client::contrail::{Answer, Call, is_event, refusal, socket_closed};
-
-use web_sys::RequestCache;
+use syncline_core::client::contrail::is_event;
 
 use crate::sse_parser::SseItem;
-use crate::transport::events::{Abort, EVENT_STREAM, Events, unreachable};
-use crate::transport::{Link, address, ws};
+use crate::transport::Link;
+use crate::transport::sse::Events;
 use crate::{Error, FrameStream, code};
 
-pub(crate) async fn call(base: &str, call: Call) -> Result<Link, Error> {
-    let url = address::contrail(base, &call.address)?;
-    let receiver: FrameStream = match call.answer {
-        Answer::Socket => return ws::open(&address::over_websocket(&url), socket_closed).await,
-        Answer::Events => {
-            let (response, abort) = get(&url.href(), &call, EVENT_STREAM).await?;
-            Box::pin(Receiver { events: Events::of(&response)?, ended: false, abort })
-        }
-        Answer::Json => {
-            let (response, abort) = get(&url.href(), &call, "application/json").await?;
-            let body = response.binary().await.map_err(unreachable)?;
-            drop(abort);
-            Box::pin(stream::iter([Ok(body)]))
-        }
-    };
-    Ok(Link { sender: Box::pin(sink::unfold((), |(), _| async { Err(one_way()) })), receiver })
+/// The answer to a request, whose body is one frame.
+pub(super) fn answer(body: Vec<u8>) -> Link {
+    of(Box::pin(stream::iter([Ok(body)])))
 }
 
-async fn get(url: &str, call: &Call, accept: &str) -> Result<(Response, Abort), Error> {
-    let abort = Abort::new()?;
-    let request = Request::get(url).header("accept", accept).abort_signal(Some(&abort.signal()));
-    // without tickets all requests for a page have one address
-    let mut request = request.cache(RequestCache::NoStore);
-    if let Some(bearer) = &call.bearer.0 {
-        request = request.header("authorization", &format!("Bearer {bearer}"));
-    }
-    let response = request.send().await.map_err(unreachable)?;
-    if response.ok() {
-        return Ok((response, abort));
-    }
-    let body = response.binary().await.unwrap_or_default();
-    Err(refusal(response.status(), &body))
+/// A stream of events, each a frame. An error ends it, and what it needs.
+pub(super) fn events(events: impl Events) -> Link {
+    of(Box::pin(frames(events)))
 }
 
-struct Receiver {
-    events: Events,
-    ended: bool,
-    abort: Abort,
+fn of(receiver: FrameStream) -> Link {
+    Link { sender: Box::pin(sink::unfold((), |(), _| async { Err(one_way()) })), receiver }
 }
 
-impl Stream for Receiver {
-    type Item = Result<Vec<u8>, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.ended {
-            return Poll::Ready(None);
+fn frames(events: impl Events) -> impl Stream<Item = Result<Vec<u8>, Error>> {
+    stream::unfold(Some(events), |open| async {
+        let mut events = open?;
+        match poll_fn(|cx| events.poll_item(cx)).await {
+            Ok(item) => Some((Ok(frame(item)), Some(events))),
+            Err(error) => Some((Err(error), None)),
         }
-        let item = ready!(self.events.poll_item(cx));
-        self.ended = item.is_err();
-        if self.ended {
-            self.abort.now();
-        }
-        Poll::Ready(Some(item.map(frame)))
-    }
+    })
 }
 
 /// An event as a socket would carry it; what is of no interest as an empty frame, as a comment is.

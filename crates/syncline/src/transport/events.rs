@@ -1,6 +1,7 @@
 //! What a streaming fetch reads: server-sent events, as they come in.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use gloo_net::http::Response;
@@ -9,33 +10,32 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, AbortSignal, ReadableStreamDefaultReader};
 
+use crate::Error;
 use crate::sse_parser::{SseItem, SseParser};
-use crate::{Error, code};
-
-/// What a stream is made of.
-pub(super) const EVENT_STREAM: &str = "text/event-stream";
+use crate::transport::sse::{self, check_kind, lost};
 
 /// The events of one response.
 pub(super) struct Events {
     reader: ReadableStreamDefaultReader,
     reading: Option<JsFuture>,
     parser: SseParser,
+    _abort: Rc<Abort>,
 }
 
 impl Events {
     /// # Errors
     /// `connection` when the response is no event stream.
-    pub(super) fn of(response: &Response) -> Result<Self, Error> {
+    pub(super) fn of(response: &Response, abort: Rc<Abort>) -> Result<Self, Error> {
         let kind = response.headers().get("content-type").unwrap_or_default();
-        if !kind.starts_with(EVENT_STREAM) {
-            return Err(lost(format!("there is no such server: the answer is {kind:?}")));
-        }
+        check_kind(&kind)?;
         let body = response.body().ok_or_else(|| lost("the stream has no body"))?;
         let reader = body.get_reader().dyn_into().map_err(|_| lost("the stream cannot be read"))?;
-        Ok(Self { reader, reading: None, parser: SseParser::default() })
+        Ok(Self { reader, reading: None, parser: SseParser::default(), _abort: abort })
     }
+}
 
-    pub(super) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<SseItem, Error>> {
+impl sse::Events for Events {
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<SseItem, Error>> {
         loop {
             if let Some(item) = self.parser.next_item() {
                 return Poll::Ready(Ok(item));
@@ -55,16 +55,12 @@ impl Events {
     }
 }
 
-/// Ends every request of a connection when it is dropped.
+/// Ends every request of a connection when the last one who holds it is gone.
 pub(super) struct Abort(AbortController);
 
 impl Abort {
     pub(super) fn new() -> Result<Self, Error> {
         AbortController::new().map(Self).map_err(|_| lost("this browser cannot stop a stream"))
-    }
-
-    pub(super) fn now(&self) {
-        self.0.abort();
     }
 
     pub(super) fn signal(&self) -> AbortSignal {
@@ -74,14 +70,10 @@ impl Abort {
 
 impl Drop for Abort {
     fn drop(&mut self) {
-        self.now();
+        self.0.abort();
     }
 }
 
 pub(super) fn unreachable(error: gloo_net::Error) -> Error {
     lost(format!("the server cannot be reached: {error}"))
-}
-
-pub(super) fn lost(why: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(code::CONNECTION, why)
 }

@@ -1,87 +1,86 @@
-//! A streaming fetch from the server, and a POST for what goes to it.
-//!
-//! Not `EventSource`: that hides the status of a refusal, takes neither a body nor headers, and retries on its own.
+//! A stream of events from the server, and a POST for what goes to it: what that is in a browser and natively alike.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures::channel::mpsc;
 use futures::{SinkExt, Stream, StreamExt};
-use gloo_net::http::{Request, RequestBuilder, Response};
 use syncline_core::wire::{Frame, ServerMessage};
-use web_sys::RequestCredentials;
 
 use crate::sse_parser::SseItem;
-use crate::transport::events::{Abort, EVENT_STREAM, Events, lost, unreachable};
-use crate::transport::{Link, address};
-use crate::{BoxFuture, Error, code};
+use crate::transport::Link;
+use crate::{BoxFuture, Error, MaybeSend, code};
 
+/// What a stream is made of.
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
 /// Names the stream that a POST belongs to.
-const LINK_HEADER: &str = "x-syncline-link";
+pub(super) const LINK_HEADER: &str = "x-syncline-link";
 /// Frames that may wait for a POST; the driver keeps more.
 const FRAMES: usize = 64;
 /// The most that frames put together in one POST may be. A single frame may be longer.
 const POST_BYTES: usize = 512 * 1024;
 
-pub(crate) async fn connect(base: &str, hello: Vec<u8>) -> Result<Link, Error> {
-    let (stream, send) = (address::http(base, "stream")?, address::http(base, "send")?);
-    let abort = Abort::new()?;
-    let response = post(&stream, &abort).header("accept", EVENT_STREAM);
-    let response =
-        checked(response.body(text(hello)).map_err(unreachable)?.send().await.map_err(unreachable)?).await?;
-    let events = Events::of(&response)?;
+/// The events of an open stream. Ends it when it is dropped.
+pub(super) trait Events: MaybeSend + Unpin + 'static {
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<SseItem, Error>>;
+}
 
+/// Sends frames, one a line, for the connection of this name. Ends all of it when it is dropped.
+pub(super) trait Post: MaybeSend + Unpin + 'static {
+    fn post(&mut self, link: &str, body: Vec<u8>) -> BoxFuture<Result<(), Error>>;
+}
+
+/// One connection out of both.
+pub(super) fn link(events: impl Events, post: impl Post) -> Link {
     let (sender, outgoing) = mpsc::channel(FRAMES);
-    let upload = Upload { url: send, link: None, outgoing, next: None, posting: None };
-    let receiver = Receiver { events, upload, ended: false, abort };
+    let upload = Upload { post, link: None, outgoing, next: None, posting: None };
     let closed = |_| lost("the stream was closed");
-    Ok(Link { sender: Box::pin(sender.sink_map_err(closed)), receiver: Box::pin(receiver) })
+    Link {
+        sender: Box::pin(sender.sink_map_err(closed)),
+        receiver: Box::pin(Receiver { open: Some((events, upload)) }),
+    }
 }
 
 /// Reads the stream, and sees to the uploads meanwhile: both belong to one connection, and one task.
-struct Receiver {
-    events: Events,
-    upload: Upload,
-    ended: bool,
-    abort: Abort,
+struct Receiver<E, P> {
+    open: Option<(E, Upload<P>)>,
 }
 
-impl Receiver {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, Error>> {
-        if let Poll::Ready(error) = self.upload.poll(&self.abort, cx) {
-            return Poll::Ready(Err(error));
-        }
-        loop {
-            match ready!(self.events.poll_item(cx))? {
-                SseItem::Event { data, .. } => {
-                    self.upload.learn_link(&data);
-                    return Poll::Ready(Ok(data));
-                }
-                SseItem::Comment => {}
+fn poll_frame(
+    events: &mut impl Events,
+    upload: &mut Upload<impl Post>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Vec<u8>, Error>> {
+    if let Poll::Ready(error) = upload.poll(cx) {
+        return Poll::Ready(Err(error));
+    }
+    loop {
+        match ready!(events.poll_item(cx))? {
+            SseItem::Event { data, .. } => {
+                upload.learn_link(&data);
+                return Poll::Ready(Ok(data));
             }
+            SseItem::Comment => {}
         }
     }
 }
 
-impl Stream for Receiver {
+impl<E: Events, P: Post> Stream for Receiver<E, P> {
     type Item = Result<Vec<u8>, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let frame = ready!(self.poll_frame(cx));
-        self.ended = frame.is_err();
-        if self.ended {
-            self.abort.now();
+        let Some((events, upload)) = &mut self.open else { return Poll::Ready(None) };
+        let frame = ready!(poll_frame(events, upload, cx));
+        if frame.is_err() {
+            self.open = None;
         }
         Poll::Ready(Some(frame))
     }
 }
 
 /// What goes to the server: one POST at a time, so that frames arrive in order, each with all that waits.
-struct Upload {
-    url: String,
+struct Upload<P> {
+    post: P,
     /// The server's name for the stream; it stands in the welcome, and nothing can be sent before.
     link: Option<String>,
     outgoing: mpsc::Receiver<Vec<u8>>,
@@ -90,9 +89,9 @@ struct Upload {
     posting: Option<BoxFuture<Result<(), Error>>>,
 }
 
-impl Upload {
+impl<P: Post> Upload<P> {
     /// Ready only when a POST failed, and with it the connection.
-    fn poll(&mut self, abort: &Abort, cx: &mut Context<'_>) -> Poll<Error> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         loop {
             if let Some(posting) = &mut self.posting {
                 let result = ready!(posting.as_mut().poll(cx));
@@ -117,10 +116,7 @@ impl Upload {
                 body.push(b'\n');
                 body.extend(frame);
             }
-            let request = post(&self.url, abort).header(LINK_HEADER, link).body(text(body));
-            self.posting = Some(Box::pin(async move {
-                checked(request.map_err(unreachable)?.send().await.map_err(unreachable)?).await.map(drop)
-            }));
+            self.posting = Some(self.post.post(link, body));
         }
     }
 
@@ -134,36 +130,36 @@ impl Upload {
     }
 }
 
-fn post(url: &str, abort: &Abort) -> RequestBuilder {
-    Request::post(url)
-        .header("content-type", "application/json")
-        // cookies go along to a server of another origin too, as they do with a WebSocket
-        .credentials(RequestCredentials::Include)
-        .abort_signal(Some(&abort.signal()))
-}
-
-/// The response, or what the server refused it with: its own error, or what the status means.
-async fn checked(response: Response) -> Result<Response, Error> {
-    if response.ok() {
-        return Ok(response);
+/// What the server refused with: its own error, or what the status means.
+pub(super) fn refused(status: u16, reason: &str, body: &[u8]) -> Error {
+    if let Ok(error) = serde_json::from_slice(body) {
+        return error;
     }
-    let body = response.binary().await.unwrap_or_default();
-    if let Ok(error) = serde_json::from_slice(&body) {
-        return Err(error);
-    }
-    if let Ok(Frame { message: ServerMessage::Error(error), .. }) = Frame::parse(&body) {
-        return Err(error);
+    if let Ok(Frame { message: ServerMessage::Error(error), .. }) = Frame::parse(body) {
+        return error;
     }
     // not said by a Syncline server but by something on the way, which may let it pass the next time
-    let code = match response.status() {
+    let code = match status {
         401 => code::UNAUTHENTICATED,
         413 => code::FRAME_TOO_LARGE,
         429 => code::TOO_MANY,
         _ => code::CONNECTION,
     };
-    Err(Error::new(code, format!("the server answered {} {}", response.status(), response.status_text())))
+    Error::new(code, format!("the server answered {status} {reason}"))
 }
 
-fn text(frame: Vec<u8>) -> String {
-    String::from_utf8(frame).unwrap_or_default()
+/// Whether an answer of this kind is a stream of events.
+///
+/// # Errors
+/// `connection`, when it is something else: a page that is served for every address there is, say.
+pub(super) fn check_kind(kind: &str) -> Result<(), Error> {
+    if kind.starts_with(EVENT_STREAM) {
+        return Ok(());
+    }
+    let kind: String = kind.chars().take(100).collect();
+    Err(lost(format!("there is no such server: the answer is {kind:?}")))
+}
+
+pub(super) fn lost(why: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(code::CONNECTION, why)
 }

@@ -10,11 +10,9 @@ use futures::{Sink, Stream};
 use gloo_net::websocket::futures::WebSocket;
 use gloo_net::websocket::{Message, State, WebSocketError};
 
+use crate::transport::closed::{Closed, closed_by};
 use crate::transport::{Link, address};
 use crate::{Error, code};
-
-/// What it means that a socket was closed, by its code and reason.
-pub(super) type Closed = fn(u16, &str) -> Error;
 
 pub(crate) async fn connect(base: &str) -> Result<Link, Error> {
     open(&address::websocket(base, "ws")?, closed_by).await
@@ -121,9 +119,4 @@ impl Sink<Vec<u8>> for Sender {
 
 fn closed() -> Error {
     Error::new(code::CONNECTION, "the WebSocket was closed")
-}
-
-fn closed_by(code: u16, reason: &str) -> Error {
-    let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    Error::new(code::CONNECTION, format!("the WebSocket was closed with {code}{reason}"))
 }

@@ -1,0 +1,80 @@
+//! Requests to a contrail service.
+
+use serde::{Deserialize, Serialize};
+use syncline::contrail::Contrail;
+use syncline::{Client, Record, Status, TransportPreference, Watch};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::refusing::{accept_socket, read_request};
+use crate::{PATIENCE, soon};
+
+const SPACE: &str = "ats://did:plc:alice/space/s";
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "message", key = uri)]
+struct Message {
+    uri: String,
+    text: String,
+}
+
+async fn texts(watch: &Watch<Message>, texts: &[&str]) {
+    let shown = async {
+        while watch.entries().iter().map(|entry| entry.record.text.clone()).collect::<Vec<_>>() != texts {
+            watch.next().await.unwrap();
+        }
+    };
+    if tokio::time::timeout(PATIENCE, shown).await.is_err() {
+        panic!("{texts:?} did not come: {:?}", watch.state());
+    }
+}
+
+#[tokio::test]
+async fn an_event_stream() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/api", listener.local_addr().unwrap());
+    let service = Contrail::new("app.event").ticket("t");
+    let client = Client::builder(url).contrail(service).credentials(|| async { "jwt" }).build();
+    let watch = client.watch(Message::in_space(SPACE).order_by(Message::uri));
+    let (mut stream, _) = soon(listener.accept()).await.unwrap();
+    let request = String::from_utf8(read_request(&mut stream).await).unwrap();
+    assert!(request.starts_with("GET /api/xrpc/app.event.message.watchRecords?spaceUri=ats%3A"), "{request}");
+    assert!(request.contains("&ticket=t"), "{request}");
+    assert!(request.contains("accept: text/event-stream\r\n"), "{request}");
+    assert!(request.contains("authorization: Bearer jwt\r\n"), "{request}");
+    let events = "event: snapshot.start\ndata: {}\n\n\
+        event: snapshot.record\ndata: {\"record\":{\"uri\":\"a\",\"value\":{\"text\":\"größe\"}}}\n\n\
+        event: snapshot.end\ndata: {}\n\n: keepalive\n\n\
+        event: record.created\ndata: {\"record\":{\"uri\":\"b\",\"value\":{\"text\":\"new\"}}}\n\n";
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").await.unwrap();
+    for piece in events.as_bytes().chunks(3) {
+        stream.write_all(piece).await.unwrap();
+    }
+    texts(&watch, &["größe", "new"]).await;
+    assert_eq!(watch.status(), Status::Live);
+    drop((watch, client));
+    let _ = soon(stream.read_to_end(&mut Vec::new())).await;
+}
+
+#[tokio::test]
+async fn a_socket_after_its_handshake() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let service = Contrail::new("app.event");
+    let client = Client::builder(url).contrail(service).transport(TransportPreference::WebSocket).build();
+    let watch = client.watch(Message::in_space(SPACE).order_by(Message::uri));
+    let (mut asked, _) = soon(listener.accept()).await.unwrap();
+    let request = String::from_utf8(read_request(&mut asked).await).unwrap();
+    assert!(request.starts_with("GET /xrpc/app.event.message.watchRecords?"), "{request}");
+    assert!(request.contains("&mode=ws"), "{request}");
+    let answer = r#"{"snapshot":{"records":[{"uri":"a","value":{"text":"one"}}]},"ticket":"secret","wsUrl":"/realtime?ticket=secret"}"#;
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        answer.len()
+    );
+    asked.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
+    let (mut socket, _) = soon(listener.accept()).await.unwrap();
+    let request = accept_socket(&mut socket).await;
+    assert!(request.starts_with("GET /realtime?ticket=secret "), "{request}");
+    texts(&watch, &["one"]).await;
+}
