@@ -1,8 +1,8 @@
 //! Where a client keeps things between visits.
 //!
 //! A [`Storage`] is a place, a [`Database`] is one opened: tables of bytes under text keys, with transactions. In a browser
-//! the client brings `IndexedDb`; [`MemoryStorage`] is for tests, for native programs that want their lists back as long
-//! as they run, and what a client falls back to where its storage fails.
+//! the client brings `IndexedDb`; a native program may keep a file, [`SqliteStorage`]. [`MemoryStorage`] is for tests, for native
+//! programs that want their lists back as long as they run, and what a client falls back to where its storage fails.
 
 mod fallback;
 #[cfg(target_arch = "wasm32")]
@@ -12,6 +12,8 @@ mod lists;
 #[cfg(target_arch = "wasm32")]
 mod locks;
 mod memory;
+#[cfg(all(not(target_arch = "wasm32"), feature = "sqlite"))]
+mod sqlite;
 mod writes;
 
 use std::time::Duration;
@@ -20,6 +22,8 @@ use std::time::Duration;
 pub use indexed_db::IndexedDb;
 pub(crate) use keeper::{Command, Keeper};
 pub use memory::MemoryStorage;
+#[cfg(all(not(target_arch = "wasm32"), feature = "sqlite"))]
+pub use sqlite::SqliteStorage;
 
 use crate::{BoxFuture, Error, MaybeSend};
 

@@ -6,7 +6,7 @@ use std::future::{pending, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Claim, Database, Step, Storage, Table};
-use crate::{BoxFuture, Error};
+use crate::{BoxFuture, Error, code};
 
 /// Keeps things in memory. A clone is the same storage: give one to each client of a test that reloads a page.
 ///
@@ -22,6 +22,7 @@ use crate::{BoxFuture, Error};
 pub struct MemoryStorage {
     tables: Arc<Mutex<Tables>>,
     claims: Arc<Mutex<BTreeSet<String>>>,
+    max_bytes: Option<usize>,
 }
 
 type Tables = BTreeMap<(Table, String), Vec<u8>>;
@@ -30,6 +31,13 @@ impl MemoryStorage {
     /// With nothing in it.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Holds so many bytes of keys and values together, and no more: a disk that fills up, for tests.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = Some(bytes);
+        self
     }
 
     /// How many values there are, in all tables.
@@ -89,10 +97,20 @@ impl Database for MemoryStorage {
 
     fn commit(&self, steps: Vec<Step>) -> BoxFuture<Result<(), Error>> {
         let mut tables = self.lock();
+        let mut after: BTreeMap<_, Option<Vec<u8>>> = BTreeMap::new();
         for step in steps {
             match step {
-                Step::Put { table, key, value } => drop(tables.insert((table, key), value)),
-                Step::Delete { table, key } => drop(tables.remove(&(table, key))),
+                Step::Put { table, key, value } => after.insert((table, key), Some(value)),
+                Step::Delete { table, key } => after.insert((table, key), None),
+            };
+        }
+        if self.max_bytes.is_some_and(|most| size_after(&tables, &after) > most) {
+            return Box::pin(ready(Err(Error::new(code::STORAGE_FULL, "there is no room in storage"))));
+        }
+        for (place, value) in after {
+            match value {
+                Some(value) => drop(tables.insert(place, value)),
+                None => drop(tables.remove(&place)),
             }
         }
         Box::pin(ready(Ok(())))
@@ -101,6 +119,13 @@ impl Database for MemoryStorage {
     fn lost(&self) -> BoxFuture<Error> {
         Box::pin(pending())
     }
+}
+
+/// What keys and values come to once these are others, in bytes.
+fn size_after(tables: &Tables, after: &BTreeMap<(Table, String), Option<Vec<u8>>>) -> usize {
+    let kept = tables.iter().filter(|(place, _)| !after.contains_key(place));
+    let put = after.iter().filter_map(|(place, value)| Some((place, value.as_ref()?)));
+    kept.chain(put).map(|((_, key), value)| key.len() + value.len()).sum()
 }
 
 impl fmt::Debug for MemoryStorage {

@@ -10,7 +10,7 @@ use indexed_db_futures::database::Database as Handle;
 use indexed_db_futures::prelude::*;
 use indexed_db_futures::transaction::TransactionMode;
 use js_sys::{Date, Math};
-use syncline::storage::{IndexedDb, Step, Storage as _, Table};
+use syncline::storage::{IndexedDb, MemoryStorage, Step, Storage as _, Table};
 use syncline::{Client, Query, Record as _, Status, TransportPreference, Watch, code};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
@@ -98,6 +98,21 @@ fn why(client: &Client) -> Option<String> {
 #[wasm_bindgen_test]
 async fn it_does_what_every_storage_does() {
     contract::holds_for(&Place::new().storage()).await;
+}
+
+#[wasm_bindgen_test]
+async fn memory_is_storage_like_any_other() {
+    contract::holds_for(&MemoryStorage::new()).await;
+    contract::holds_when_full(&MemoryStorage::new().max_bytes(1_000), 1_000).await;
+    contract::room_is_given_back(&MemoryStorage::new().max_bytes(1_000), 90).await;
+}
+
+#[wasm_bindgen_test]
+async fn a_full_disk_takes_nothing_of_a_transaction() {
+    let full = "if (args[0].byteLength >= 100000) throw new DOMException('no room', 'QuotaExceededError'); return original.apply(this, args);";
+    let full = Patch::new("IDBObjectStore", "put", full);
+    contract::holds_when_full(&Place::new().storage(), 100_000).await;
+    drop(full);
 }
 
 #[wasm_bindgen_test]

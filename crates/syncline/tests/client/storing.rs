@@ -82,6 +82,8 @@ async fn leave_two(storage: &Faulty) {
 #[tokio::test(start_paused = true)]
 async fn memory_does_what_every_storage_does() {
     contract::holds_for(&MemoryStorage::new()).await;
+    contract::holds_when_full(&MemoryStorage::new().max_bytes(1_000), 1_000).await;
+    contract::room_is_given_back(&MemoryStorage::new().max_bytes(1_000), 90).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
 
 mod connecting;
+#[path = "../support/contract.rs"]
+mod contract;
 mod contrail;
 mod ending;
 mod refusing;
 mod secure;
 mod server;
+mod storing;
 
 use std::time::Duration;
 

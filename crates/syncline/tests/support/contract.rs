@@ -1,5 +1,7 @@
 //! What every storage has to do, run on each: they cannot be told apart.
 
+use futures::future::{join, join_all};
+use syncline::code;
 use syncline::storage::{Database, Step, Storage, Table};
 
 fn put(table: Table, key: &str, value: &[u8]) -> Step {
@@ -27,8 +29,189 @@ pub(crate) async fn holds_for(storage: &dyn Storage) {
     tables_are_apart(database).await;
     steps_are_taken_in_order(database).await;
     a_scan_gives_what_begins_so_in_order(database).await;
+    odd_keys_are_keys(database).await;
+    large_values_and_many_steps_are_taken(database).await;
     nothing_to_do_is_done(database).await;
     what_is_committed_stays(storage).await;
+    a_transaction_is_seen_whole_or_not_at_all(storage).await;
+    several_write_at_once(storage).await;
+    assert!(keys(database, Table::Lists, "").await.is_empty(), "the suite leaves nothing");
+}
+
+/// Runs what there is to be said of a storage in which there is room for a little, and none for `too_much` bytes.
+pub(crate) async fn holds_when_full(storage: &dyn Storage, too_much: usize) {
+    let database = storage.open().await.unwrap();
+    let database = &*database;
+    database.commit(vec![put(Table::Lists, "a", b"1"), put(Table::Uses, "a", b"1")]).await.unwrap();
+    let steps = vec![
+        put(Table::Lists, "b", b"2"),
+        delete(Table::Lists, "a"),
+        put(Table::Uses, "a", b"2"),
+        put(Table::Lists, "large", &vec![7; too_much]),
+        put(Table::People, "c", b"2"),
+    ];
+    for _ in 0..2 {
+        let error = database.commit(steps.clone()).await.unwrap_err();
+        assert_eq!(error.code(), code::STORAGE_FULL, "{error}");
+        // nothing of it is there, here or elsewhere
+        let other = storage.open().await.unwrap();
+        for database in [database, &*other] {
+            assert_eq!(keys(database, Table::Lists, "").await, ["a"]);
+            assert_eq!(get(database, Table::Uses, "a").await.as_deref(), Some(&b"1"[..]));
+            assert!(keys(database, Table::People, "").await.is_empty());
+        }
+    }
+    // and what there is room for is stored as before
+    database.commit(vec![put(Table::Lists, "b", b"2"), delete(Table::Lists, "a")]).await.unwrap();
+    assert_eq!(keys(database, Table::Lists, "").await, ["b"]);
+}
+
+/// Fills a storage to its bound with values of so many bytes, and makes room in it again.
+pub(crate) async fn room_is_given_back(storage: &dyn Storage, value: usize) {
+    let database = storage.open().await.unwrap();
+    let mut fitted = 0;
+    let fill = async |prefix: &str| {
+        for number in 0..1_000 {
+            let step = put(Table::Lists, &format!("{prefix}{number:03}"), &vec![7; value]);
+            match database.commit(vec![step]).await {
+                Ok(()) => {}
+                Err(error) if error.code() == code::STORAGE_FULL => return number,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("it has no bound");
+    };
+    for round in ["a", "b", "c"] {
+        let count = fill(round).await;
+        assert!(count > 0 && (fitted == 0 || fitted == count), "{fitted} fitted before, and {count} now");
+        fitted = count;
+        let all = keys(&*database, Table::Lists, "").await;
+        assert_eq!(all.len(), count);
+        database.commit(all.iter().map(|key| delete(Table::Lists, key)).collect()).await.unwrap();
+    }
+}
+
+async fn odd_keys_are_keys(database: &dyn Database) {
+    let all = [
+        "",
+        "\0",
+        "\u{1}",
+        "\u{7f}",
+        "A",
+        "a",
+        "a\0",
+        "a\0b",
+        "a ",
+        "a%",
+        "a_",
+        "aa",
+        "a\u{7f}",
+        "a\u{80}",
+        "aß",
+        "a\u{d7ff}",
+        "a\u{e000}",
+        "a\u{ffff}",
+        "a\u{ffff}a",
+        "a\u{10000}",
+        "a\u{10ffff}",
+        "a\u{10ffff}a",
+        "a\u{10ffff}\u{10ffff}",
+        "b",
+        "ß",
+        "ßa",
+        "\u{ffff}",
+        "\u{10ffff}",
+        "e\u{301}",
+        "é",
+    ];
+    database.commit(all.iter().map(|key| put(Table::Uses, key, key.as_bytes())).collect()).await.unwrap();
+    for prefix in all.into_iter().chain(["c", "a\u{10ffff}b", "\u{10fffe}"]) {
+        let found = database.scan(Table::Uses, prefix.into()).await.unwrap();
+        assert!(found.iter().all(|(key, value)| key.as_bytes() == value), "{prefix:?}");
+        let found: Vec<_> = found.into_iter().map(|(key, _)| key).collect();
+        let (mut sorted, mut expected) = (found.clone(), Vec::from(all.map(str::to_owned)));
+        expected.retain(|key| key.starts_with(prefix));
+        sorted.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(sorted, expected, "{prefix:?}");
+        // elsewhere than in ASCII storages have orders of their own
+        let ascii = |keys: &[String]| keys.iter().filter(|key| key.is_ascii()).cloned().collect::<Vec<_>>();
+        assert_eq!(ascii(&found), ascii(&expected), "{prefix:?}");
+    }
+    for key in all {
+        assert_eq!(get(database, Table::Uses, key).await.as_deref(), Some(key.as_bytes()));
+        database.commit(vec![delete(Table::Uses, key)]).await.unwrap();
+        assert_eq!(get(database, Table::Uses, key).await, None, "{key:?}");
+    }
+    assert!(keys(database, Table::Uses, "").await.is_empty());
+}
+
+async fn large_values_and_many_steps_are_taken(database: &dyn Database) {
+    let large =
+        |number: u8| -> Vec<u8> { (0..4 << 20).map(|at: u32| (at >> 8) as u8 ^ at as u8 ^ number).collect() };
+    let mut steps: Vec<_> =
+        (0..3).map(|number| put(Table::Lists, &format!("large{number}"), &large(number))).collect();
+    steps.extend((0..1_000).map(|number| put(Table::Uses, &format!("many{number:04}"), b"1")));
+    database.commit(steps).await.unwrap();
+    let found = database.scan(Table::Lists, "large".into()).await.unwrap();
+    assert_eq!(found.len(), 3);
+    assert!(found.into_iter().zip(0..).all(|((_, value), number)| value == large(number)));
+    let many = keys(database, Table::Uses, "many").await;
+    assert!(many.len() == 1_000 && many.is_sorted());
+    let mut steps: Vec<_> = many.iter().map(|key| delete(Table::Uses, key)).collect();
+    steps.extend((0..3).map(|number| delete(Table::Lists, &format!("large{number}"))));
+    database.commit(steps).await.unwrap();
+    assert!(
+        keys(database, Table::Lists, "").await.is_empty() && keys(database, Table::Uses, "").await.is_empty()
+    );
+}
+
+async fn a_transaction_is_seen_whole_or_not_at_all(storage: &dyn Storage) {
+    const LAST: u8 = 40;
+    let (writer, reader) = join(storage.open(), storage.open()).await;
+    let (writer, reader) = (writer.unwrap(), reader.unwrap());
+    let writing = async {
+        for number in 1..=LAST {
+            let both = ["whole1", "whole2"].map(|key| put(Table::Lists, key, &[number]));
+            writer.commit(both.into()).await.unwrap();
+        }
+    };
+    let reading = async {
+        let mut seen = 0;
+        while seen < LAST {
+            let found = reader.scan(Table::Lists, "whole".into()).await.unwrap();
+            let values: Vec<_> = found.iter().map(|(_, value)| value[0]).collect();
+            let [one, other] = values[..] else {
+                assert!(values.is_empty() && seen == 0, "{values:?}");
+                continue;
+            };
+            assert!(one == other && one >= seen, "{values:?} after {seen}");
+            seen = one;
+        }
+    };
+    join(writing, reading).await;
+    writer.commit(vec![delete(Table::Lists, "whole1"), delete(Table::Lists, "whole2")]).await.unwrap();
+}
+
+async fn several_write_at_once(storage: &dyn Storage) {
+    const EACH: u8 = 20;
+    let opened = join_all((0..4).map(|_| storage.open())).await;
+    let databases: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    let writing = databases.iter().enumerate().map(|(who, database)| async move {
+        for number in 0..EACH {
+            let own = put(Table::Lists, &format!("of{who}-{number:02}"), &[number]);
+            database.commit(vec![own, put(Table::Uses, "shared", &[number])]).await.unwrap();
+        }
+    });
+    join_all(writing).await;
+    for database in &databases {
+        assert_eq!(keys(&**database, Table::Lists, "of").await.len(), 4 * usize::from(EACH));
+        assert_eq!(get(&**database, Table::Uses, "shared").await, Some(vec![EACH - 1]));
+    }
+    let all = keys(&*databases[0], Table::Lists, "of").await;
+    let mut steps: Vec<_> = all.iter().map(|key| delete(Table::Lists, key)).collect();
+    steps.push(delete(Table::Uses, "shared"));
+    databases[0].commit(steps).await.unwrap();
 }
 
 async fn values_come_back_as_they_were(database: &dyn Database) {
