@@ -1,0 +1,105 @@
+//! `send`.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use syncline_core::wire::{Ack, Changes, ClientMessage, Frame, ServerMessage, Write, WriteState};
+use syncline_core::{ClientId, Error, Version, WriteId, code};
+use tokio::time::{sleep, timeout};
+
+use crate::End;
+use crate::args::{Send, Server};
+use crate::line::{Line, Way};
+use crate::output::Output;
+
+/// The one write of its client.
+const ID: WriteId = 1;
+/// The wait before a write is sent again that the server could not handle.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What the server made of the write.
+#[derive(Debug)]
+struct Verdict {
+    version: Version,
+    output: Option<Value>,
+}
+
+pub(crate) async fn run(server: Server, send: Send, output: &mut Output) -> Result<(), End> {
+    let mut way = Way::to(server)?;
+    let write = Write {
+        space: send.space,
+        client: way.client().clone(),
+        id: ID,
+        settled: 0,
+        kind: send.kind.into(),
+        payload: send.payload,
+    };
+    let late = |_| Error::new(code::TIMEOUT, "the server has not said whether it has done it");
+    let verdict = timeout(send.within, deliver(&mut way, write)).await.map_err(late)??;
+    output.applied(verdict.version, verdict.output.as_ref())
+}
+
+/// Sends it until there is a verdict. Under the same number it is done once, however often it arrives.
+async fn deliver(way: &mut Way, write: Write) -> Result<Verdict, Error> {
+    let client = write.client.clone();
+    let message = ClientMessage::Write(write);
+    loop {
+        let mut line = way.connect().await?;
+        match attempt(&mut line, &message, &client).await {
+            Ok(verdict) => return verdict,
+            Err(lost) => way.lost(line, lost).await?,
+        }
+    }
+}
+
+/// Sends it over one connection, and waits for the verdict.
+async fn attempt(
+    line: &mut Line,
+    message: &ClientMessage,
+    client: &ClientId,
+) -> Result<Result<Verdict, Error>, Error> {
+    line.say(message).await?;
+    loop {
+        let frame = line.hear().await?;
+        let ServerMessage::Changes(changes) = Frame::parse(&frame)?.message else { continue };
+        match word(&changes, client) {
+            Word::None => {}
+            Word::NotNow => {
+                sleep(AGAIN).await;
+                line.say(message).await?;
+            }
+            Word::Final(verdict) => return Ok(verdict),
+        }
+    }
+}
+
+/// What a frame says of the write.
+enum Word {
+    /// Nothing.
+    None,
+    /// It was not handled, and is to be sent again.
+    NotNow,
+    /// The verdict.
+    Final(Result<Verdict, Error>),
+}
+
+fn word(changes: &Changes, client: &ClientId) -> Word {
+    let version = changes.to;
+    let own = |ack: &&Ack| ack.client == *client && ack.id == ID;
+    if let Some(ack) = changes.acks.iter().find(own) {
+        let output = ack.output.as_ref().and_then(|output| serde_json::from_str(output.get()).ok());
+        return match &ack.error {
+            _ if ack.expected.is_some() => Word::NotNow,
+            Some(error) => Word::Final(Err(error.clone())),
+            None => Word::Final(Ok(Verdict { version, output })),
+        };
+    }
+    // stands for an answer that was lost
+    let own = |state: &&WriteState| state.client == *client && state.last >= ID;
+    let Some(state) = changes.writes.iter().find(own) else { return Word::None };
+    let refused = state.refused.iter().find(|refusal| refusal.id == ID);
+    Word::Final(match refused {
+        Some(refusal) => Err(refusal.error.clone()),
+        None => Ok(Verdict { version, output: None }),
+    })
+}

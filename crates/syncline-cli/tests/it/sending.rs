@@ -1,0 +1,69 @@
+//! `send`.
+
+use serde_json::{Value, json};
+
+use crate::server::Server;
+use crate::tool::{Tool, ran};
+
+#[tokio::test]
+async fn a_write_is_done_whole_or_refused_with_its_code() {
+    let server = Server::start().await;
+    let url = &*server.url();
+    let mut tool = Tool::start(&["tail", url, "l", "todos"]);
+    tool.says(&["-- live at version 0, rows: 0"]).await;
+    let row = r#"{"id":"a","text":"Milk"}"#;
+    for transport in ["ws", "sse"] {
+        let (code, said, complaint) = ran(&[
+            "send",
+            url,
+            "l",
+            "--put",
+            "todos",
+            row,
+            "--delete",
+            "todos",
+            "b",
+            "--transport",
+            transport,
+        ])
+        .await;
+        assert_eq!((code, complaint.as_str()), (0, ""));
+        assert!(said.starts_with("done at version "), "{said}");
+    }
+    let refused =
+        ["send", url, "l", "--put", "todos", r#"{"id":"c","text":"c"}"#, "--patch", "todos", "gone", "{}"];
+    let (code, said, complaint) = ran(&refused).await;
+    assert!(code == 1 && said.is_empty() && complaint.contains("(unknown_row"), "{code} {said} {complaint}");
+    let (code, said, _) = ran(&["send", url, "l", "--put", "todos", row, "--json"]).await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &said["event"]), (0, &json!("applied")));
+    for (steps, expected) in [
+        (["--put", "todos", r#"{"id":7}"#], "(bad_row"),
+        (["--put", "nothing", r#"{"id":"a"}"#], "(unknown_collection"),
+        (["--delete", "todos", ""], "(bad_key"),
+    ] {
+        let (code, _, complaint) = ran(&[&["send", url, "l"], &steps[..]].concat()).await;
+        assert!(code == 1 && complaint.contains(expected), "{code} {complaint}");
+    }
+    // nothing of what was refused
+    tool.says(&[r#"+ a  done=false id="a" position=0.0 text="Milk""#]).await;
+    assert_eq!(ran(&["send", url, "l", "--delete", "todos", "a"]).await.0, 0);
+    tool.says(&["- a"]).await;
+}
+
+#[tokio::test]
+async fn an_action_is_sent_as_it_is() {
+    let server = Server::start().await;
+    let url = &*server.url();
+    // of a channel that this server does not have
+    let (code, said, complaint) = ran(&["send", url, "l", "lists", r#"{"type":"clear_completed"}"#]).await;
+    assert!(code == 1 && said.is_empty() && complaint.contains("channel"), "{code} {said} {complaint}");
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_not_waited_for_beyond_the_timeout() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/sync", listener.local_addr().unwrap());
+    let (code, _, complaint) = ran(&["send", &url, "l", "--delete", "todos", "a", "--timeout", "1"]).await;
+    assert!(code == 1 && complaint.contains("(timeout)"), "{code} {complaint}");
+}
