@@ -8,6 +8,22 @@
 //! may be relative to the page. Natively it runs on tokio, and needs a whole address, `https://…`, or a
 //! [`Connector`](transport::Connector) of the application's own; without either, as when an app is rendered on a server, it
 //! stays [idle](Status::Idle) and does nothing at all.
+//!
+//! # A native program
+//!
+//! The same client, without a browser:
+//!
+#![cfg_attr(all(feature = "net", feature = "sqlite"), doc = "```no_run")]
+#![cfg_attr(not(all(feature = "net", feature = "sqlite")), doc = "```ignore")]
+#![doc = include_str!("../examples/headless.rs")]
+//! ```
+//!
+//! # Features
+//!
+//! | feature | natively | in a browser |
+//! |---|---|---|
+//! | `net`, by default | connects by itself: WebSockets and streaming fetch, TLS by rustls on ring | nothing: it has its own |
+//! | `sqlite`, by default | [`storage`] in a file; compiles SQLite | nothing: there is IndexedDB |
 
 mod action;
 mod builder;

@@ -1,6 +1,11 @@
 //! `send`.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 use crate::server::Server;
 use crate::tool::{Tool, ran};
@@ -62,8 +67,47 @@ async fn an_action_is_sent_as_it_is() {
 
 #[tokio::test]
 async fn a_server_that_says_nothing_is_not_waited_for_beyond_the_timeout() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/sync", listener.local_addr().unwrap());
     let (code, _, complaint) = ran(&["send", &url, "l", "--delete", "todos", "a", "--timeout", "1"]).await;
     assert!(code == 1 && complaint.contains("(timeout)"), "{code} {complaint}");
+}
+
+/// Stands before a server, and cuts the first connection when the server answers the write on it: the upgrade and the
+/// welcome pass.
+async fn cutting(server: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let (mut up, mut down) = client.split();
+        let (mut from, mut to) = TcpStream::connect(server).await.unwrap().into_split();
+        tokio::select! {
+            _ = tokio::io::copy(&mut up, &mut to) => panic!("the tool has ended it"),
+            () = async {
+                let mut bytes = [0; 4096];
+                for _ in 0..2 {
+                    let length = from.read(&mut bytes).await.unwrap();
+                    down.write_all(&bytes[..length]).await.unwrap();
+                }
+                assert_ne!(from.read(&mut bytes).await.unwrap(), 0);
+            } => {}
+        }
+        drop((client, from, to));
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = TcpStream::connect(server).await.unwrap();
+        let _ = copy_bidirectional(&mut client, &mut server).await;
+    });
+    (address, task)
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_sent_again_and_done_once() {
+    let server = Server::start().await;
+    let (address, _cutting) = cutting(server.address).await;
+    let url = format!("ws://{address}/sync");
+    let row = r#"{"id":"a","text":"Milk"}"#;
+    let (code, said, complaint) = ran(&["send", &url, "l", "--put", "todos", row]).await;
+    assert_eq!((code, said.as_str()), (0, "done at version 1\n"), "{complaint}");
+    assert_eq!(complaint.matches("trying again").count(), 1, "{complaint}");
 }
