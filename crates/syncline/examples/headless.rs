@@ -1,4 +1,4 @@
-// A program without a face: it keeps its rows in a file, writes one, and says what happens to all of them.
+//! A program without a face: it keeps its rows in a file, writes one, and says what happens to all of them.
 
 use serde::{Deserialize, Serialize};
 use syncline::{Client, Record, storage::SqliteStorage};

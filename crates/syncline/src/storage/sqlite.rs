@@ -1,5 +1,6 @@
 //! Storage in a file.
 
+mod claims;
 mod file;
 mod tables;
 mod worker;
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::channel::oneshot;
 use futures::future::pending;
 
-use super::{Database, Step, Storage, Table};
+use super::{Claim, Database, Step, Storage, Table};
 use crate::{BoxFuture, Error, code};
 
 use file::Place;
@@ -19,6 +20,8 @@ use worker::Worker;
 /// A file of SQLite: where a native program keeps its rows, when it is told to. Any number of programs may use it at once.
 ///
 /// What is committed is on the disk when it is said to be (`synchronous = FULL`, with a write-ahead log in files beside it).
+/// Who of several programs looks after what is in it is said by locks on files in a folder beside it, `…-claims`.
+///
 /// SQLite is compiled in. Opening, reading and writing block a thread of their own, and none of the runtime's.
 ///
 /// The file belongs to Syncline: one that holds another program's tables is not touched, and not used. Nor is one that a
@@ -59,6 +62,10 @@ impl Storage for SqliteStorage {
             let lost = Mutex::new(Some(lost));
             Ok(Box::new(Open { worker: Arc::new(worker), lost }) as Box<dyn Database>)
         })
+    }
+
+    fn claim(&self, name: String) -> BoxFuture<Option<Claim>> {
+        Box::pin(claims::claim(self.path.clone(), name))
     }
 }
 

@@ -121,6 +121,35 @@ async fn several_processes_use_one_file_at_once() {
     assert_eq!(database.scan(Table::Lists, String::new()).await.unwrap().len(), 3 * EACH as usize);
 }
 
+#[tokio::test]
+async fn a_claim_is_let_go_by_a_process_that_is_killed() {
+    if let Some(path) = as_child() {
+        let claim = SqliteStorage::new(path).claim("queue".into()).await;
+        println!("claimed {}", claim.is_some());
+        std::future::pending::<()>().await;
+    }
+    let (_folder, path) = place();
+    let mut child = start_child("a_claim_is_let_go_by_a_process_that_is_killed", &path);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.ends_with("claimed true")));
+    let storage = SqliteStorage::new(&path);
+    assert!(storage.claim("queue".into()).await.is_none());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let claim = storage.claim("queue".into()).await.unwrap();
+    // by another way to the same file
+    let other = SqliteStorage::new(
+        path.parent().unwrap().join("../").join(path.strip_prefix(path.ancestors().nth(2).unwrap()).unwrap()),
+    );
+    drop(storage.open().await.unwrap());
+    assert!(other.claim("queue".into()).await.is_none());
+    drop(claim);
+    drop(other.claim("queue".into()).await.unwrap());
+    // nothing piles up
+    #[cfg(unix)]
+    assert_eq!(std::fs::read_dir(path.with_extension("db-claims")).unwrap().count(), 0);
+}
+
 async fn refused(path: impl AsRef<Path>) -> String {
     let error = soon(SqliteStorage::new(path).open()).await.err().unwrap();
     error.code().to_owned()

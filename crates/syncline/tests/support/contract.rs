@@ -35,6 +35,7 @@ pub(crate) async fn holds_for(storage: &dyn Storage) {
     what_is_committed_stays(storage).await;
     a_transaction_is_seen_whole_or_not_at_all(storage).await;
     several_write_at_once(storage).await;
+    a_claim_has_one_owner(storage).await;
     assert!(keys(database, Table::Lists, "").await.is_empty(), "the suite leaves nothing");
 }
 
@@ -287,4 +288,24 @@ async fn what_is_committed_stays(storage: &dyn Storage) {
     let third = storage.open().await.unwrap();
     assert_eq!(get(&*third, Table::People, "stays").await.as_deref(), Some(&b"2"[..]), "when it was closed");
     third.commit(vec![delete(Table::People, "stays")]).await.unwrap();
+}
+
+async fn a_claim_has_one_owner(storage: &dyn Storage) {
+    let claim = async |name: &str| storage.claim(name.into()).await;
+    let first = claim("one").await.unwrap();
+    assert!(claim("one").await.is_none());
+    let others =
+        [claim("another").await.unwrap(), claim("öne/../\0").await.unwrap(), claim("").await.unwrap()];
+    drop(others);
+    drop(first);
+    // letting go may take a moment
+    let mut again = claim("one").await;
+    for _ in 0..10_000 {
+        if again.is_some() {
+            break;
+        }
+        again = claim("one").await;
+    }
+    assert!(again.is_some(), "it is never let go");
+    assert!(claim("one").await.is_none());
 }

@@ -17,7 +17,7 @@ const BUSY: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(5);
 /// What the write-ahead log is cut to once it has been brought home.
 const LOG_BYTES: u32 = 4 << 20;
-/// The form of the file. Another table is another version; those that there are stay as they are.
+/// The form of the file. Another table is none: who does not know of it lets it be.
 const VERSION: u32 = 1;
 /// Tells a file of this library from others: "Sync".
 const APPLICATION: u32 = 0x5379_6e63;
@@ -189,7 +189,11 @@ fn recognise(connection: &Connection) -> Result<(), Problem> {
 
 fn make_tables(connection: &mut Connection) -> Result<(), Problem> {
     let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version == VERSION {
+    let mut all_there = version == VERSION;
+    for table in Table::ALL.map(Table::as_str) {
+        all_there &= connection.table_exists(None, table)?;
+    }
+    if all_there {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
