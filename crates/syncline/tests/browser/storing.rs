@@ -145,7 +145,7 @@ async fn a_tab_with_a_newer_version_does_not_wait_and_ours_goes_on() {
         TimeoutFuture::new(5).await;
     }
     let begun = Date::now();
-    let newer = place.storage().with_version(2).open().await.unwrap();
+    let newer = place.storage().with_version(3).open().await.unwrap();
     assert!(Date::now() - begun < 900.0, "it had to wait until ours was given up");
     until(|| why(&client).is_some()).await;
     assert_eq!(why(&client).unwrap(), code::STORAGE_UNAVAILABLE);
@@ -206,7 +206,7 @@ async fn a_tab_that_holds_a_transaction_does_not_hold_up_others() {
     let (place, sockets) = (Place::new(), Sockets::fake());
     let database = place.storage().open().await.unwrap();
     let go_on = Rc::new(Cell::new(true));
-    let frozen = Handle::open(&place.name).with_version(1_u32).await.unwrap();
+    let frozen = Handle::open(&place.name).with_version(2_u32).await.unwrap();
     let holding = Rc::clone(&go_on);
     spawn_local(async move {
         let transaction =
