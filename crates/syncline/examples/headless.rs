@@ -1,4 +1,5 @@
 //! A program without a face: it keeps its rows in a file, writes one, and says what happens to all of them.
+#![expect(clippy::print_stdout, reason = "what happens is what it is to say")]
 
 use serde::{Deserialize, Serialize};
 use syncline::{Client, Record, storage::SqliteStorage};
