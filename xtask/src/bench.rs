@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: one of benches/, its medians as a table and as JSON.
 
 mod browser;
+mod dom;
+mod page;
 
 use std::ffi::OsString;
 use std::fs;
@@ -50,11 +52,15 @@ pub(crate) fn run(repo: &Repo, mut args: lexopt::Parser) -> Result<ExitCode> {
     let Some(name) = name else {
         println!("cargo xtask bench NAME, where NAME is one of:");
         names.iter().for_each(|name| println!("  {name}"));
-        println!("  {}", browser::NAME);
+        println!("  {}\n  {}", browser::NAME, dom::NAME);
         return Ok(ExitCode::SUCCESS);
     };
     if name == browser::NAME {
         browser::run(repo, &criterion_args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if name == dom::NAME {
+        dom::run(repo, &criterion_args)?;
         return Ok(ExitCode::SUCCESS);
     }
     if !names.contains(&name) {

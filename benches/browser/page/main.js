@@ -146,6 +146,9 @@ const plan = [
   ['cold start', 10_000, 7],
 ];
 
+const heapUsed = async () => (await window.metrics('JSHeapUsedSize'))[0];
+const cpuMs = async () => (await window.metrics('TaskDuration'))[0] * 1000;
+
 // A turn of the event loop, in which the browser tidies up what the one before left.
 const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
@@ -161,14 +164,14 @@ async function run(only, quick) {
         const timed = async (work, part = name) => {
           await window.tidy();
           await turn();
-          const cpu = await window.cpu();
+          const cpu = await cpuMs();
           const start = performance.now();
           await work();
           const wall = performance.now() - start;
           await turn();
           const key = `${part} ${count}\0${contender.name}`;
           if (!samples.has(key)) samples.set(key, []);
-          samples.get(key).push({ cpu: (await window.cpu()) - cpu, wall });
+          samples.get(key).push({ cpu: (await cpuMs()) - cpu, wall });
         };
         try {
           await scenario(contender, timed);
@@ -194,7 +197,7 @@ async function heap(who, count) {
     await window.tidy();
     await turn();
     await window.tidy();
-    return (await window.heapUsed()) + (memory?.buffer.byteLength ?? 0);
+    return (await heapUsed()) + (memory?.buffer.byteLength ?? 0);
   };
   const before = await bytes();
   const store = await contender.make();
