@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: one of benches/, its medians as a table and as JSON.
 
 mod browser;
+mod dom;
+mod page;
 mod server;
 
 use std::ffi::OsString;
@@ -51,12 +53,15 @@ pub(crate) fn run(repo: &Repo, mut args: lexopt::Parser) -> Result<ExitCode> {
     let Some(name) = name else {
         println!("cargo xtask bench NAME, where NAME is one of:");
         names.iter().for_each(|name| println!("  {name}"));
-        println!("  {}", browser::NAME);
-        println!("  {}", server::NAME);
+        println!("  {}\n  {}\n  {}", browser::NAME, dom::NAME, server::NAME);
         return Ok(ExitCode::SUCCESS);
     };
     if name == browser::NAME {
         browser::run(repo, &criterion_args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if name == dom::NAME {
+        dom::run(repo, &criterion_args)?;
         return Ok(ExitCode::SUCCESS);
     }
     if name == server::NAME {

@@ -40,7 +40,7 @@ The project's commands. Run as `cargo xtask <command>`.
         --keep-going  goes on after a check has failed
 
   bench [NAME] [-- ARGS]
-      Runs one of benches/benches/*.rs, or `browser`, prints its medians and writes them to
+      Runs one of benches/benches/*.rs, `browser` or `dom`, prints its medians and writes them to
       target/bench/NAME.json. ARGS go to criterion (`-- --quick`). Without a name: lists them.
 
   help

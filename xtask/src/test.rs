@@ -23,6 +23,9 @@ struct Checks {
 /// The crates whose code runs in browsers.
 const WASM_CRATES: [&str; 4] = ["syncline-core", "syncline", "syncline-leptos", "syncline-dioxus"];
 
+/// Pages that are measured: here they are only looked at.
+const BENCH_PAGES: [&str; 2] = ["syncline-bench-browser", "syncline-bench-dom"];
+
 /// What people depend on: its documentation is built.
 const PUBLIC_CRATES: [&str; 7] = [
     "syncline-core",
@@ -92,7 +95,7 @@ fn clippy(checks: &mut Checks) -> Result<()> {
 
 fn clippy_wasm(checks: &mut Checks) -> Result<()> {
     let mut cargo = checks.repo.cargo(&["clippy", "--target", WASM]);
-    let cargo = packages(&mut cargo, &WASM_CRATES).args(["-p", "syncline-bench-browser"]);
+    let cargo = packages(packages(&mut cargo, &WASM_CRATES), &BENCH_PAGES);
     shell::run(cargo.args(DENY_WARNINGS))?;
     let mut cargo = checks.repo.cargo(&["clippy", "--target", WASM, "--tests"]);
     shell::run(packages(&mut cargo, &browser_tests::CRATES).args(DENY_WARNINGS))

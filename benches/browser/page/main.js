@@ -67,6 +67,8 @@ async function filled(contender, count) {
 
 const ordered = (model) => [...model.values()].sort(newestFirst);
 
+let visits = 0;
+
 // Each scenario prepares, is timed once, and is checked.
 const scenarios = {
   snapshot: (count) => async (contender, timed) => {
@@ -123,9 +125,7 @@ const scenarios = {
   },
   // what a visit has kept is on the screen of the next one
   'cold start': (count) => async (contender, timed) => {
-    if (!contender.save) return;
-    const name = `cold start of ${contender.name}`;
-    await new Promise((resolve) => { indexedDB.deleteDatabase(name).onsuccess = resolve; });
+    const name = `cold start of ${contender.name}, ${visits++}`;
     await contender.save(name, chunks(count), count);
     let store;
     await timed(async () => { store = await contender.start(name, count); });
@@ -146,6 +146,9 @@ const plan = [
   ['cold start', 10_000, 7],
 ];
 
+const heapUsed = async () => (await window.metrics('JSHeapUsedSize'))[0];
+const cpuMs = async () => (await window.metrics('TaskDuration'))[0] * 1000;
+
 // A turn of the event loop, in which the browser tidies up what the one before left.
 const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
@@ -161,14 +164,14 @@ async function run(only, quick) {
         const timed = async (work, part = name) => {
           await window.tidy();
           await turn();
-          const cpu = await window.cpu();
+          const cpu = await cpuMs();
           const start = performance.now();
           await work();
           const wall = performance.now() - start;
           await turn();
           const key = `${part} ${count}\0${contender.name}`;
           if (!samples.has(key)) samples.set(key, []);
-          samples.get(key).push({ cpu: (await window.cpu()) - cpu, wall });
+          samples.get(key).push({ cpu: (await cpuMs()) - cpu, wall });
         };
         try {
           await scenario(contender, timed);
@@ -194,7 +197,7 @@ async function heap(who, count) {
     await window.tidy();
     await turn();
     await window.tidy();
-    return (await window.heapUsed()) + (memory?.buffer.byteLength ?? 0);
+    return (await heapUsed()) + (memory?.buffer.byteLength ?? 0);
   };
   const before = await bytes();
   const store = await contender.make();

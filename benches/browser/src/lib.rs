@@ -5,7 +5,7 @@ mod signals;
 
 use futures::StreamExt;
 use syncline::hook::{RowHandle, Setter, Wanted, follow, latest};
-use syncline::storage::IndexedDb;
+use syncline::storage::{IndexedDb, Storage as _, Table};
 use syncline::transport::{Link, memory};
 use syncline::{CacheLimits, Client, ClientBuilder, Error, Record};
 use syncline_benches::Item;
@@ -44,11 +44,13 @@ impl Store {
     /// # Errors
     /// The connection could not be made.
     pub async fn keep(name: String, frames: Vec<JsValue>) -> Result<(), JsError> {
+        let storage = IndexedDb::new(name.as_str()).open().await?;
         let mut store = Self::connect(|builder| kept(builder, name)).await?;
         store.welcome().await?;
         store.snapshot(frames).await?;
-        // what it was told before it is closed is written
+        // what it was told before it is closed is written, a moment later
         store.client.close();
+        while storage.scan(Table::Uses, String::new()).await?.is_empty() {}
         Ok(())
     }
 

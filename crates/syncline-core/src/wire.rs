@@ -20,7 +20,7 @@ pub(crate) use frame::check_depth;
 pub use frame::{Frame, MAX_DEPTH, encode, parse_client};
 pub use held::{Held, HeldChildren, MAX_HELD};
 pub use packed::EncodedRow;
-pub(crate) use packed::{pack, push as push_row, unpack};
+pub(crate) use packed::{pack, push as push_row, push_for_its_type, rows as packed_rows, unpack};
 
 use crate::error::Error;
 use crate::id::{ClientId, Cursor, SpaceId, UserId, Version, WriteId};

@@ -1,16 +1,13 @@
 //! `cargo xtask bench browser`: the store in a page, beside the stores that npm has and a plain `Map`.
 
 use std::ffi::OsString;
-use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::bench::page::{Page, Samples, find, human, place_of};
 use crate::bench::write_json;
-use crate::browsers::Browsers;
 use crate::repo::Repo;
-use crate::toolchain::{WASM, ensure_wasm_target};
-use crate::{bundle, node, shell};
 
 pub(crate) const NAME: &str = "browser";
 
@@ -24,22 +21,6 @@ struct Measured {
     figures: Vec<Samples>,
     heap: Vec<Bytes>,
     sizes: Vec<Bytes>,
-}
-
-#[derive(Deserialize)]
-struct Samples {
-    what: String,
-    who: String,
-    /// Steps that were timed together.
-    per: f64,
-    values: Vec<Sample>,
-}
-
-/// Milliseconds.
-#[derive(Deserialize)]
-struct Sample {
-    cpu: f64,
-    wall: f64,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -71,32 +52,7 @@ struct Report {
 
 /// `args` name what to measure, all of it when there are none; `--quick` takes one sample of each.
 pub(crate) fn run(repo: &Repo, args: &[OsString]) -> Result<()> {
-    ensure_wasm_target(repo)?;
-    node::ensure(repo)?;
-    node::install_packages(repo, "benches/browser")?;
-    let browsers = Browsers::ensure(repo)?;
-    shell::run(&mut repo.cargo(&[
-        "build",
-        "-p",
-        "syncline-bench-browser",
-        "--target",
-        WASM,
-        "--profile",
-        "bench-web",
-    ]))?;
-    let wasm = repo.target(WASM).join("bench-web/syncline_bench_browser.wasm");
-    let out = repo.target("bench/browser");
-    bundle::remove_dir(&out)?;
-    bundle::generate_bindings(&wasm, &out, false)?;
-
-    let mut script = node::script(repo, "benches/browser/run.mjs");
-    browsers.tell(&mut script).arg(&out).args(args).stderr(Stdio::inherit());
-    println!("    measuring; everything is done by turns, so this takes some minutes");
-    let output = script.output().context("node does not start")?;
-    if !output.status.success() {
-        bail!("benches/browser/run.mjs failed ({})", output.status);
-    }
-    let measured: Measured = serde_json::from_slice(&output.stdout).context("run.mjs wrote no figures")?;
+    let measured: Measured = Page { name: NAME }.measure(repo, args)?;
     let report = Report {
         bench: NAME,
         command: format!("cargo xtask bench {NAME}"),
@@ -113,38 +69,20 @@ pub(crate) fn run(repo: &Repo, args: &[OsString]) -> Result<()> {
 }
 
 fn medians(samples: &[Samples]) -> Vec<Figure> {
-    let per_step = |samples: &Samples, of: fn(&Sample) -> f64| {
-        median(samples.values.iter().map(of).collect()) * 1000.0 / samples.per
-    };
-    let yardstick = |what: &str| {
-        let map = samples.iter().find(|samples| samples.what == what && samples.who == YARDSTICK);
-        map.map_or(f64::NAN, |map| per_step(map, |sample| sample.cpu))
-    };
     let figure = |one: &Samples| {
-        let cpu_us = per_step(one, |sample| sample.cpu);
+        let cpu_us = one.cpu_us();
         Figure {
             what: one.what.clone(),
             who: one.who.clone(),
             cpu_us,
-            wall_us: per_step(one, |sample| sample.wall),
+            wall_us: one.wall_us(),
             samples: one.values.len(),
-            cpu_to_map: cpu_us / yardstick(&one.what),
+            cpu_to_map: cpu_us / find(samples, &one.what, YARDSTICK).map_or(f64::NAN, Samples::cpu_us),
         }
     };
     let mut figures: Vec<_> = samples.iter().map(figure).collect();
-    // what was timed in one go stands together; the order is that of the first contender
-    let order: Vec<_> = samples.iter().map(|samples| &samples.what).collect();
-    figures.sort_by_key(|figure| order.iter().position(|what| **what == figure.what));
+    figures.sort_by_key(|figure| place_of(samples, &figure.what));
     figures
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        len if len % 2 == 1 => values[len / 2],
-        len => f64::midpoint(values[len / 2 - 1], values[len / 2]),
-    }
 }
 
 /// One line a scenario and contender: CPU time of the page's thread, its ratio to `Map`, and time on the wall.
@@ -171,24 +109,17 @@ fn print(report: &Report) {
     }
 }
 
-fn human(us: f64) -> String {
-    if us < 1000.0 { format!("{us:.1} us") } else { format!("{:.1} ms", us / 1000.0) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::page::samples;
 
     #[test]
-    fn medians_are_of_one_step_and_compared_with_map() {
-        let samples = |who: &str, cpu: [f64; 3]| Samples {
-            what: "update 10".into(),
-            who: who.into(),
-            per: 1000.0,
-            values: cpu.map(|cpu| Sample { cpu, wall: 2.0 * cpu }).into(),
-        };
-        let figures = medians(&[samples("Map", [3.0, 1.0, 2.0]), samples("Other", [9.0, 3.0, 6.0])]);
+    fn everybody_is_compared_with_map() {
+        let figures = medians(&[
+            samples("update 10", "Map", [3.0, 1.0, 2.0]),
+            samples("update 10", "Other", [9.0, 3.0, 6.0]),
+        ]);
         assert_eq!((figures[1].cpu_us, figures[1].wall_us, figures[1].cpu_to_map), (6.0, 12.0, 3.0));
-        assert_eq!(median(vec![4.0, 1.0]), 2.5);
     }
 }

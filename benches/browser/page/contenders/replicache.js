@@ -6,13 +6,10 @@ export const name = 'Replicache, watch';
 
 let number = 0;
 
-export async function make() {
-  let cookie = 0;
-  let told = 0;
-  let order = [];
-  const rep = new Replicache({
-    name: `bench-${number++}`,
-    kvStore: 'mem',
+const replicache = (name, kvStore) =>
+  new Replicache({
+    name,
+    kvStore,
     logLevel: 'error',
     pullInterval: null,
     mutators: { put: (tx, row) => tx.set(`items/${row.id}`, row) },
@@ -20,6 +17,11 @@ export async function make() {
     puller: async () => ({ httpRequestInfo: { httpStatusCode: 200, errorMessage: '' } }),
     pusher: async () => ({ httpRequestInfo: { httpStatusCode: 200, errorMessage: '' } }),
   });
+
+// The rows in order, by what a watch says of them.
+function watch(rep) {
+  let told = 0;
+  let order = [];
   const at = (row) => placeIn(order, row);
   rep.experimentalWatch((diff) => {
     told += diff.length;
@@ -40,7 +42,37 @@ export async function make() {
       if (op !== 'add') order.splice(at(oldValue), 1);
       if (op !== 'del') order.splice(at(newValue), 0, newValue);
     }
-  }, { prefix: 'items/' });
+  }, { prefix: 'items/', initialValuesInFirstDiff: true });
+  return { told: () => told, rows: () => order };
+}
+
+const set = (row) => ({ op: 'put', key: `items/${row.id}`, value: row });
+
+export async function save(name, chunks, count) {
+  const rep = replicache(name, 'idb');
+  const patch = chunks.flat().map((row) => set(JSON.parse(row)));
+  await rep.poke({ baseCookie: null, pullResponse: { cookie: 1, lastMutationIDChanges: {}, patch } });
+  // it is kept when the page is idle; the next visit finds all of it then
+  for (let found = 0; found !== count; ) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const next = replicache(name, 'idb');
+    found = await next.query(async (tx) => (await tx.scan({ prefix: 'items/' }).keys().toArray()).length);
+    await next.close();
+  }
+  await rep.close();
+}
+
+export async function start(name, count) {
+  const rep = replicache(name, 'idb');
+  const shown = watch(rep);
+  while (shown.rows().length !== count) await new Promise((resolve) => setTimeout(resolve, 0));
+  return { ...shown, close: () => rep.close() };
+}
+
+export async function make() {
+  let cookie = 0;
+  const rep = replicache(`bench-${number++}`, 'mem');
+  const { told, rows } = watch(rep);
   const clientID = await rep.clientID;
   let mutations = 0;
   const poke = (patch, lastMutationIDChanges = {}) => {
@@ -48,7 +80,6 @@ export async function make() {
     cookie++;
     return rep.poke({ baseCookie, pullResponse: { cookie, lastMutationIDChanges, patch } });
   };
-  const set = (row) => ({ op: 'put', key: `items/${row.id}`, value: row });
   return {
     async snapshot(chunks) {
       await poke(chunks.flatMap((chunk) => JSON.parse(chunk).map(set)));
@@ -64,8 +95,8 @@ export async function make() {
       mutations++;
       await poke([set(JSON.parse(confirmation))], { [clientID]: mutations });
     },
-    told: () => told,
-    rows: () => order,
+    told,
+    rows,
     close: () => rep.close(),
   };
 }

@@ -1,10 +1,32 @@
 // TinyBase: a table, and a listener to its ids in order.
 import { createStore } from 'tinybase';
+import { createIndexedDbPersister } from 'tinybase/persisters/persister-indexed-db';
 
 export const name = 'TinyBase';
 
-export async function make() {
+const setIn = (store) => ({ id, ...row }) => store.setRow('items', id, row);
+
+export async function save(name, chunks) {
   const store = createStore();
+  store.transaction(() => {
+    for (const chunk of chunks) for (const row of chunk) setIn(store)(JSON.parse(row));
+  });
+  const persister = createIndexedDbPersister(store, name);
+  await persister.save();
+  await persister.destroy();
+}
+
+export async function start(name) {
+  const store = createStore();
+  const shown = await listen(store);
+  const persister = createIndexedDbPersister(store, name);
+  await persister.load();
+  return { ...shown, close: () => persister.destroy() };
+}
+
+export const make = () => listen(createStore());
+
+async function listen(store) {
   let told = 0;
   let ids = [];
   store.addSortedRowIdsListener('items', 'created_at', true, 0, undefined, (_store, _table, _cell, _descending, _offset, _limit, sorted) => {
@@ -12,7 +34,7 @@ export async function make() {
     told++;
   });
   store.addRowListener('items', null, () => { told++; });
-  const set = ({ id, ...row }) => store.setRow('items', id, row);
+  const set = setIn(store);
   return {
     async snapshot(chunks) {
       store.transaction(() => {

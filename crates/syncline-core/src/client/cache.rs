@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::client::collection::{AnyCollection, Began, Most};
 use crate::client::core::ClientCore;
-use crate::client::export::{Export, Head};
+use crate::client::export::{Export, Form, Head, Stored, for_storage};
 use crate::client::frames::{forget_rows, tell_counts};
 use crate::client::session::{Phase, Session, SessionId};
 use crate::client::{Output, WatchId};
@@ -189,7 +189,9 @@ impl ClientCore {
     /// ```
     pub fn export(&self, watch: WatchId) -> Option<Export> {
         let id = self.session_of(watch)?;
-        self.export_session(id, Most { rows: usize::MAX, bytes: usize::MAX })
+        let most = Most { rows: usize::MAX, bytes: usize::MAX };
+        let (head, rows) = self.export_session(id, most, Form::Text)?;
+        Some(Export::new(head, &rows))
     }
 
     /// Takes rows up that were [exported](Self::export). They are shown at once in the watch of their query that there is
@@ -197,7 +199,7 @@ impl ClientCore {
     /// service for all there is. Exports of another schema version are dropped.
     pub fn import(&mut self, now: Duration, export: Export) {
         match self.by_query.get(export.query()) {
-            Some(&id) => self.restore(id, &export, None),
+            Some(&id) => self.restore(id, &export.stored(), None),
             None => {
                 self.cache.imports.retain(|other| other.query() != export.query());
                 if self.cache.imports.len() >= MAX_IMPORTS {
@@ -232,7 +234,7 @@ impl ClientCore {
         let Some(session) = self.sessions.get(&id) else { return };
         let place = self.cache.imports.iter().position(|export| *export.query() == session.query);
         if let Some(export) = place.and_then(|place| self.cache.imports.remove(place)) {
-            self.restore(id, &export, None);
+            self.restore(id, &export.stored(), None);
         }
         self.load(now, id);
     }
@@ -279,15 +281,15 @@ impl ClientCore {
         }
         self.cache.assumed.clone_from(&user);
         // what another version of the application has stored is of no use, and overwritten soon
-        if let Some(export) = stored.and_then(|bytes| Export::decode(bytes).ok()) {
-            self.restore(id, &export, user);
+        if let Some(stored) = stored.and_then(|bytes| Stored::read(bytes).ok()) {
+            self.restore(id, &stored, user);
         }
     }
 
     /// Shows rows of an earlier visit in a session that has none from the server.
-    fn restore(&mut self, id: SessionId, export: &Export, user: Option<UserId>) {
+    fn restore(&mut self, id: SessionId, stored: &Stored<'_>, user: Option<UserId>) {
         let Some(session) = self.sessions.get(&id) else { return };
-        let Head { app, query, cursor, complete, selective, .. } = export.head();
+        let Head { app, query, cursor, complete, selective, .. } = &*stored.head;
         let of_such_a_server = cursor.is_none() == self.streams.is_some();
         let is_of_use = of_such_a_server && (*app, query) == (self.schema.version, &session.query);
         if !is_of_use || !session.is_without_rows() || self.rows_are_coming(id, session) {
@@ -302,8 +304,9 @@ impl ClientCore {
         let reserve = self.streams.as_ref().and_then(|streams| streams.reserve_of(id));
         let Some(base) = self.spaces.get_mut(&query.space).map(|space| &mut space.base) else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let begin = |rows: &mut dyn AnyCollection, view, stored: &mut dyn Iterator<Item = &[u8]>| {
-            let began = rows.begin_stored(view, stored, others_are_ahead);
+        let begin = |rows: &mut dyn AnyCollection, view, relation| {
+            let (stored, fields) = (stored.rows_of(relation), stored.fields(relation));
+            let began = rows.begin_stored(view, stored, fields, others_are_ahead);
             if cursor.is_some() || began == Began::Refused {
                 return began;
             }
@@ -312,7 +315,7 @@ impl ClientCore {
             Began::Shown { all: began == Began::Shown { all: true } }
         };
         let Some(rows) = base.get_mut(session.collection) else { return };
-        match begin(rows, id, &mut export.rows()) {
+        match begin(rows, id, None) {
             Began::Refused => return,
             Began::Hidden => (session.loaded, session.earlier) = (false, None),
             Began::Shown { all } => {
@@ -324,10 +327,10 @@ impl ClientCore {
         }
         for (relation, related) in session.relations.iter_mut().enumerate() {
             let Some(rows) = related.rows(base) else { continue };
-            let began = begin(rows, related.view, &mut export.children(relation));
+            let began = begin(rows, related.view, Some(relation));
             session.loaded &= began == Began::Shown { all: true };
         }
-        tell_counts(session, &export.head().counts);
+        tell_counts(session, &stored.head.counts);
         (session.cursor, session.selective) = (*cursor, *selective);
         self.commit(&query.space);
         self.note(id);
@@ -406,8 +409,8 @@ impl ClientCore {
         let Some(session) = self.sessions.get(&id).filter(|session| session.unsaved) else { return };
         let Some(config) = self.cache.config.as_ref().filter(|_| !self.cache.paused) else { return };
         let most = Most { rows: config.rows, bytes: config.bytes };
-        if let Some(export) = self.export_session(id, most) {
-            self.cache.leaving.insert(session.query.clone(), Some(export.into_bytes()));
+        if let Some(stored) = self.stored_session(id, most) {
+            self.cache.leaving.insert(session.query.clone(), Some(stored));
             self.cache.note_change(now);
         }
     }
@@ -434,11 +437,11 @@ impl ClientCore {
         let ids: Vec<_> = ids.into_iter().filter(|(_, one)| one.unsaved).map(|(&id, _)| id).collect();
         let mut put = std::mem::take(&mut self.cache.leaving);
         for id in ids {
-            let export = self.export_session(id, most);
+            let stored = self.stored_session(id, most);
             let Some(session) = self.sessions.get_mut(&id) else { continue };
             session.unsaved = false;
-            if let Some(export) = export {
-                put.insert(session.query.clone(), Some(export.into_bytes()));
+            if stored.is_some() {
+                put.insert(session.query.clone(), stored);
             }
         }
         self.cache.changed = None;
@@ -470,7 +473,7 @@ impl ClientCore {
     }
 
     /// The rows of a session, as far as they are what the server has said and no row is missing that should be there.
-    fn export_session(&self, id: SessionId, most: Most) -> Option<Export> {
+    fn export_session(&self, id: SessionId, most: Most, form: Form) -> Option<(Head, Vec<u8>)> {
         let session = self.sessions.get(&id)?;
         if !session.loaded || session.phase == Phase::Failed {
             return None;
@@ -478,7 +481,7 @@ impl ClientCore {
         let base = &self.spaces.get(&session.query.space)?.base;
         let own = base.get(session.collection)?;
         let mut rows = Vec::new();
-        let all = own.write_members(id, most, &mut rows);
+        let (count, all) = own.write_members(id, most, form, &mut rows);
         if session.cursor.is_none() != self.streams.is_some() {
             return None;
         }
@@ -486,11 +489,10 @@ impl ClientCore {
             Head::new(self.schema.version, session.query.clone(), session.cursor, session.selective);
         head.complete = all && session.first_unreadable().is_none();
         if !session.relations.is_empty() {
-            // one row a line
-            let parents = own.first_keys(id, rows.iter().filter(|&&byte| byte == b'\n').count());
+            let parents = own.first_keys(id, count);
             for (relation, related) in session.relations.iter().enumerate() {
                 let children = base.get(related.collection)?;
-                let (count, all) = children.write_children(related.view, &parents, most, &mut rows);
+                let (count, all) = children.write_children(related.view, &parents, most, form, &mut rows);
                 head.related.push(Run { relation, rows: count });
                 head.complete &= all;
                 if let Some(counts) = &related.counts {
@@ -503,6 +505,17 @@ impl ClientCore {
                 }
             }
         }
-        Some(Export::new(head, &rows))
+        if form == Form::Packed {
+            let related = session.relations.iter().map(|related| base.get(related.collection));
+            let all = [Some(own)].into_iter().chain(related);
+            head.fields = all.map(|rows| rows.map(|rows| rows.field_names()).unwrap_or_default()).collect();
+        }
+        Some((head, rows))
+    }
+
+    /// The same in the form for storage.
+    fn stored_session(&self, id: SessionId, most: Most) -> Option<Vec<u8>> {
+        let (head, rows) = self.export_session(id, most, Form::Packed)?;
+        Some(for_storage(head, &rows))
     }
 }

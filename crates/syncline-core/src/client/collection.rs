@@ -14,6 +14,7 @@ use hashbrown::HashTable;
 use serde_json::{Map, Value};
 
 use crate::client::WatchId;
+use crate::client::export::Form;
 use crate::client::session::SessionId;
 use crate::client::view::View;
 use crate::diff::{Diff, Entry, RowState};
@@ -78,21 +79,23 @@ pub(crate) trait AnyCollection: Send {
     fn begin_stored(
         &mut self,
         session: SessionId,
-        rows: &mut dyn Iterator<Item = &[u8]>,
+        rows: &[EncodedRow<'_>],
+        fields: &[Box<str>],
         others_are_ahead: bool,
     ) -> Began;
-    /// Writes the confirmed rows of a view in its order, each with a line break behind it. Says whether that is all of
-    /// them.
-    fn write_members(&self, session: SessionId, most: Most, into: &mut Vec<u8>) -> bool;
+    /// The names of the fields of its packed rows.
+    fn field_names(&self) -> Vec<Box<str>>;
+    /// Writes the confirmed rows of a view in its order. Says how many there are, and whether these are all of them.
+    fn write_members(&self, session: SessionId, most: Most, form: Form, into: &mut Vec<u8>) -> (usize, bool);
     /// The keys of the first confirmed rows of a view in its order.
     fn first_keys(&self, session: SessionId, count: usize) -> BTreeSet<Key>;
-    /// Writes the confirmed children of these parents, each with a line break behind it. Says how many there are, and
-    /// whether these are all of them.
+    /// Writes the confirmed children of these parents. Says how many there are, and whether these are all of them.
     fn write_children(
         &self,
         view: SessionId,
         parents: &BTreeSet<Key>,
         most: Most,
+        form: Form,
         into: &mut Vec<u8>,
     ) -> (usize, bool);
     /// Shows rows of a view only as long as its query wants them, whoever changes them.
@@ -253,6 +256,14 @@ impl<R: Record> Collection<R> {
         (self.slots.len() - 1) as u32
     }
 
+    /// Makes room for so many rows at once.
+    fn make_room(&mut self, rows: usize) {
+        let Self { index, slots, hasher, .. } = self;
+        let more = rows.saturating_sub(slots.len());
+        slots.reserve(more);
+        index.reserve(more, |&slot| hasher.hash_one(slots[slot as usize].key()));
+    }
+
     /// Puts a slot into the index by the key it has now.
     fn enter(&mut self, slot: u32) {
         let Self { index, slots, hasher, .. } = self;
@@ -297,6 +308,13 @@ impl<R: Record> Collection<R> {
             // a map with text keys can always be written to memory
             self.decode(&serde_json::to_vec(&row).unwrap_or_default())
         })
+    }
+
+    fn read(&self, row: EncodedRow<'_>, fields: &[Box<str>]) -> Result<Arc<R>, Undecodable> {
+        match row {
+            EncodedRow::Json(json) => self.decode(json),
+            EncodedRow::Packed(values) => self.unpack(fields, values),
+        }
     }
 
     fn decode(&self, json: &[u8]) -> Result<Arc<R>, Undecodable> {
@@ -426,14 +444,19 @@ impl<R: Record> AnyCollection for Collection<R> {
     fn begin_stored(
         &mut self,
         session: SessionId,
-        rows: &mut dyn Iterator<Item = &[u8]>,
+        rows: &[EncodedRow<'_>],
+        fields: &[Box<str>],
         others_are_ahead: bool,
     ) -> Began {
-        self.begin_with(session, rows, others_are_ahead)
+        self.begin_with(session, rows, fields, others_are_ahead)
     }
 
-    fn write_members(&self, session: SessionId, most: Most, into: &mut Vec<u8>) -> bool {
-        self.write_first_members(session, most, into)
+    fn field_names(&self) -> Vec<Box<str>> {
+        self.def.fields.iter().map(|field| field.name.into()).collect()
+    }
+
+    fn write_members(&self, session: SessionId, most: Most, form: Form, into: &mut Vec<u8>) -> (usize, bool) {
+        self.write_first_members(session, most, form, into)
     }
 
     fn first_keys(&self, session: SessionId, count: usize) -> BTreeSet<Key> {
@@ -447,9 +470,10 @@ impl<R: Record> AnyCollection for Collection<R> {
         view: SessionId,
         parents: &BTreeSet<Key>,
         most: Most,
+        form: Form,
         into: &mut Vec<u8>,
     ) -> (usize, bool) {
-        self.write_children_of(view, parents, most, into)
+        self.write_children_of(view, parents, most, form, into)
     }
 
     fn hold_to_query(&mut self, view: SessionId) {
@@ -490,10 +514,7 @@ impl<R: Record> AnyCollection for Collection<R> {
         row: EncodedRow<'_>,
         fields: &[Box<str>],
     ) -> Result<(), Undecodable> {
-        let record = match row {
-            EncodedRow::Json(json) => self.decode(json)?,
-            EncodedRow::Packed(values) => self.unpack(fields, values)?,
-        };
+        let record = self.read(row, fields)?;
         if let Some(incoming) = self.views.get_mut(&session).and_then(|view| view.incoming.as_mut()) {
             incoming.push(record);
         }
@@ -504,7 +525,7 @@ impl<R: Record> AnyCollection for Collection<R> {
         let Some(records) = self.views.get_mut(&session).and_then(|view| view.incoming.take()) else {
             return;
         };
-        self.slots.reserve(records.len().saturating_sub(self.slots.len()));
+        self.make_room(records.len());
         let mut members = FixedBitSet::with_capacity(self.slots.len() + records.len());
         for record in records {
             let slot = self.upsert_record(record) as usize;

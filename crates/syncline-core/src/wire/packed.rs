@@ -57,6 +57,26 @@ pub(crate) fn pack<R: Record>(row: &R, json: &[u8]) -> Option<Vec<u8>> {
     (is_same && is_no_more).then_some(bytes)
 }
 
+/// Puts a row behind others, packed where its own type reads it back as it was. `names` are those of all its fields.
+///
+/// # Errors
+/// It cannot be written as JSON either.
+pub(crate) fn push_for_its_type<R: Record>(
+    frame: &mut Vec<u8>,
+    row: &R,
+    names: &[Box<str>],
+) -> Result<(), serde_json::Error> {
+    let mut values = Vec::new();
+    let written =
+        row.serialize(Values { names: R::FIELDS.iter().map(|field| field.name), bytes: &mut values });
+    if written.is_ok() && unpack::<R>(names, &values).is_ok_and(|back| back == *row) {
+        push(frame, EncodedRow::Packed(&values));
+    } else {
+        push(frame, EncodedRow::Json(&serde_json::to_vec(row)?));
+    }
+    Ok(())
+}
+
 /// The row with these values of these fields.
 pub(crate) fn unpack<T: DeserializeOwned>(names: &[Box<str>], values: &[u8]) -> Result<T, decode::Error> {
     let mut reader = rmp_serde::Deserializer::from_read_ref(values).with_human_readable();
@@ -397,6 +417,28 @@ mod tests {
         assert_eq!(packed(&Wide { n: Some(7), ..none }), None);
         // nothing is equal to it
         assert_eq!(packed(&Row { x: f64::NAN, ..row() }), None);
+    }
+
+    #[test]
+    fn a_row_for_its_own_type_stays_json_only_where_that_reads_something_else() {
+        record! { Keyed { id: String, by: BTreeMap<u32, bool>, raw: Option<Box<RawValue>> } }
+        impl PartialEq for Keyed {
+            fn eq(&self, other: &Self) -> bool {
+                let text = |row: &Self| row.raw.as_ref().map(|raw| raw.get().to_owned());
+                (&self.id, &self.by, text(self)) == (&other.id, &other.by, text(other))
+            }
+        }
+        let plain = Keyed { id: "a".into(), by: BTreeMap::from([(7, true)]), raw: None };
+        let raw = Keyed { raw: Some(RawValue::from_string("[1]".into()).unwrap()), ..plain.clone() };
+        let mut frame = Vec::new();
+        for row in [&plain, &raw] {
+            push_for_its_type(&mut frame, row, &names::<Keyed>()).unwrap();
+        }
+        let rows = rows(&frame).unwrap();
+        assert!(matches!(rows[..], [EncodedRow::Packed(_), EncodedRow::Json(_)]), "{rows:?}");
+        for (row, there) in rows.iter().zip([plain, raw]) {
+            assert!(row.decode::<Keyed>(&names::<Keyed>()).unwrap() == there);
+        }
     }
 
     #[test]

@@ -196,8 +196,9 @@ fn a_long_list_is_kept_in_part_and_completed_by_what_it_lacks() {
 
 #[test]
 fn what_is_too_large_is_left_out_from_the_end() {
-    let bytes = serde_json::to_vec(&todos(1)[0]).unwrap().len();
-    let stored = left(|config| config.bytes = 3 * (bytes + 1), &all(), &todos(10), 7);
+    let stored = all_of(&todos(10));
+    let rows = stored.len() - stored.iter().position(|&byte| byte == b'\n').unwrap() - 1;
+    let stored = left(|config| config.bytes = 3 * rows / 10, &all(), &todos(10), 7);
     let export = Export::decode(stored).unwrap();
     assert_eq!((export.rows().count(), export.is_complete()), (3, false));
 }
@@ -393,7 +394,8 @@ fn another_version_of_the_application_starts_anew() {
 #[test]
 fn a_row_that_cannot_be_read_any_more_is_left_out_and_asked_for() {
     let mut stored = all_of(&todos(2));
-    stored.extend_from_slice(b"{\"id\":7}\n{broken\n");
+    // each is JSON, of so many bytes
+    stored.extend_from_slice(b"\x10{\"id\":7}\x0e{broken");
     let mut rig = rig();
     let watch = rig.watch(&all());
     let load = rig.load();
@@ -402,6 +404,30 @@ fn a_row_that_cannot_be_read_any_more_is_left_out_and_asked_for() {
     assert_eq!((rig.shown(watch).len(), state.error), (2, None));
     rig.connect();
     assert_eq!(rig.asked(), (Some(2), Some(7)), "it does not pass for all of it");
+}
+
+#[test]
+fn what_was_stored_as_text_is_still_read() {
+    let text = Export::decode(all_of(&todos(3))).unwrap().into_bytes();
+    assert!(text.starts_with(br#"{"syncline":1,"#) && text.ends_with(b"}\n"));
+    let mut rig = rig();
+    let watch = rig.watch(&all());
+    let load = rig.load();
+    rig.loaded(load, Some("ann"), Some(&text));
+    assert_eq!(rig.shown(watch), ["000", "001", "002"]);
+    assert!(rig.cached(watch).0);
+}
+
+#[test]
+fn what_is_cut_off_is_as_good_as_nothing() {
+    let stored = all_of(&todos(3));
+    let mut rig = rig();
+    let watch = rig.watch(&all());
+    let load = rig.load();
+    rig.loaded(load, Some("ann"), Some(&stored[..stored.len() - 1]));
+    assert!(rig.shown(watch).is_empty());
+    rig.connect();
+    assert_eq!(rig.asked(), (None, None));
 }
 
 #[test]
@@ -569,7 +595,12 @@ mod properties {
             prop_assert_eq!(shown, first);
             // and what is exported then is what was stored
             if rows.len() <= most {
-                prop_assert_eq!(rig.core.export(watch).map(Export::into_bytes), Some(stored));
+                let (again, stored) = (rig.core.export(watch).unwrap(), Export::decode(stored).unwrap());
+                let rows = |export: &Export| -> Vec<Todo> {
+                    export.rows().map(|row| serde_json::from_slice(row).unwrap()).collect()
+                };
+                prop_assert_eq!((again.cursor(), again.is_complete()), (stored.cursor(), stored.is_complete()));
+                prop_assert_eq!(rows(&again), rows(&stored));
             }
         }
     }

@@ -205,6 +205,7 @@ impl Database for Open {
                 Ok(found)
             };
             let found = found.await.map_err(|error| failed(&error))?;
+            end(transaction);
             Ok(found.map(|value| bytes(&value)))
         })
     }
@@ -230,7 +231,9 @@ impl Database for Open {
                 }
                 Ok(found)
             };
-            found.await.map_err(|error: IdbError| failed(&error))
+            let found = found.await.map_err(|error: IdbError| failed(&error))?;
+            end(transaction);
+            Ok(found)
         })
     }
 
@@ -259,6 +262,12 @@ impl Database for Open {
             }
         })
     }
+}
+
+/// Nothing more is asked in a transaction that only reads. Dropped, it would be undone, which costs more.
+fn end(transaction: Transaction<'_>) {
+    // that it has been told is enough
+    let _ = transaction.commit().now_or_never();
 }
 
 /// Takes all steps; ready when the transaction is. Nothing else is awaited in it, or it would end by itself.

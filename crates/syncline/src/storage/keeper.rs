@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
-use futures::future::{Either, join_all, select};
+use futures::future::{Either, join_all, select, try_join};
 use futures::{FutureExt as _, StreamExt as _};
 use syncline_core::client::{Input, StoredWrite, WriteName};
 use syncline_core::{ClientId, QuerySpec, UserId};
@@ -58,6 +58,8 @@ pub(super) struct Open {
     pub(super) database: Box<dyn Database>,
     lost: BoxFuture<Error>,
     pub(super) lists: Lists,
+    /// Who was here last; somebody else may have been since, unless it has just been opened.
+    last: Option<Option<UserId>>,
 }
 
 impl Keeper {
@@ -76,16 +78,9 @@ impl Keeper {
     }
 
     async fn run(mut self) {
+        let mut next = self.commands.next().await;
         self.make_sure_of_storage().await;
-        let mut next = None;
-        loop {
-            let command = match next.take() {
-                Some(command) => command,
-                None => match self.wait().await {
-                    Some(command) => command,
-                    None => return,
-                },
-            };
+        while let Some(command) = next.take() {
             match command {
                 Command::Load { load, user, query } => {
                     // lists that are asked for together come together
@@ -114,6 +109,12 @@ impl Keeper {
                     let parted = self.part(wipe).await;
                     // whoever asked may have gone on
                     let _ = done.send(parted);
+                }
+            }
+            if next.is_none() {
+                next = self.wait().await;
+                if let Some(open) = &mut self.open {
+                    open.last = None;
                 }
             }
         }
@@ -267,10 +268,13 @@ impl Keeper {
     }
 
     async fn last_user(&mut self) -> Option<UserId> {
+        self.make_sure_of_storage().await;
+        if let Some(last) = self.open.as_mut().and_then(|open| open.last.take()) {
+            return last;
+        }
         let server = self.server.clone();
         let found = self.attempt(|database| database.get(Table::People, server.clone())).await;
-        let user = String::from_utf8(found.ok().flatten()?).ok()?;
-        Some(UserId::from(user))
+        person(found.ok().flatten())
     }
 
     async fn store(&mut self, user: &UserId, lists: Vec<(QuerySpec, Option<Vec<u8>>)>) {
@@ -395,10 +399,12 @@ impl Keeper {
 /// Opens storage, and lets go of what need not be there any more.
 async fn open(storage: Arc<dyn Storage>, server: String, limits: CacheLimits) -> Result<Open, Error> {
     let database = within(storage.open()).await?;
+    // both are asked for before either is there: each is a way to another process
     let uses = database.scan(Table::Uses, server.clone());
-    let uses = within(uses).await?;
+    let last = database.get(Table::People, server.clone());
+    let (uses, last) = within(Box::pin(try_join(uses, last))).await?;
     let lost = database.lost();
-    let mut open = Open { database, lost, lists: Lists::new(&server, uses) };
+    let mut open = Open { database, lost, lists: Lists::new(&server, uses), last: Some(person(last)) };
     let mut steps = Vec::new();
     open.lists.prune(&limits, unix_ms(), &mut steps);
     if !steps.is_empty() {
@@ -406,6 +412,11 @@ async fn open(storage: Arc<dyn Storage>, server: String, limits: CacheLimits) ->
         within(pruned).await?;
     }
     Ok(open)
+}
+
+/// Whose id is stored there.
+fn person(stored: Option<Vec<u8>>) -> Option<UserId> {
+    String::from_utf8(stored?).ok().map(UserId::from)
 }
 
 /// What is asked of storage, or that it took too long.

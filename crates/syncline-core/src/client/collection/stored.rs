@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 
-use crate::client::collection::{Collection, Slot};
+use crate::client::collection::{AnyCollection as _, Collection, Slot};
+use crate::client::export::Form;
 use crate::client::session::SessionId;
 use crate::id::Key;
 use crate::record::Record;
+use crate::wire::{EncodedRow, push_for_its_type};
 
 /// How much of a result is written.
 #[derive(Clone, Copy, Debug)]
@@ -33,22 +35,44 @@ pub(crate) enum Began {
 
 impl<R: Record> Collection<R> {
     /// See [`AnyCollection::write_members`](super::AnyCollection::write_members).
-    pub(super) fn write_first_members(&self, session: SessionId, most: Most, into: &mut Vec<u8>) -> bool {
-        let Some(view) = self.views.get(&session) else { return false };
-        let (chosen, mut all) = view.first_members(most.rows, &self.slots);
-        for slot in chosen {
-            let Some(record) = self.slots.get(slot as usize).and_then(Slot::confirmed) else { continue };
+    pub(super) fn write_first_members(
+        &self,
+        session: SessionId,
+        most: Most,
+        form: Form,
+        into: &mut Vec<u8>,
+    ) -> (usize, bool) {
+        let Some(view) = self.views.get(&session) else { return (0, false) };
+        let (chosen, all) = view.first_members(most.rows, &self.slots);
+        let records = chosen.iter().filter_map(|&slot| self.slots.get(slot as usize)?.confirmed());
+        // what stands behind a row that is left out would look as if that one were not there
+        let (count, fitted) = self.write_rows(records, most, form, into);
+        (count, all && fitted)
+    }
+
+    /// Writes rows until one does not fit. Says how many there are, and whether these are all of them.
+    fn write_rows<'r>(
+        &self,
+        rows: impl Iterator<Item = &'r R>,
+        most: Most,
+        form: Form,
+        into: &mut Vec<u8>,
+    ) -> (usize, bool) {
+        let names = self.field_names();
+        let mut count = 0;
+        for row in rows {
             let before = into.len();
-            let fits = serde_json::to_writer(&mut *into, record).is_ok() && into.len() < most.bytes;
-            if !fits {
+            let written = match form {
+                Form::Text => serde_json::to_writer(&mut *into, row).map(|()| into.push(b'\n')),
+                Form::Packed => push_for_its_type(into, row, &names),
+            };
+            if written.is_err() || into.len() > most.bytes {
                 into.truncate(before);
-                all = false;
-                // what stands behind a row that is left out would look as if that one were not there
-                break;
+                return (count, false);
             }
-            into.push(b'\n');
+            count += 1;
         }
-        all
+        (count, true)
     }
 
     /// See [`AnyCollection::write_children`](super::AnyCollection::write_children).
@@ -57,43 +81,30 @@ impl<R: Record> Collection<R> {
         view: SessionId,
         parents: &BTreeSet<Key>,
         most: Most,
+        form: Form,
         into: &mut Vec<u8>,
     ) -> (usize, bool) {
         let Some(view) = self.views.get(&view) else { return (0, false) };
-        let mut count = 0;
-        for slot in view.members.ones() {
-            let Some(record) = self.slots.get(slot).and_then(Slot::confirmed) else { continue };
-            if !view.parent(record).is_some_and(|parent| parents.contains(parent)) {
-                continue;
-            }
-            let before = into.len();
-            if serde_json::to_writer(&mut *into, record).is_err() || into.len() >= most.bytes {
-                into.truncate(before);
-                return (count, false);
-            }
-            into.push(b'\n');
-            count += 1;
-        }
-        (count, true)
+        let records = view.members.ones().filter_map(|slot| self.slots.get(slot)?.confirmed());
+        let theirs =
+            records.filter(|record| view.parent(record).is_some_and(|parent| parents.contains(parent)));
+        self.write_rows(theirs, most, form, into)
     }
 
     /// See [`AnyCollection::begin_stored`](super::AnyCollection::begin_stored).
     pub(super) fn begin_with(
         &mut self,
         session: SessionId,
-        rows: &mut dyn Iterator<Item = &[u8]>,
+        rows: &[EncodedRow<'_>],
+        fields: &[Box<str>],
         others_are_ahead: bool,
     ) -> Began {
         if !self.views.contains_key(&session) {
             return Began::Refused;
         }
-        let (mut all, mut records) = (true, Vec::<Arc<R>>::new());
-        for row in rows {
-            match serde_json::from_slice::<R>(row) {
-                Ok(record) => records.push(Arc::new(record)),
-                Err(_) => all = false,
-            }
-        }
+        let records: Vec<Arc<R>> = rows.iter().filter_map(|row| self.read(*row, fields).ok()).collect();
+        let all = records.len() == rows.len();
+        self.make_room(records.len());
         let differs = |record: &Arc<R>| {
             let there = self.find(record.key()).and_then(|slot| self.slots.get(slot as usize));
             there.and_then(Slot::confirmed).is_some_and(|confirmed| confirmed != &**record)
