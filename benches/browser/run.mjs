@@ -1,9 +1,10 @@
 // Bundles the page, serves it, drives it in a headless Chromium and writes what it measured as JSON to stdout.
 //
-//   node run.mjs WASM_DIR [ONLY] [--quick]
+//   node run.mjs WASM_DIR [ONLY] [--quick] [--who=NAME]
 //
 // `SYNCLINE_CHROMIUM` names the browser; Playwright's own is taken when it is empty. `ONLY` is part of a scenario's
-// name, as in `update 10000`; `--quick` takes one sample of each.
+// name, as in `update 10000`; `--quick` takes one sample of each; `--who=NAME` measures the contenders with NAME in theirs
+// only.
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ import { build } from 'esbuild';
 const [wasmDir, ...rest] = process.argv.slice(2);
 const quick = rest.includes('--quick');
 const only = rest.find((arg) => !arg.startsWith('--'));
+const who = rest.find((arg) => arg.startsWith('--who='))?.slice('--who='.length) ?? '';
 
 const bundle = async (contents, external = []) => {
   const { outputFiles } = await build({
@@ -69,11 +71,12 @@ try {
   };
   await load();
 
-  const figures = await tab.evaluate(([only, quick]) => window.run(only, quick), [only, quick]);
+  const figures = await tab.evaluate((options) => window.run(options), { only, quick, who });
   const heap = [];
-  for (const who of only ? [] : await tab.evaluate(() => window.names)) {
+  const names = only && !'heap'.includes(only) ? [] : await tab.evaluate(() => window.names);
+  for (const name of names.filter((name) => name.includes(who))) {
     await load();
-    heap.push(await tab.evaluate((who) => window.heap(who, 100_000), who));
+    heap.push(await tab.evaluate((name) => window.heap(name, 100_000), name));
   }
   const sizes = only ? [] : await downloads();
   process.stdout.write(JSON.stringify({ browser: browser.version(), figures, heap, sizes }));

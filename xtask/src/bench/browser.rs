@@ -69,7 +69,8 @@ struct Report {
     gzip: Vec<Bytes>,
 }
 
-/// `args` name what to measure, all of it when there are none; `--quick` takes one sample of each.
+/// `args` name what to measure, all of it when there are none; `--quick` takes one sample of each and
+/// `--who=NAME` measures some contenders only.
 pub(crate) fn run(repo: &Repo, args: &[OsString]) -> Result<()> {
     ensure_wasm_target(repo)?;
     node::ensure(repo)?;
