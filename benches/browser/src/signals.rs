@@ -84,9 +84,13 @@ impl WatchSignals<Item> for Signals {
 
     fn set_query(&self, _: Option<Query<Item>>) {}
 
-    fn set_rows(&self, rows: Vec<Row>) {
-        self.0.rows.replace(rows);
+    fn with_rows<T>(&self, look: impl FnOnce(&[Row]) -> T) -> Option<T> {
+        Some(look(&self.0.rows.borrow()))
+    }
+
+    fn edit_rows<T>(&self, edit: impl FnOnce(&mut Vec<Row>) -> T) -> Option<T> {
         self.0.orders.set(self.0.orders.get() + 1);
+        Some(edit(&mut self.0.rows.borrow_mut()))
     }
 
     fn set_state(&self, status: Status, _: Option<Error>, _: bool) {
