@@ -19,6 +19,8 @@ pub use related::{Families, Family, FollowsRelation, Relations};
 pub use rows::{Edits, Handles, RowHandle};
 pub use waiters::Waiters;
 
+#[cfg(target_arch = "wasm32")]
+pub use crate::platform::spawn_local;
 use crate::{Channel, ChannelQuery, Query};
 
 /// What a hook takes for a query: a [`Query`], an `Option` of one where `None` is "not yet", or a closure over signals
