@@ -325,29 +325,25 @@ mod tests {
 
     /// A handle that is nothing but itself.
     #[derive(Clone)]
-    struct Handle(Rc<(Key, RefCell<Entry<Reaction>>)>);
+    struct Handle(Rc<RefCell<Entry<Reaction>>>);
 
     impl RowHandle<Reaction> for Handle {
-        type Weak = Weak<(Key, RefCell<Entry<Reaction>>)>;
+        type Weak = Weak<RefCell<Entry<Reaction>>>;
 
-        fn new(key: Key, entry: Entry<Reaction>) -> Self {
-            Self(Rc::new((key, RefCell::new(entry))))
-        }
-
-        fn key(&self) -> &Key {
-            &self.0.0
+        fn new(entry: Entry<Reaction>) -> Self {
+            Self(Rc::new(RefCell::new(entry)))
         }
 
         fn entry(&self) -> Entry<Reaction> {
-            self.0.1.borrow().clone()
+            self.0.borrow().clone()
         }
 
         fn set_record(&self, record: Arc<Reaction>) {
-            self.0.1.borrow_mut().record = record;
+            self.0.borrow_mut().record = record;
         }
 
         fn set_state(&self, state: RowState) {
-            self.0.1.borrow_mut().state = state;
+            self.0.borrow_mut().state = state;
         }
 
         fn downgrade(&self) -> Self::Weak {
@@ -383,7 +379,7 @@ mod tests {
 
     impl Shown {
         fn keys(&self) -> Vec<String> {
-            self.0.0.borrow().iter().map(|handle| handle.key().to_string()).collect()
+            self.0.0.borrow().iter().map(|handle| handle.entry().key().to_owned()).collect()
         }
 
         fn told(&self) -> usize {

@@ -3,22 +3,23 @@
 //! An adapter says what a handle is. Which handles live on, which are new, what of them has changed and whether the
 //! order did is decided here.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::{Diff, Entry, Key, Record, RowState};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use crate::{Diff, Entry, Record, RowState};
 
 /// One row on the screen, read as signals: its record and its state, each tracked by itself. A clone is the same
-/// handle.
+/// handle. Its key is that of its record, for life.
 pub trait RowHandle<R: Record>: Clone {
     /// The handle, without keeping it alive.
     type Weak;
 
     /// A new handle.
-    fn new(key: Key, entry: Entry<R>) -> Self;
-    /// The key, for life.
-    fn key(&self) -> &Key;
+    fn new(entry: Entry<R>) -> Self;
     /// What it shows; nothing is tracked.
     fn entry(&self) -> Entry<R>;
     /// Shows another record, and tells those who read it.
@@ -36,19 +37,37 @@ pub struct Handles<R: Record, H: RowHandle<R>> {
     /// Every handle that somebody may still hold, whether it is in the list or not. A framework's keyed list goes by
     /// keys: a row that leaves and comes back before the list has looked keeps its place on the screen, and with it
     /// the handle it was made with. So that very handle has to come back.
-    known: HashMap<Key, H::Weak>,
+    ///
+    /// By key, which stands in the handle. Where one that is gone stands does not matter: nobody can look for it.
+    known: HashTable<H::Weak>,
+    hasher: FixedState,
     _record: PhantomData<fn() -> R>,
 }
 
 impl<R: Record, H: RowHandle<R>> Handles<R, H> {
     /// No handles.
     pub fn new() -> Self {
-        Self { known: HashMap::new(), _record: PhantomData }
+        Self { known: HashTable::new(), hasher: FixedState::default(), _record: PhantomData }
     }
 
     /// Whether the handle of the row at a key is held by anybody; the list does.
     pub fn is_alive(&self, key: &str) -> bool {
-        self.known.get(key).and_then(H::upgrade).is_some()
+        self.find(key).is_some()
+    }
+
+    /// The handle of the row at a key, and what it shows.
+    fn find(&self, key: &str) -> Option<(H, Entry<R>)> {
+        let mut found = None;
+        self.known.find(self.hasher.hash_one(key), |weak| {
+            let row = H::upgrade(weak).map(|row| (row.entry(), row));
+            found = row.filter(|(entry, _)| entry.key() == key).map(|(entry, row)| (row, entry));
+            found.is_some()
+        });
+        found
+    }
+
+    fn hash(hasher: &FixedState, weak: &H::Weak) -> u64 {
+        H::upgrade(weak).map_or(0, |row| hasher.hash_one(row.entry().key()))
     }
 
     /// Forgets them, for another query. Its rows get handles of their own, whatever their keys: what still reads the old
@@ -65,7 +84,11 @@ impl<R: Record, H: RowHandle<R>> Handles<R, H> {
 
     fn apply_one(&mut self, diff: Diff<R>) -> Option<Edit<H>> {
         Some(match diff {
-            Diff::Reset(entries) => Edit::Replace(entries.into_iter().map(|entry| self.show(entry)).collect()),
+            Diff::Reset(entries) => {
+                let new = entries.len().saturating_sub(self.known.len());
+                self.known.reserve(new, |weak| Self::hash(&self.hasher, weak));
+                Edit::Replace(entries.into_iter().map(|entry| self.show(entry)).collect())
+            }
             Diff::Insert { index, entry } => Edit::Insert(index, self.show(entry)),
             Diff::Update { entry } => {
                 self.show(entry);
@@ -81,8 +104,7 @@ impl<R: Record, H: RowHandle<R>> Handles<R, H> {
 
     /// The handle of the entry's key, showing the entry.
     fn show(&mut self, entry: Entry<R>) -> H {
-        if let Some(row) = self.known.get(entry.key()).and_then(H::upgrade) {
-            let shown = row.entry();
+        if let Some((row, shown)) = self.find(entry.key()) {
             if !Arc::ptr_eq(&shown.record, &entry.record) && shown.record != entry.record {
                 row.set_record(entry.record);
             }
@@ -91,9 +113,9 @@ impl<R: Record, H: RowHandle<R>> Handles<R, H> {
             }
             return row;
         }
-        let key = Key::from(entry.key());
-        let row = H::new(key.clone(), entry);
-        self.known.insert(key, row.downgrade());
+        let hash = self.hasher.hash_one(entry.key());
+        let row = H::new(entry);
+        self.known.insert_unique(hash, row.downgrade(), |weak| Self::hash(&self.hasher, weak));
         row
     }
 
@@ -101,7 +123,7 @@ impl<R: Record, H: RowHandle<R>> Handles<R, H> {
     /// many rows has taken over its edits.
     pub fn forget(&mut self, rows: usize) {
         if self.known.len() > 2 * rows + 32 {
-            self.known.retain(|_, weak| H::upgrade(weak).is_some());
+            self.known.retain(|weak| H::upgrade(weak).is_some());
         }
     }
 }
@@ -131,7 +153,10 @@ impl<H> Edits<H> {
     {
         match &*self.0 {
             [] => false,
-            [Edit::Replace(rows)] => !rows.iter().map(H::key).eq(list.iter().map(H::key)),
+            [Edit::Replace(rows)] => {
+                rows.len() != list.len()
+                    || rows.iter().zip(list).any(|(a, b)| a.entry().key() != b.entry().key())
+            }
             _ => true,
         }
     }
@@ -183,7 +208,6 @@ mod tests {
     struct Handle(Rc<Inner>);
 
     struct Inner {
-        key: Key,
         entry: RefCell<Entry<Todo>>,
         told: Cell<usize>,
     }
@@ -191,12 +215,8 @@ mod tests {
     impl RowHandle<Todo> for Handle {
         type Weak = Weak<Inner>;
 
-        fn new(key: Key, entry: Entry<Todo>) -> Self {
-            Self(Rc::new(Inner { key, entry: RefCell::new(entry), told: Cell::new(0) }))
-        }
-
-        fn key(&self) -> &Key {
-            &self.0.key
+        fn new(entry: Entry<Todo>) -> Self {
+            Self(Rc::new(Inner { entry: RefCell::new(entry), told: Cell::new(0) }))
         }
 
         fn entry(&self) -> Entry<Todo> {
@@ -233,10 +253,10 @@ mod tests {
         fn apply(&mut self, diffs: impl IntoIterator<Item = Diff<Todo>>) -> bool {
             let edits = self.handles.apply(diffs);
             let reordered = edits.reorder::<Todo>(&self.list);
-            let before: Vec<_> = self.list.iter().map(|row| row.key().clone()).collect();
+            let before = keys(self);
             drop(edits.apply(&mut self.list));
             self.handles.forget(self.list.len());
-            assert!(reordered || self.list.iter().map(|row| row.key().clone()).eq(before));
+            assert!(reordered || keys(self) == before);
             reordered
         }
 
@@ -253,8 +273,8 @@ mod tests {
         Diff::Reset(ids.iter().map(|id| entry(id, "same")).collect())
     }
 
-    fn keys(rows: &Rows) -> Vec<&str> {
-        rows.handles().iter().map(|row| row.key().as_str()).collect()
+    fn keys(rows: &Rows) -> Vec<String> {
+        rows.handles().iter().map(|row| row.entry().key().to_owned()).collect()
     }
 
     fn same(a: &Handle, b: &Handle) -> bool {
