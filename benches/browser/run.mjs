@@ -1,8 +1,9 @@
 // Bundles the page, serves it, drives it in a headless Chromium and writes what it measured as JSON to stdout.
 //
-//   node run.mjs WASM_DIR [ONLY] [--quick]
+//   node run.mjs WASM_DIR [ONLY] [--quick] [--who=NAME]
 //
-// `ONLY` is part of a scenario's name, as in `update 10000`; `--quick` takes one sample of each.
+// `ONLY` is part of a scenario's name, as in `update 10000`; `--quick` takes one sample of each; `--who=NAME` measures the
+// contenders with NAME in theirs only.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -12,16 +13,18 @@ import { bundle, measure, serve } from './harness.mjs';
 const [wasmDir, ...rest] = process.argv.slice(2);
 const quick = rest.includes('--quick');
 const only = rest.find((arg) => !arg.startsWith('--'));
+const who = rest.find((arg) => arg.startsWith('--who='))?.slice('--who='.length) ?? '';
 
 const page = join(import.meta.dirname, 'page');
 const server = await serve(await bundle('import "./main.js"', page), wasmDir);
 const measured = await measure(server, async (tab, load) => {
   await load();
-  const figures = await tab.evaluate(([only, quick]) => window.run(only, quick), [only, quick]);
+  const figures = await tab.evaluate((options) => window.run(options), { only, quick, who });
   const heap = [];
-  for (const who of only ? [] : await tab.evaluate(() => window.names)) {
+  const names = only && !'heap'.includes(only) ? [] : await tab.evaluate(() => window.names);
+  for (const name of names.filter((name) => name.includes(who))) {
     await load();
-    heap.push(await tab.evaluate((who) => window.heap(who, 100_000), who));
+    heap.push(await tab.evaluate((name) => window.heap(name, 100_000), name));
   }
   return { figures, heap, sizes: only ? [] : await downloads() };
 });

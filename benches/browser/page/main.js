@@ -152,14 +152,14 @@ const cpuMs = async () => (await window.metrics('TaskDuration'))[0] * 1000;
 // A turn of the event loop, in which the browser tidies up what the one before left.
 const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
-async function run(only, quick) {
+async function run({ only, quick, who }) {
   const figures = [];
   for (const [name, count, rounds] of plan) {
     if (only && !`${name} ${count}`.includes(only)) continue;
     const scenario = scenarios[name](count);
     const samples = new Map();
     for (let round = 0; round < (quick ? 1 : rounds); round++) {
-      for (const contender of contenders) {
+      for (const contender of contenders.filter(({ name }) => name.includes(who))) {
         await contender.prepare();
         const timed = async (work, part = name) => {
           await window.tidy();

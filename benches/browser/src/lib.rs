@@ -3,14 +3,17 @@
 
 mod signals;
 
+use std::rc::Rc;
+
 use futures::StreamExt;
-use syncline::hook::{RowHandle, Setter, Wanted, follow, latest};
+use futures::channel::oneshot;
+use futures::lock::Mutex;
+use syncline::hook::{RowHandle, Setter, Wanted, follow, latest, spawn_local};
 use syncline::storage::{IndexedDb, Storage as _, Table};
 use syncline::transport::{Link, memory};
 use syncline::{CacheLimits, Client, ClientBuilder, Error, Record};
 use syncline_benches::Item;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 
 use signals::Signals;
 
@@ -22,7 +25,7 @@ const WELCOME: &str = r#"{"welcome":{"protocol":1,"user":{"id":"u"},"encoding":"
 #[wasm_bindgen]
 pub struct Store {
     client: Client,
-    server: Link,
+    server: Rc<Mutex<Link>>,
     signals: Signals,
     _wanted: Setter<Wanted<Item>>,
 }
@@ -74,14 +77,15 @@ impl Store {
         let signals = Signals::default();
         spawn_local(follow(client.clone(), wants, signals.clone()));
         let incoming = listener.accept().await.ok_or_else(|| JsError::new("nobody connects"))?;
-        let server = incoming.accept();
+        let server = Rc::new(Mutex::new(incoming.accept()));
         Ok(Self { client, server, signals, _wanted: wanted })
     }
 
     async fn welcome(&mut self) -> Result<(), JsError> {
-        hear(&mut self.server).await?;
-        self.server.send(WELCOME).await?;
-        hear(&mut self.server).await
+        let mut server = self.server.lock().await;
+        hear(&mut server).await?;
+        server.send(WELCOME).await?;
+        Ok(hear(&mut server).await?)
     }
 
     /// Takes in a snapshot, frame by frame, until all of it is shown.
@@ -89,8 +93,9 @@ impl Store {
     /// # Errors
     /// The connection is closed.
     pub async fn snapshot(&mut self, frames: Vec<JsValue>) -> Result<(), JsError> {
+        let mut server = self.server.lock().await;
         for frame in frames {
-            self.server.send(bytes(frame)).await?;
+            server.send(bytes(frame)).await?;
         }
         self.signals.live().await;
         Ok(())
@@ -101,10 +106,15 @@ impl Store {
     /// # Errors
     /// The connection is closed.
     pub async fn feed(&mut self, frames: Vec<JsValue>) -> Result<(), JsError> {
-        for frame in frames {
-            self.show(bytes(frame)).await?;
-        }
-        Ok(())
+        let (server, signals) = (Rc::clone(&self.server), self.signals.clone());
+        in_page(async move {
+            let mut server = server.lock().await;
+            for frame in frames {
+                show(&mut server, &signals, frame).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Writes rows, one at a time: each is shown, is on its way, and is confirmed before the next one.
@@ -112,14 +122,19 @@ impl Store {
     /// # Errors
     /// The connection is closed.
     pub async fn write(&mut self, items: Vec<String>, confirmations: Vec<JsValue>) -> Result<(), JsError> {
-        for (item, confirmation) in items.iter().zip(confirmations) {
-            let before = self.signals.batches();
-            drop(self.client.put(SPACE, serde_json::from_str::<Item>(item)?));
-            self.signals.more_than(before).await;
-            hear(&mut self.server).await?;
-            self.show(bytes(confirmation)).await?;
-        }
-        Ok(())
+        let (client, server, signals) = (self.client.clone(), Rc::clone(&self.server), self.signals.clone());
+        in_page(async move {
+            let mut server = server.lock().await;
+            for (item, confirmation) in items.iter().zip(confirmations) {
+                let before = signals.batches();
+                drop(client.put(SPACE, serde_json::from_str::<Item>(item).map_err(unreadable)?));
+                signals.more_than(before).await;
+                hear(&mut server).await?;
+                show(&mut server, &signals, confirmation).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// How many changes of rows or of their order the subscriber has been told of.
@@ -142,13 +157,18 @@ impl Store {
     }
 }
 
-impl Store {
-    async fn show(&mut self, frame: Vec<u8>) -> Result<(), JsError> {
-        let before = self.signals.batches();
-        self.server.send(frame).await?;
-        self.signals.more_than(before).await;
-        Ok(())
-    }
+/// What happens at the server's end happens in a task of the page, as an event of a connection would.
+async fn in_page(work: impl Future<Output = Result<(), Error>> + 'static) -> Result<(), JsError> {
+    let (done, result) = oneshot::channel();
+    spawn_local(async move { drop(done.send(work.await)) });
+    Ok(result.await??)
+}
+
+async fn show(server: &mut Link, signals: &Signals, frame: JsValue) -> Result<(), Error> {
+    let before = signals.batches();
+    server.send(bytes(frame)).await?;
+    signals.more_than(before).await;
+    Ok(())
 }
 
 /// All of a list is kept.
@@ -158,12 +178,15 @@ fn kept(builder: ClientBuilder, name: String) -> ClientBuilder {
 }
 
 /// The next frame from the client.
-async fn hear(server: &mut Link) -> Result<(), JsError> {
+async fn hear(server: &mut Link) -> Result<(), Error> {
     match server.receiver.next().await {
-        Some(Ok(_)) => Ok(()),
-        Some(Err(error)) => Err(error.into()),
-        None => Err(Error::new("closed", "the client is gone").into()),
+        Some(frame) => frame.map(drop),
+        None => Err(Error::new("closed", "the client is gone")),
     }
+}
+
+fn unreadable(error: serde_json::Error) -> Error {
+    Error::new("bad_row", error.to_string())
 }
 
 /// A frame as it came: text is transcoded, bytes are copied.

@@ -1,6 +1,6 @@
 //! The subscriber: a row is a cell, and whoever is told of a change counts it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use syncline_benches::Item;
 pub(crate) struct Row(Rc<Inner>);
 
 pub(crate) struct Inner {
-    key: Key,
+    /// An adapter's row makes its key when it is asked for; nobody asks here.
+    _key: OnceCell<Key>,
     record: RefCell<Arc<Item>>,
     state: RefCell<RowState>,
     told: Cell<u64>,
@@ -24,18 +25,14 @@ pub(crate) struct Inner {
 impl RowHandle<Item> for Row {
     type Weak = Weak<Inner>;
 
-    fn new(key: Key, entry: Entry<Item>) -> Self {
+    fn new(entry: Entry<Item>) -> Self {
         let Entry { record, state } = entry;
         Self(Rc::new(Inner {
-            key,
+            _key: OnceCell::new(),
             record: RefCell::new(record),
             state: RefCell::new(state),
             told: Cell::new(0),
         }))
-    }
-
-    fn key(&self) -> &Key {
-        &self.0.key
     }
 
     fn entry(&self) -> Entry<Item> {
@@ -84,9 +81,13 @@ impl WatchSignals<Item> for Signals {
 
     fn set_query(&self, _: Option<Query<Item>>) {}
 
-    fn set_rows(&self, rows: Vec<Row>) {
-        self.0.rows.replace(rows);
+    fn with_rows<T>(&self, look: impl FnOnce(&[Row]) -> T) -> Option<T> {
+        Some(look(&self.0.rows.borrow()))
+    }
+
+    fn edit_rows<T>(&self, edit: impl FnOnce(&mut Vec<Row>) -> T) -> Option<T> {
         self.0.orders.set(self.0.orders.get() + 1);
+        Some(edit(&mut self.0.rows.borrow_mut()))
     }
 
     fn set_state(&self, status: Status, _: Option<Error>, _: bool) {

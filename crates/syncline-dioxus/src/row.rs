@@ -1,5 +1,6 @@
 //! One row, as signals.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -36,7 +37,8 @@ use crate::signals::RcSignal;
 pub struct Row<R: Record>(Rc<Signals<R>>);
 
 struct Signals<R: Record> {
-    key: Key,
+    /// Made when it is asked for: most rows of a long list never are.
+    key: OnceCell<Key>,
     record: RcSignal<Arc<R>>,
     state: RcSignal<RowState>,
 }
@@ -44,7 +46,8 @@ struct Signals<R: Record> {
 impl<R: Record> Row<R> {
     /// The key. It never changes, so nothing is tracked.
     pub fn key(&self) -> Key {
-        self.0.key.clone()
+        let key = || Key::from(self.0.record.get_untracked().key());
+        self.0.key.get_or_init(key).clone()
     }
 
     /// A copy of the record. Tracks the record.
@@ -79,13 +82,9 @@ impl<R: Record> Row<R> {
 impl<R: Record> RowHandle<R> for Row<R> {
     type Weak = WeakRow<R>;
 
-    fn new(key: Key, entry: Entry<R>) -> Self {
-        let Entry { record, state } = entry;
+    fn new(entry: Entry<R>) -> Self {
+        let (key, Entry { record, state }) = (OnceCell::new(), entry);
         Self(Rc::new(Signals { key, record: RcSignal::new(record), state: RcSignal::new(state) }))
-    }
-
-    fn key(&self) -> &Key {
-        &self.0.key
     }
 
     fn entry(&self) -> Entry<R> {
@@ -128,6 +127,6 @@ impl<R: Record> Eq for Row<R> {}
 
 impl<R: Record> fmt::Debug for Row<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Row").field(&self.0.key).finish()
+        f.debug_tuple("Row").field(&self.key()).finish()
     }
 }

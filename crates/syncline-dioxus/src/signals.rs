@@ -48,9 +48,12 @@ impl<R: Record> WatchSignals<R> for Shown<R> {
         self.waiters.peek().notify();
     }
 
-    fn set_rows(&self, rows: Vec<Row<R>>) {
-        let mut signal = self.rows;
-        signal.set(rows);
+    fn with_rows<T>(&self, look: impl FnOnce(&[Row<R>]) -> T) -> Option<T> {
+        self.rows.try_peek().ok().map(|rows| look(&rows))
+    }
+
+    fn edit_rows<T>(&self, edit: impl FnOnce(&mut Vec<Row<R>>) -> T) -> Option<T> {
+        self.rows.try_write_unchecked().ok().map(|mut rows| edit(&mut rows))
     }
 
     fn set_state(&self, status: Status, error: Option<Error>, loading: bool) {

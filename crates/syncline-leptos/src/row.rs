@@ -1,7 +1,7 @@
 //! One row, as signals.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use leptos::prelude::*;
 use syncline::hook::RowHandle;
@@ -35,7 +35,8 @@ use syncline::{Entry, Error, Key, Record, RowState};
 pub struct Row<R: Record>(Arc<Signals<R>>);
 
 struct Signals<R: Record> {
-    key: Key,
+    /// Made when it is asked for: most rows of a long list never are.
+    key: OnceLock<Key>,
     record: ArcRwSignal<Arc<R>>,
     state: ArcRwSignal<RowState>,
 }
@@ -43,7 +44,8 @@ struct Signals<R: Record> {
 impl<R: Record> Row<R> {
     /// The key. It never changes, so nothing is tracked.
     pub fn key(&self) -> Key {
-        self.0.key.clone()
+        let key = || Key::from(self.0.record.get_untracked().key());
+        self.0.key.get_or_init(key).clone()
     }
 
     /// A copy of the record. Tracks the record.
@@ -83,13 +85,9 @@ impl<R: Record> Row<R> {
 impl<R: Record> RowHandle<R> for Row<R> {
     type Weak = WeakRow<R>;
 
-    fn new(key: Key, entry: Entry<R>) -> Self {
-        let Entry { record, state } = entry;
+    fn new(entry: Entry<R>) -> Self {
+        let (key, Entry { record, state }) = (OnceLock::new(), entry);
         Self(Arc::new(Signals { key, record: ArcRwSignal::new(record), state: ArcRwSignal::new(state) }))
-    }
-
-    fn key(&self) -> &Key {
-        &self.0.key
     }
 
     fn entry(&self) -> Entry<R> {
@@ -132,6 +130,6 @@ impl<R: Record> Eq for Row<R> {}
 
 impl<R: Record> fmt::Debug for Row<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Row").field(&self.0.key).finish()
+        f.debug_tuple("Row").field(&self.key()).finish()
     }
 }

@@ -50,8 +50,12 @@ impl<R: Record> WatchSignals<R> for Shown<R> {
         self.waiters.with_value(Waiters::notify);
     }
 
-    fn set_rows(&self, rows: Vec<Row<R>>) {
-        self.rows.set(rows);
+    fn with_rows<T>(&self, look: impl FnOnce(&[Row<R>]) -> T) -> Option<T> {
+        self.rows.try_with_untracked(|rows| look(rows))
+    }
+
+    fn edit_rows<T>(&self, edit: impl FnOnce(&mut Vec<Row<R>>) -> T) -> Option<T> {
+        self.rows.try_update(edit)
     }
 
     fn set_state(&self, status: Status, error: Option<Error>, loading: bool) {

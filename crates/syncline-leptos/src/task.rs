@@ -3,7 +3,10 @@
 use futures::FutureExt as _;
 use futures::future::abortable;
 use leptos::prelude::*;
+#[cfg(not(target_arch = "wasm32"))]
 use leptos::task::spawn_local;
+#[cfg(target_arch = "wasm32")]
+use syncline::hook::spawn_local;
 
 /// Runs a task once the component is there, until it is gone. On a server there are no effects, and so no task either.
 pub(crate) fn spawn_mounted<F: Future<Output = ()> + 'static>(task: impl FnOnce() -> F + 'static) {

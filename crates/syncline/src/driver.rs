@@ -150,14 +150,17 @@ impl Driver {
 
     /// Something of one line, each in its turn.
     fn poll_lines(&mut self, cx: &mut Context<'_>) -> bool {
-        let after = self.lines.range(self.turn + 1..).map(|(attempt, _)| *attempt);
-        let before = self.lines.range(..=self.turn).map(|(attempt, _)| *attempt);
-        let turns: Vec<_> = after.chain(before).collect();
-        let Some(happened) = turns.into_iter().find(|attempt| self.poll_line(*attempt, cx)) else {
-            return false;
-        };
-        self.turn = happened;
-        true
+        let mut turn = self.turn;
+        for _ in 0..self.lines.len() {
+            let next = self.lines.range(turn + 1..).next().or_else(|| self.lines.first_key_value());
+            let Some((&next, _)) = next else { return false };
+            if self.poll_line(next, cx) {
+                self.turn = next;
+                return true;
+            }
+            turn = next;
+        }
+        false
     }
 
     fn poll_line(&mut self, attempt: u64, cx: &mut Context<'_>) -> bool {
@@ -226,22 +229,21 @@ impl Driver {
                 self.timer = None;
                 return false;
             };
-            let now = self.shared.now();
-            if now >= deadline {
-                self.timer = None;
-                self.tell(Input::Tick);
-                return true;
-            }
-            // one that fires too early looks again: every frame moves the heartbeat, and timers are not cheap
-            if self.timer.as_ref().is_none_or(|(set_for, _)| *set_for > deadline) {
-                self.timer = Some((deadline, sleep(deadline - now)));
-            }
-            let Some((_, timer)) = &mut self.timer else { return false };
-            if timer.as_mut().poll(cx).is_pending() {
+            // one that fires too early looks again: every frame moves the heartbeat, and neither timers nor clocks are cheap
+            if let Some((set_for, timer)) = &mut self.timer
+                && *set_for <= deadline
+                && timer.as_mut().poll(cx).is_pending()
+            {
                 return false;
             }
             // for an earlier deadline, or early, or a part of a long wait
             self.timer = None;
+            let now = self.shared.now();
+            if now >= deadline {
+                self.tell(Input::Tick);
+                return true;
+            }
+            self.timer = Some((deadline, sleep(deadline - now)));
         }
     }
 }

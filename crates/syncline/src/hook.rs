@@ -1,7 +1,7 @@
 //! For adapters to user interface frameworks: all of a hook that is not signals.
 //!
 //! [`follow`] moves a subscription along with a changing query and keeps the hook's signals in line with it,
-//! [`RowList`] keeps one handle per row, [`Relations`] one [`Family`] per parent, and a [`Place`] is where the hook writes. What is left to an adapter is what
+//! [`Handles`] keeps one handle per row, [`Relations`] one [`Family`] per parent, and a [`Place`] is where the hook writes. What is left to an adapter is what
 //! differs between frameworks: how a signal is made, read and set ([`RowHandle`], [`WatchSignals`]), and when a
 //! component comes and goes.
 
@@ -16,9 +16,11 @@ pub use follow::{Wanted, WatchSignals, follow, is_same_list};
 pub use latest::{Latest, Setter, latest};
 pub use place::Place;
 pub use related::{Families, Family, FollowsRelation, Relations};
-pub use rows::{RowHandle, RowList};
+pub use rows::{Edits, Handles, RowHandle};
 pub use waiters::Waiters;
 
+#[cfg(target_arch = "wasm32")]
+pub use crate::platform::spawn_local;
 use crate::{Channel, ChannelQuery, Query};
 
 /// What a hook takes for a query: a [`Query`], an `Option` of one where `None` is "not yet", or a closure over signals

@@ -1,7 +1,6 @@
 //! Tells any number of listeners that something changed. What changed they look up themselves, so a listener that was
 //! away for many changes hears of them once.
 
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -17,7 +16,8 @@ struct State {
     changes: u64,
     closed: bool,
     next_listener: u64,
-    waiting: BTreeMap<u64, Waker>,
+    /// A few at most: the tasks that look at one watch.
+    waiting: Vec<(u64, Waker)>,
 }
 
 impl Notifier {
@@ -42,7 +42,7 @@ impl Notifier {
             change(&mut state);
             std::mem::take(&mut state.waiting)
         };
-        waiting.into_values().for_each(Waker::wake);
+        waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     /// A listener that hears of every change after the first `seen` ones.
@@ -83,7 +83,10 @@ impl Listener {
         if state.closed {
             return Poll::Ready(false);
         }
-        state.waiting.insert(self.id, cx.waker().clone());
+        match state.waiting.iter_mut().find(|(listener, _)| *listener == self.id) {
+            Some((_, waker)) => waker.clone_from(cx.waker()),
+            None => state.waiting.push((self.id, cx.waker().clone())),
+        }
         Poll::Pending
     }
 
@@ -101,7 +104,11 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         // dropped outside the lock: a waker may own whatever it likes
-        let waker = self.notifier.lock().waiting.remove(&self.id);
+        let waker = {
+            let waiting = &mut self.notifier.lock().waiting;
+            let place = waiting.iter().position(|(listener, _)| *listener == self.id);
+            place.map(|place| waiting.swap_remove(place))
+        };
         drop(waker);
     }
 }

@@ -4,6 +4,8 @@
 mod browser;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+#[cfg(all(target_arch = "wasm32", not(target_feature = "atomics")))]
+mod tasks;
 
 use std::pin::Pin;
 
@@ -14,6 +16,12 @@ pub(crate) use browser::{
     Hints, Instant, Spawner, SystemTime, default_connector, default_storage, event_streams, remember,
     remembered, sleep,
 };
+#[cfg(all(target_arch = "wasm32", not(target_feature = "atomics")))]
+pub use tasks::spawn_local;
+// wakes tasks from other threads too
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+pub use wasm_bindgen_futures::spawn_local;
+
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use native::{
     Hints, Instant, Spawner, SystemTime, default_connector, default_storage, event_streams, remember,

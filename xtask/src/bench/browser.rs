@@ -50,7 +50,8 @@ struct Report {
     gzip: Vec<Bytes>,
 }
 
-/// `args` name what to measure, all of it when there are none; `--quick` takes one sample of each.
+/// `args` name what to measure, all of it when there are none; `--quick` takes one sample of each and
+/// `--who=NAME` measures some contenders only.
 pub(crate) fn run(repo: &Repo, args: &[OsString]) -> Result<()> {
     let measured: Measured = Page { name: NAME }.measure(repo, args)?;
     let report = Report {

@@ -4,7 +4,7 @@ import { changesFrame, packedFrames, snapshotFrames } from '../rows.js';
 
 let ready;
 
-// `encode` makes of a frame's text what the connection would give.
+// `encode` makes of a frame's text what the connection would give: a text, or an ArrayBuffer.
 const contender = (name, encode) => ({
   name,
   async prepare() {
@@ -36,5 +36,10 @@ const handle = (store) => ({
 
 const utf8 = new TextEncoder();
 export const text = contender('Syncline, JSON text', (frame) => frame);
-export const bytes = contender('Syncline, JSON bytes', (frame) => utf8.encode(frame));
-export const packed = { ...bytes, name: 'Syncline, packed', snapshotMessages: packedFrames };
+const binary = (bytes) => bytes.slice().buffer;
+export const bytes = contender('Syncline, JSON bytes', (frame) => binary(utf8.encode(frame)));
+export const packed = {
+  ...bytes,
+  name: 'Syncline, packed',
+  snapshotMessages: (chunks, count) => packedFrames(chunks, count).map(binary),
+};

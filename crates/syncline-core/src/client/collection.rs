@@ -160,8 +160,8 @@ pub(crate) trait AnyCollection: Send {
     /// Lets go of confirmed rows that no view holds any more. To be called before local effects are replayed.
     fn evict(&mut self);
     /// Shows all that was prepared, under these local effects, which may be others than at the last commit for the
-    /// rows that are `overlaid`. Adds the sessions whose views changed to `changed`.
-    fn commit(&mut self, overlay: &Overlay, overlaid: &BTreeSet<Key>, changed: &mut BTreeSet<SessionId>);
+    /// rows that are `overlaid`. Adds the sessions whose views changed to `changed`, each once.
+    fn commit(&mut self, overlay: &Overlay, overlaid: &BTreeSet<Key>, changed: &mut Vec<SessionId>);
 
     /// Whether there is neither a row nor a view.
     fn is_empty(&self) -> bool;
@@ -350,19 +350,19 @@ impl<R: Record> Collection<R> {
         self.slots[slot as usize].shown = next;
     }
 
-    fn commit_few(&mut self, targets: &[u32], overlay: &Overlay, changed: &mut BTreeSet<SessionId>) {
+    fn commit_few(&mut self, targets: &[u32], overlay: &Overlay, changed: &mut Vec<SessionId>) {
         for &slot in targets {
             let (next, overlaid) = self.next(slot, overlay);
             for (&session, view) in &mut self.views {
-                if view.reconcile(slot, next.as_ref(), overlaid, &self.slots) {
-                    changed.insert(session);
+                if view.reconcile(slot, next.as_ref(), overlaid, &self.slots) && !changed.contains(&session) {
+                    changed.push(session);
                 }
             }
             self.show(slot, next);
         }
     }
 
-    fn commit_many(&mut self, targets: &[u32], overlay: &Overlay, changed: &mut BTreeSet<SessionId>) {
+    fn commit_many(&mut self, targets: &[u32], overlay: &Overlay, changed: &mut Vec<SessionId>) {
         let mut rebuilt = BTreeSet::new();
         for &slot in targets {
             let (next, overlaid) = self.next(slot, overlay);
@@ -678,8 +678,9 @@ impl<R: Record> AnyCollection for Collection<R> {
         }
     }
 
-    fn commit(&mut self, overlay: &Overlay, overlaid: &BTreeSet<Key>, changed: &mut BTreeSet<SessionId>) {
-        self.heard.clear();
+    fn commit(&mut self, overlay: &Overlay, overlaid: &BTreeSet<Key>, changed: &mut Vec<SessionId>) {
+        // after a snapshot they are long, and before the next one they are short
+        self.heard = Vec::new();
         let mut targets = std::mem::take(&mut self.touched);
         for key in overlaid {
             if let Some(slot) = self.find(key.as_str()) {

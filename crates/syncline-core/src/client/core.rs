@@ -402,7 +402,7 @@ impl ClientCore {
                 if (counts.needs_commit() || overlaid.contains(collection))
                     && counts.commit(space.adjustments(*view, collection, live))
                 {
-                    changed.insert(session);
+                    changed.push(session);
                 }
             }
         }

@@ -303,7 +303,7 @@ impl ClientCore {
             Some(told) => changes.from < told,
             None => false,
         };
-        let mut touched = BTreeSet::new();
+        let mut touched = Vec::new();
         if !repeated {
             let open = changes.parts.iter().filter_map(|part| {
                 let id = *self.by_sub.get(&part.sub)?;
@@ -321,7 +321,7 @@ impl ClientCore {
                     return Err(Gap);
                 }
             }
-            let mut decoded = Decoded::default();
+            let mut decoded = Decoded::of(open.len());
             for (part, id, _) in open {
                 let Some(session) = self.sessions.get_mut(&id) else { continue };
                 let collection = session.collection;
@@ -332,7 +332,7 @@ impl ClientCore {
                     put(base, id, &mut session.unreadable, slot);
                 }
                 part.del.iter().for_each(|key| delete_parent(base, id, session, key));
-                touched.insert(collection);
+                touched.push(collection);
                 for RelatedPart { relation, put: lines, del } in &part.related {
                     let related = &mut session.relations[*relation];
                     let Some(base) = space.base.get_mut(related.collection) else { continue };
@@ -341,7 +341,7 @@ impl ClientCore {
                         put(base, related.view, &mut related.unreadable, slot);
                     }
                     del.iter().for_each(|key| delete(base, related.view, &mut related.unreadable, key));
-                    touched.insert(related.collection);
+                    touched.push(related.collection);
                 }
                 tell_counts(session, &part.counts);
                 if unreadable || session.first_unreadable().is_some() {
@@ -355,6 +355,7 @@ impl ClientCore {
             self.acknowledge(now, &changes.space, ack, changes.to);
         }
         self.settle_up_to(&changes.space, &changes.writes, changes.to);
+        touched.dedup();
         self.rows_have_come(&changes.space, touched);
         Ok(())
     }
@@ -453,10 +454,14 @@ fn delete_parent(base: &mut dyn AnyCollection, id: SessionId, session: &mut Sess
 }
 
 /// Rows of one frame that have been decoded, so that two sessions with the same row decode it once.
-#[derive(Default)]
-struct Decoded(BTreeMap<(&'static str, usize), u32>);
+struct Decoded(Option<BTreeMap<(&'static str, usize), u32>>);
 
 impl Decoded {
+    /// For so many sessions.
+    fn of(sessions: usize) -> Self {
+        Self((sessions > 1).then(BTreeMap::new))
+    }
+
     fn slot(
         &mut self,
         collection: &'static str,
@@ -464,11 +469,13 @@ impl Decoded {
         line: usize,
         row: &[u8],
     ) -> Result<u32, Undecodable> {
-        if let Some(&slot) = self.0.get(&(collection, line)) {
+        if let Some(&slot) = self.0.as_ref().and_then(|decoded| decoded.get(&(collection, line))) {
             return Ok(slot);
         }
         let slot = base.upsert(row)?;
-        self.0.insert((collection, line), slot);
+        if let Some(decoded) = &mut self.0 {
+            decoded.insert((collection, line), slot);
+        }
         Ok(slot)
     }
 }

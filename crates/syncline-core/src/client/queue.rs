@@ -87,6 +87,11 @@ impl Queue {
         self.sequences.values().any(|sequence| sequence.next > 1)
     }
 
+    /// There are none, and what the last ones did has been taken back.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.intents.is_empty() && self.stale.is_empty()
+    }
+
     /// How many writes have no verdict.
     pub(crate) fn unanswered(&self) -> usize {
         self.sequences.values().map(Sequence::unanswered).sum()

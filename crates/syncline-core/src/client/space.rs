@@ -81,14 +81,17 @@ impl Space {
     /// The one place where anything becomes visible: replays the pending writes over the base, as far as what was
     /// prepared can have changed them, and shows the result. Gives the views that changed, and the collections of whose
     /// rows the local effects may be others now.
-    pub(crate) fn commit(&mut self, schema: &Schema) -> (BTreeSet<SessionId>, BTreeSet<&'static str>) {
+    pub(crate) fn commit(&mut self, schema: &Schema) -> (Vec<SessionId>, BTreeSet<&'static str>) {
         let mut touched = Rows::new();
+        let is_idle = self.queue.is_idle();
         for (name, collection) in &mut self.base.0 {
             collection.evict();
-            touched.insert(*name, collection.touched_keys(&|key| self.queue.is_about(name, key)));
+            if !is_idle {
+                touched.insert(*name, collection.touched_keys(&|key| self.queue.is_about(name, key)));
+            }
         }
-        let overlaid = self.queue.replay(schema, &self.base, touched);
-        let (no_overlay, no_keys, mut changed) = (Overlay::new(), BTreeSet::new(), BTreeSet::new());
+        let overlaid = if is_idle { Rows::new() } else { self.queue.replay(schema, &self.base, touched) };
+        let (no_overlay, no_keys, mut changed) = (Overlay::new(), BTreeSet::new(), Vec::new());
         for (name, collection) in &mut self.base.0 {
             let overlay = self.queue.overlay(name).unwrap_or(&no_overlay);
             collection.commit(overlay, overlaid.get(name).unwrap_or(&no_keys), &mut changed);
@@ -105,7 +108,7 @@ impl Space {
 
     /// Rows of this collection have come: what stood in for them is done.
     pub(crate) fn settle_local(&mut self, collection: &str) {
-        let Some(rows) = self.base.get(collection) else { return };
+        let Some(rows) = self.base.get(collection).filter(|_| !self.queue.is_empty()) else { return };
         let come = rows.heard_keys(&|key| self.queue.is_about(collection, key));
         self.queue.rows_have_come(&come, collection, |key| rows.holds(key));
     }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use futures::{FutureExt, Stream, StreamExt, select_biased};
 use syncline_core::client::WatchState;
 
-use super::{FollowsRelation, Relations, RowHandle, RowList};
+use super::{FollowsRelation, Handles, Relations, RowHandle};
 use crate::{Client, Diff, Error, Query, Record, Status, Updates, Watch};
 
 /// What a hook is asked to show.
@@ -28,8 +28,11 @@ pub trait WatchSignals<R: Record> {
     fn relations(&self) -> Option<Relations<Self::Relation>>;
     /// From now on everything shown belongs to `query`.
     fn set_query(&self, query: Option<Query<R>>);
-    /// The rows have come into another order, or are others altogether.
-    fn set_rows(&self, rows: Vec<Self::Row>);
+    /// Looks at the rows; nothing is tracked. Nothing once the component is gone.
+    fn with_rows<T>(&self, look: impl FnOnce(&[Self::Row]) -> T) -> Option<T>;
+    /// Edits the rows, which come into another order or are others altogether, and tells those who read them. Nothing once
+    /// the component is gone.
+    fn edit_rows<T>(&self, edit: impl FnOnce(&mut Vec<Self::Row>) -> T) -> Option<T>;
     /// How the watch stands, and whether its first rows are still to come. Often called without a change.
     fn set_state(&self, status: Status, error: Option<Error>, loading: bool);
 }
@@ -48,7 +51,7 @@ where
         query: None,
         running: true,
         watch: None,
-        rows: RowList::new(),
+        handles: Handles::new(),
         loaded: false,
     };
     loop {
@@ -77,7 +80,7 @@ struct Follower<R: Record, S: WatchSignals<R>> {
     query: Option<Query<R>>,
     running: bool,
     watch: Option<(Watch<R>, Updates<R>)>,
-    rows: RowList<R, S::Row>,
+    handles: Handles<R, S::Row>,
     /// The list has been complete, if not as long as it is asked for now.
     loaded: bool,
 }
@@ -97,9 +100,9 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
             // else those that stay keep their places on the screen
             if !is_same_list {
                 self.loaded = false;
-                if !self.rows.handles().is_empty() {
-                    self.rows.clear();
-                    self.signals.set_rows(Vec::new());
+                self.handles.clear();
+                if self.signals.with_rows(|rows| !rows.is_empty()) == Some(true) {
+                    drop(self.signals.edit_rows(std::mem::take));
                 }
             }
         } else if turns {
@@ -136,11 +139,14 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
     }
 
     fn take(&mut self, diffs: Vec<Diff<R>>) {
-        let reordered = self.rows.apply(diffs);
-        let (is_alive, rows) = (|key: &str| self.rows.is_alive(key), self.rows.handles().len());
+        let edits = self.handles.apply(diffs);
+        let look = |rows: &[S::Row]| (rows.len(), edits.reorder::<R>(rows));
+        let (rows, reordered) = self.signals.with_rows(look).unwrap_or_default();
+        let is_alive = |key: &str| self.handles.is_alive(key);
         self.each_relation(|relation| relation.refresh(&is_alive, rows));
         if reordered {
-            self.signals.set_rows(self.rows.handles().to_vec());
+            let edited = self.signals.edit_rows(|rows| (edits.apply(rows), rows.len()));
+            self.handles.forget(edited.map_or(0, |(_gone, rows)| rows));
         }
         self.show_state();
     }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{RowHandle, RowList};
+use super::{Handles, RowHandle};
 use crate::related::{Related, WatchRef};
 use crate::{Diff, Entry, Key, Record, RelatedDiff};
 
@@ -119,22 +119,47 @@ struct Known<C: Record, F: Family<C>> {
     entries: Vec<Entry<C>>,
     count: u64,
     family: Option<F>,
-    /// The family's handles; away while they are being told.
-    rows: RowList<C, F::Row>,
+    /// The family's rows; away while they are being told.
+    rows: Rows<C, F::Row>,
+}
+
+/// The handles of a family's rows, and the list that it was told last.
+struct Rows<C: Record, H: RowHandle<C>> {
+    handles: Handles<C, H>,
+    list: Vec<H>,
+}
+
+impl<C: Record, H: RowHandle<C>> Rows<C, H> {
+    /// Shows these, and no others; gives the list when it has become another one.
+    fn show(&mut self, entries: Vec<Entry<C>>) -> Option<Vec<H>> {
+        let edits = self.handles.apply([Diff::Reset(entries)]);
+        if !edits.reorder::<C>(&self.list) {
+            return None;
+        }
+        drop(edits.apply(&mut self.list));
+        self.handles.forget(self.list.len());
+        Some(self.list.clone())
+    }
+}
+
+impl<C: Record, H: RowHandle<C>> Default for Rows<C, H> {
+    fn default() -> Self {
+        Self { handles: Handles::new(), list: Vec::new() }
+    }
 }
 
 /// What a family is to be told.
 struct News<C: Record, F: Family<C>> {
     parent: Key,
     family: F,
-    rows: RowList<C, F::Row>,
+    rows: Rows<C, F::Row>,
     entries: Vec<Entry<C>>,
     count: Option<u64>,
 }
 
 impl<C: Record, F: Family<C>> Known<C, F> {
     fn new() -> Self {
-        Self { entries: Vec::new(), count: 0, family: None, rows: RowList::new() }
+        Self { entries: Vec::new(), count: 0, family: None, rows: Rows::default() }
     }
 
     fn is_empty(&self) -> bool {
@@ -154,10 +179,7 @@ impl<C: Record, F: Family<C>> Families<C, F> {
         }
         let Some(known) = state.known.get_mut(parent) else { return F::new(Vec::new(), 0) };
         let Known { entries, count, family, rows } = known;
-        let make = || {
-            rows.apply([Diff::Reset(entries.clone())]);
-            F::new(rows.handles().to_vec(), *count)
-        };
+        let make = || F::new(rows.show(entries.clone()).unwrap_or_default(), *count);
         family.get_or_insert_with(make).clone()
     }
 
@@ -202,8 +224,8 @@ impl<C: Record, F: Family<C>> Families<C, F> {
         let news = Self::take_over(&mut lock(&self.state), diff);
         // told while nothing is locked: whoever is told may ask at once
         for News { parent, family, mut rows, entries, count } in news {
-            if rows.apply([Diff::Reset(entries)]) {
-                family.set_rows(rows.handles().to_vec());
+            if let Some(list) = rows.show(entries) {
+                family.set_rows(list);
             }
             if let Some(count) = count {
                 family.set_count(count);
@@ -303,29 +325,25 @@ mod tests {
 
     /// A handle that is nothing but itself.
     #[derive(Clone)]
-    struct Handle(Rc<(Key, RefCell<Entry<Reaction>>)>);
+    struct Handle(Rc<RefCell<Entry<Reaction>>>);
 
     impl RowHandle<Reaction> for Handle {
-        type Weak = Weak<(Key, RefCell<Entry<Reaction>>)>;
+        type Weak = Weak<RefCell<Entry<Reaction>>>;
 
-        fn new(key: Key, entry: Entry<Reaction>) -> Self {
-            Self(Rc::new((key, RefCell::new(entry))))
-        }
-
-        fn key(&self) -> &Key {
-            &self.0.0
+        fn new(entry: Entry<Reaction>) -> Self {
+            Self(Rc::new(RefCell::new(entry)))
         }
 
         fn entry(&self) -> Entry<Reaction> {
-            self.0.1.borrow().clone()
+            self.0.borrow().clone()
         }
 
         fn set_record(&self, record: Arc<Reaction>) {
-            self.0.1.borrow_mut().record = record;
+            self.0.borrow_mut().record = record;
         }
 
         fn set_state(&self, state: RowState) {
-            self.0.1.borrow_mut().state = state;
+            self.0.borrow_mut().state = state;
         }
 
         fn downgrade(&self) -> Self::Weak {
@@ -361,7 +379,7 @@ mod tests {
 
     impl Shown {
         fn keys(&self) -> Vec<String> {
-            self.0.0.borrow().iter().map(|handle| handle.key().to_string()).collect()
+            self.0.0.borrow().iter().map(|handle| handle.entry().key().to_owned()).collect()
         }
 
         fn told(&self) -> usize {

@@ -3,22 +3,23 @@
 //! An adapter says what a handle is. Which handles live on, which are new, what of them has changed and whether the
 //! order did is decided here.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::{Diff, Entry, Key, Record, RowState};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use crate::{Diff, Entry, Record, RowState};
 
 /// One row on the screen, read as signals: its record and its state, each tracked by itself. A clone is the same
-/// handle.
+/// handle. Its key is that of its record, for life.
 pub trait RowHandle<R: Record>: Clone {
     /// The handle, without keeping it alive.
     type Weak;
 
     /// A new handle.
-    fn new(key: Key, entry: Entry<R>) -> Self;
-    /// The key, for life.
-    fn key(&self) -> &Key;
+    fn new(entry: Entry<R>) -> Self;
     /// What it shows; nothing is tracked.
     fn entry(&self) -> Entry<R>;
     /// Shows another record, and tells those who read it.
@@ -31,86 +32,79 @@ pub trait RowHandle<R: Record>: Clone {
     fn upgrade(weak: &Self::Weak) -> Option<Self>;
 }
 
-/// The handles of a watch's rows, in order.
-pub struct RowList<R: Record, H: RowHandle<R>> {
-    order: Vec<H>,
+/// The handles of a watch's rows. They stand in order where they are shown, in the one list that a hook's signals hold.
+pub struct Handles<R: Record, H: RowHandle<R>> {
     /// Every handle that somebody may still hold, whether it is in the list or not. A framework's keyed list goes by
     /// keys: a row that leaves and comes back before the list has looked keeps its place on the screen, and with it
     /// the handle it was made with. So that very handle has to come back.
-    known: HashMap<Key, H::Weak>,
+    ///
+    /// By key, which stands in the handle. Where one that is gone stands does not matter: nobody can look for it.
+    known: HashTable<H::Weak>,
+    hasher: FixedState,
     _record: PhantomData<fn() -> R>,
 }
 
-impl<R: Record, H: RowHandle<R>> RowList<R, H> {
-    /// An empty list.
+impl<R: Record, H: RowHandle<R>> Handles<R, H> {
+    /// No handles.
     pub fn new() -> Self {
-        Self { order: Vec::new(), known: HashMap::new(), _record: PhantomData }
+        Self { known: HashTable::new(), hasher: FixedState::default(), _record: PhantomData }
     }
 
-    /// The handles, in order.
-    pub fn handles(&self) -> &[H] {
-        &self.order
-    }
-
-    /// Whether the row at a key is in the list, or its handle is held by anybody.
+    /// Whether the handle of the row at a key is held by anybody; the list does.
     pub fn is_alive(&self, key: &str) -> bool {
-        self.known.get(key).and_then(H::upgrade).is_some()
+        self.find(key).is_some()
     }
 
-    /// Empties the list, for another query. Its rows get handles of their own, whatever their keys: what still reads the
-    /// old ones belongs to a view that is on its way out.
+    /// The handle of the row at a key, and what it shows.
+    fn find(&self, key: &str) -> Option<(H, Entry<R>)> {
+        let mut found = None;
+        self.known.find(self.hasher.hash_one(key), |weak| {
+            let row = H::upgrade(weak).map(|row| (row.entry(), row));
+            found = row.filter(|(entry, _)| entry.key() == key).map(|(entry, row)| (row, entry));
+            found.is_some()
+        });
+        found
+    }
+
+    fn hash(hasher: &FixedState, weak: &H::Weak) -> u64 {
+        H::upgrade(weak).map_or(0, |row| hasher.hash_one(row.entry().key()))
+    }
+
+    /// Forgets them, for another query. Its rows get handles of their own, whatever their keys: what still reads the old
+    /// ones belongs to a view that is on its way out.
     pub fn clear(&mut self) {
-        self.order.clear();
         self.known.clear();
     }
 
-    /// Takes one batch of diffs. A change of a row touches its handle and nothing else; the answer is whether the
-    /// sequence of keys has become another one.
-    pub fn apply(&mut self, diffs: impl IntoIterator<Item = Diff<R>>) -> bool {
-        let mut reordered = false;
-        for diff in diffs {
-            reordered |= self.apply_one(diff);
-        }
-        self.forget();
-        reordered
+    /// Takes one batch of diffs. A change of a row touches its handle and nothing else; what is to be done to the list is
+    /// given back. Whoever is told of a change may look at the list: nothing holds it meanwhile.
+    pub fn apply(&mut self, diffs: impl IntoIterator<Item = Diff<R>>) -> Edits<H> {
+        Edits(diffs.into_iter().filter_map(|diff| self.apply_one(diff)).collect())
     }
 
-    fn apply_one(&mut self, diff: Diff<R>) -> bool {
-        match diff {
+    fn apply_one(&mut self, diff: Diff<R>) -> Option<Edit<H>> {
+        Some(match diff {
             Diff::Reset(entries) => {
-                // the old order keeps its handles alive until the new one has taken over what it shares
-                let order: Vec<H> = entries.into_iter().map(|entry| self.show(entry)).collect();
-                let reordered = !order.iter().map(H::key).eq(self.order.iter().map(H::key));
-                self.order = order;
-                reordered
+                let new = entries.len().saturating_sub(self.known.len());
+                self.known.reserve(new, |weak| Self::hash(&self.hasher, weak));
+                Edit::Replace(entries.into_iter().map(|entry| self.show(entry)).collect())
             }
-            Diff::Insert { index, entry } => {
-                let row = self.show(entry);
-                self.order.insert(index.min(self.order.len()), row);
-                true
-            }
+            Diff::Insert { index, entry } => Edit::Insert(index, self.show(entry)),
             Diff::Update { entry } => {
                 self.show(entry);
-                false
+                return None;
             }
-            Diff::Remove { index, .. } => {
-                self.take_out(index);
-                true
-            }
+            Diff::Remove { index, .. } => Edit::Remove(index),
             Diff::Move { from, to, entry } => {
-                // out only after `show`: the list may be the last to hold the handle
-                let row = self.show(entry);
-                self.take_out(from);
-                self.order.insert(to.min(self.order.len()), row);
-                true
+                self.show(entry);
+                Edit::Move(from, to)
             }
-        }
+        })
     }
 
     /// The handle of the entry's key, showing the entry.
     fn show(&mut self, entry: Entry<R>) -> H {
-        if let Some(row) = self.known.get(entry.key()).and_then(H::upgrade) {
-            let shown = row.entry();
+        if let Some((row, shown)) = self.find(entry.key()) {
             if !Arc::ptr_eq(&shown.record, &entry.record) && shown.record != entry.record {
                 row.set_record(entry.record);
             }
@@ -119,31 +113,78 @@ impl<R: Record, H: RowHandle<R>> RowList<R, H> {
             }
             return row;
         }
-        let key = Key::from(entry.key());
-        let row = H::new(key.clone(), entry);
-        self.known.insert(key, row.downgrade());
+        let hash = self.hasher.hash_one(entry.key());
+        let row = H::new(entry);
+        self.known.insert_unique(hash, row.downgrade(), |weak| Self::hash(&self.hasher, weak));
         row
     }
 
-    fn take_out(&mut self, index: usize) {
-        debug_assert!(index < self.order.len(), "a diff names a row beyond the end");
-        if index < self.order.len() {
-            self.order.remove(index);
-        }
-    }
-
-    /// Lets go of keys whose handles nobody holds, once they are the most of what is known.
-    fn forget(&mut self) {
-        if self.known.len() > 2 * self.order.len() + 32 {
-            self.known.retain(|_, weak| H::upgrade(weak).is_some());
+    /// Lets go of keys whose handles nobody holds, once they are the most of what is known. To be called when a list of so
+    /// many rows has taken over its edits.
+    pub fn forget(&mut self, rows: usize) {
+        if self.known.len() > 2 * rows + 32 {
+            self.known.retain(|weak| H::upgrade(weak).is_some());
         }
     }
 }
 
-impl<R: Record, H: RowHandle<R>> Default for RowList<R, H> {
+impl<R: Record, H: RowHandle<R>> Default for Handles<R, H> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What a batch of diffs does to the list of handles.
+#[must_use = "the list is not in line before it has taken them over"]
+pub struct Edits<H>(Vec<Edit<H>>);
+
+enum Edit<H> {
+    Replace(Vec<H>),
+    Insert(usize, H),
+    Remove(usize),
+    Move(usize, usize),
+}
+
+impl<H> Edits<H> {
+    /// Whether they make another sequence of keys of the list.
+    pub fn reorder<R: Record>(&self, list: &[H]) -> bool
+    where
+        H: RowHandle<R>,
+    {
+        match &*self.0 {
+            [] => false,
+            [Edit::Replace(rows)] => {
+                rows.len() != list.len()
+                    || rows.iter().zip(list).any(|(a, b)| a.entry().key() != b.entry().key())
+            }
+            _ => true,
+        }
+    }
+
+    /// Brings the list in line. Gives the handles that leave it: what they own is other people's code, which may look at
+    /// the list when it is dropped.
+    #[must_use = "to be dropped once nothing holds the list"]
+    pub fn apply(self, list: &mut Vec<H>) -> Vec<H> {
+        let mut gone = Vec::new();
+        for edit in self.0 {
+            match edit {
+                Edit::Replace(rows) => gone.append(&mut std::mem::replace(list, rows)),
+                Edit::Insert(index, row) => list.insert(index.min(list.len()), row),
+                Edit::Remove(index) => gone.extend(take_out(list, index)),
+                Edit::Move(from, to) => {
+                    if let Some(row) = take_out(list, from) {
+                        list.insert(to.min(list.len()), row);
+                    }
+                }
+            }
+        }
+        gone
+    }
+}
+
+fn take_out<H>(list: &mut Vec<H>, index: usize) -> Option<H> {
+    debug_assert!(index < list.len(), "a diff names a row beyond the end");
+    (index < list.len()).then(|| list.remove(index))
 }
 
 #[cfg(test)]
@@ -167,7 +208,6 @@ mod tests {
     struct Handle(Rc<Inner>);
 
     struct Inner {
-        key: Key,
         entry: RefCell<Entry<Todo>>,
         told: Cell<usize>,
     }
@@ -175,12 +215,8 @@ mod tests {
     impl RowHandle<Todo> for Handle {
         type Weak = Weak<Inner>;
 
-        fn new(key: Key, entry: Entry<Todo>) -> Self {
-            Self(Rc::new(Inner { key, entry: RefCell::new(entry), told: Cell::new(0) }))
-        }
-
-        fn key(&self) -> &Key {
-            &self.0.key
+        fn new(entry: Entry<Todo>) -> Self {
+            Self(Rc::new(Inner { entry: RefCell::new(entry), told: Cell::new(0) }))
         }
 
         fn entry(&self) -> Entry<Todo> {
@@ -206,7 +242,28 @@ mod tests {
         }
     }
 
-    type Rows = RowList<Todo, Handle>;
+    /// A list as a hook's signals hold it.
+    #[derive(Default)]
+    struct Rows {
+        handles: Handles<Todo, Handle>,
+        list: Vec<Handle>,
+    }
+
+    impl Rows {
+        fn apply(&mut self, diffs: impl IntoIterator<Item = Diff<Todo>>) -> bool {
+            let edits = self.handles.apply(diffs);
+            let reordered = edits.reorder::<Todo>(&self.list);
+            let before = keys(self);
+            drop(edits.apply(&mut self.list));
+            self.handles.forget(self.list.len());
+            assert!(reordered || keys(self) == before);
+            reordered
+        }
+
+        fn handles(&self) -> &[Handle] {
+            &self.list
+        }
+    }
 
     fn entry(id: &str, text: &str) -> Entry<Todo> {
         Entry { record: Arc::new(Todo { id: id.into(), text: text.into() }), state: RowState::Confirmed }
@@ -216,8 +273,8 @@ mod tests {
         Diff::Reset(ids.iter().map(|id| entry(id, "same")).collect())
     }
 
-    fn keys(rows: &Rows) -> Vec<&str> {
-        rows.handles().iter().map(|row| row.key().as_str()).collect()
+    fn keys(rows: &Rows) -> Vec<String> {
+        rows.handles().iter().map(|row| row.entry().key().to_owned()).collect()
     }
 
     fn same(a: &Handle, b: &Handle) -> bool {
@@ -226,7 +283,7 @@ mod tests {
 
     #[test]
     fn diffs_count_one_after_the_other() {
-        let mut rows = Rows::new();
+        let mut rows = Rows::default();
         assert!(rows.apply([reset(&["a", "b", "c"])]));
         assert!(rows.apply([
             Diff::Remove { index: 0, key: "a".into() },
@@ -239,7 +296,7 @@ mod tests {
 
     #[test]
     fn an_update_touches_its_handle_only() {
-        let mut rows = Rows::new();
+        let mut rows = Rows::default();
         rows.apply([reset(&["a", "b"])]);
         assert!(!rows.apply([Diff::Update { entry: entry("b", "other") }]));
         let told: Vec<_> = rows.handles().iter().map(|row| row.0.told.get()).collect();
@@ -254,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_reset_keeps_the_handles_of_the_keys_that_stay() {
-        let mut rows = Rows::new();
+        let mut rows = Rows::default();
         rows.apply([reset(&["a", "b", "c"])]);
         let before = rows.handles().to_vec();
         assert!(!rows.apply([reset(&["a", "b", "c"])]), "the same keys in the same order");
@@ -265,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_row_that_comes_back_has_the_handle_that_is_still_on_the_screen() {
-        let mut rows = Rows::new();
+        let mut rows = Rows::default();
         rows.apply([reset(&["a", "b"])]);
         let on_screen = rows.handles().to_vec();
         rows.apply([Diff::Remove { index: 0, key: "a".into() }]);
@@ -276,10 +333,11 @@ mod tests {
 
     #[test]
     fn the_rows_of_another_query_have_handles_of_their_own() {
-        let mut rows = Rows::new();
+        let mut rows = Rows::default();
         rows.apply([reset(&["a"])]);
         let old = rows.handles()[0].clone();
-        rows.clear();
+        rows.handles.clear();
+        rows.list.clear();
         rows.apply([Diff::Reset(vec![entry("a", "elsewhere")])]);
         assert!(!same(&rows.handles()[0], &old));
         assert_eq!((old.entry().record.text.as_str(), old.0.told.get()), ("same", 0));
@@ -287,14 +345,14 @@ mod tests {
 
     #[test]
     fn keys_that_nobody_holds_are_forgotten() {
-        let mut rows = Rows::new();
+        let mut rows = Rows::default();
         for round in 0..10_u32 {
             let fresh = (0..1000).map(|row| entry(&format!("{round}-{row}"), ""));
             rows.apply([Diff::Reset(fresh.collect())]);
-            assert!(rows.known.len() <= 3000);
+            assert!(rows.handles.known.len() <= 3000);
         }
         rows.apply([reset(&[])]);
         rows.apply([]);
-        assert!(rows.known.is_empty());
+        assert!(rows.handles.known.is_empty());
     }
 }

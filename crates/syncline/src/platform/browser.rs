@@ -12,6 +12,7 @@ use wasm_bindgen::closure::Closure;
 use web_sys::{Document, EventTarget, Storage, VisibilityState, Window, window};
 pub(crate) use web_time::{Instant, SystemTime};
 
+use super::spawn_local;
 use crate::contrail::Allowance;
 use crate::shared::Shared;
 use crate::storage::IndexedDb;
@@ -30,7 +31,7 @@ pub(crate) struct Spawner {}
 
 impl Spawner {
     pub(crate) fn spawn(&self, task: impl FnOnce() -> BoxFuture<()>) -> bool {
-        wasm_bindgen_futures::spawn_local(task());
+        spawn_local(task());
         true
     }
 }

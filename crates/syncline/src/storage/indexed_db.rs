@@ -14,10 +14,9 @@ use indexed_db_futures::prelude::*;
 use indexed_db_futures::transaction::{Transaction, TransactionFinishKind, TransactionMode};
 use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast as _, JsValue};
-use wasm_bindgen_futures::spawn_local;
 
 use super::{Claim, Database, Step, Storage, Table, locks};
-use crate::platform::sleep;
+use crate::platform::{sleep, spawn_local};
 use crate::{BoxFuture, Error, code};
 
 /// The form of the database. Another table is another version; those that there are stay as they are.

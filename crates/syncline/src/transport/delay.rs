@@ -40,10 +40,10 @@ pub(crate) fn delayed(link: Link, latency: &Latency) -> Link {
     }
 }
 
-/// What is held back, with the time it is due.
+/// What is held back, with the time it is due; without one it is due when its turn comes, and nobody looks at the clock.
 struct Held<T> {
     latency: Latency,
-    items: VecDeque<(Instant, T)>,
+    items: VecDeque<(Option<Instant>, T)>,
     timer: Option<(Instant, BoxFuture<()>)>,
 }
 
@@ -54,12 +54,14 @@ impl<T> Held<T> {
 
     fn push(&mut self, item: T) {
         // due earlier than the one before it or not, it stands behind that one: nothing overtakes
-        self.items.push_back((Instant::now() + self.latency.get(), item));
+        let latency = self.latency.get();
+        self.items.push_back(((!latency.is_zero()).then(|| Instant::now() + latency), item));
     }
 
     /// Ready when the first item is due, pending when it is not or there is none.
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(&(due, _)) = self.items.front() else { return Poll::Pending };
+        let Some((due, _)) = self.items.front() else { return Poll::Pending };
+        let Some(due) = *due else { return Poll::Ready(()) };
         loop {
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {

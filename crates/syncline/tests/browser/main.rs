@@ -9,6 +9,7 @@ mod fakes;
 mod page;
 mod storing;
 mod streaming;
+mod tasks;
 mod websocket;
 
 use std::time::Duration;
