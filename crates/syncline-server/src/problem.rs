@@ -56,17 +56,22 @@ fn status(error: &Error) -> StatusCode {
         | code::BAD_QUERY
         | code::BAD_ROW
         | code::BAD_WRITE
+        | code::BAD_ACTION
         | code::BAD_KEY => StatusCode::BAD_REQUEST,
         code::UNAUTHENTICATED => StatusCode::UNAUTHORIZED,
-        code::UNKNOWN_SPACE | code::UNKNOWN_COLLECTION | code::UNKNOWN_ROW | code::UNKNOWN_LINK => {
-            StatusCode::NOT_FOUND
-        }
+        code::UNKNOWN_SPACE
+        | code::UNKNOWN_CHANNEL
+        | code::UNKNOWN_COLLECTION
+        | code::UNKNOWN_ROW
+        | code::UNKNOWN_LINK => StatusCode::NOT_FOUND,
         code::TIMEOUT => StatusCode::REQUEST_TIMEOUT,
         code::WRITE_GAP => StatusCode::CONFLICT,
         code::FRAME_TOO_LARGE | code::VALUE_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
         code::TOO_MANY => StatusCode::TOO_MANY_REQUESTS,
         code::STORAGE | code::CONFLICT | code::CONNECTION => StatusCode::SERVICE_UNAVAILABLE,
-        code::UNREADABLE_ROW | INTERNAL => StatusCode::INTERNAL_SERVER_ERROR,
+        code::UNREADABLE_ROW | code::ACTION_FAILED | code::BAD_JOB | INTERNAL => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
         _ => StatusCode::FORBIDDEN,
     }
 }
