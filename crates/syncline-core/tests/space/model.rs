@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use syncline_core::ops::{RowOp, RowOps};
-use syncline_core::space::Config;
+use syncline_core::space::{Config, INSIDE};
 use syncline_core::wire::{Limits, User};
 use syncline_core::{Error, QuerySpec, Record as _, query};
 
+use crate::channel::Act;
 use crate::page::Sub;
 use crate::rig::{Rig, identify, note, secret};
 use crate::rules::{Note, Rules, Secret};
@@ -28,6 +29,11 @@ enum Step {
     Subscribe(usize, usize, usize),
     Unsubscribe(usize, usize),
     Write(usize, usize, Vec<Op>),
+    Act(usize, usize, Act),
+    /// An action from inside, which happens once when it has a number.
+    Inside(usize, bool, Act),
+    /// The last numbered one again, as after an answer that was lost.
+    InsideAgain(usize),
     /// Sends a write again that may have been handled.
     Again(usize, usize, u64),
     /// Sends a write whose predecessor the server has not seen.
@@ -122,8 +128,29 @@ struct Tab {
 #[derive(Default)]
 struct Writes {
     /// Everything that was ever written, by id from 1.
-    written: Vec<Vec<RowOp>>,
+    written: Vec<Intent>,
     verdicts: BTreeMap<u64, Result<(), Error>>,
+    outputs: BTreeMap<u64, String>,
+}
+
+#[derive(Clone)]
+enum Intent {
+    Rows(Vec<RowOp>),
+    Act(Act),
+}
+
+/// The client that acts from inside with numbers; one a space.
+const JOBS: &str = "job:model";
+
+/// Actions from inside a space.
+#[derive(Default)]
+struct Inside {
+    /// Those with a number, by it from 1.
+    numbered: Vec<Act>,
+    /// The calls that asked for each of them.
+    calls: BTreeMap<u64, u64>,
+    /// The calls of those without; all of them count.
+    counts: BTreeSet<u64>,
 }
 
 impl Tab {
@@ -140,6 +167,8 @@ struct World {
     rig: Rig,
     tabs: Vec<Tab>,
     conns: u64,
+    inside: [Inside; 2],
+    calls: u64,
 }
 
 impl World {
@@ -165,7 +194,7 @@ impl World {
         let tabs = PEOPLE.iter().enumerate().map(tab).collect();
         let mut rig = Rig::with(config);
         rig.disk_waits = true;
-        let mut world = Self { rig, tabs, conns: 0 };
+        let mut world = Self { rig, tabs, conns: 0, inside: Default::default(), calls: 0 };
         for tab in 0..PEOPLE.len() {
             world.take(Step::Join(tab, true));
             world.take(Step::Subscribe(tab, 0, tab));
@@ -201,9 +230,18 @@ impl World {
             }
             Step::Write(tab, space, ops) => {
                 let ops = ops.iter().map(Op::row_op).collect();
-                self.tabs[tab].spaces[space].written.push(ops);
-                let id = self.tabs[tab].spaces[space].written.len() as u64;
-                self.send(tab, space, id);
+                self.intend(tab, space, Intent::Rows(ops));
+            }
+            Step::Act(tab, space, act) => self.intend(tab, space, Intent::Act(act)),
+            Step::Inside(space, true, act) => {
+                self.inside[space].numbered.push(act);
+                self.act_inside(space);
+            }
+            Step::InsideAgain(space) => self.act_inside(space),
+            Step::Inside(space, false, _) => {
+                self.calls += 1;
+                self.inside[space].counts.insert(self.calls);
+                self.rig.act_inside(self.calls, SPACES[space], None, &Act::Count);
             }
             Step::Again(tab, space, id) => self.send(tab, space, id),
             Step::Skip(tab, space) if self.tabs[tab].online => {
@@ -247,6 +285,39 @@ impl World {
         }
     }
 
+    fn intend(&mut self, tab: usize, space: usize, intent: Intent) {
+        self.tabs[tab].spaces[space].written.push(intent);
+        let id = self.tabs[tab].spaces[space].written.len() as u64;
+        self.send(tab, space, id);
+    }
+
+    /// Does those with a number that have no final answer yet, in their order; the last one again if they all have.
+    fn act_inside(&mut self, space: usize) {
+        for number in 1..=self.inside[space].numbered.len() as u64 {
+            let is_last = number == self.inside[space].numbered.len() as u64;
+            if self.inside_result(space, number).is_some() && !is_last {
+                continue;
+            }
+            self.calls += 1;
+            self.inside[space].calls.insert(self.calls, number);
+            let act = self.inside[space].numbered[number as usize - 1].clone();
+            self.rig.act_inside(self.calls, SPACES[space], Some((JOBS, number)), &act);
+        }
+    }
+
+    /// What came of a numbered action from inside: the same whoever asked.
+    fn inside_result(&self, space: usize, number: u64) -> Option<Result<Option<String>, String>> {
+        let calls = self.inside[space].calls.iter().filter(|(_, of)| **of == number).map(|(call, _)| call);
+        let said = calls.filter_map(|call| match self.rig.acted.get(call)? {
+            Ok((_, output)) => Some(Ok(output.clone())),
+            Err(error) if ["storage", "too_many", "write_gap"].contains(&error.code()) => None,
+            Err(error) => Some(Err(error.code().to_owned())),
+        });
+        let said: Vec<_> = said.collect();
+        assert!(said.windows(2).all(|two| two[0] == two[1]), "what came of it never changes: {said:?}");
+        said.into_iter().next()
+    }
+
     fn join(&mut self, tab: usize) {
         self.conns += 1;
         let conn = self.conns;
@@ -281,12 +352,15 @@ impl World {
 
     fn send(&mut self, tab: usize, space: usize, id: u64) {
         let writes = &self.tabs[tab].spaces[space];
-        let Some(ops) = id.checked_sub(1).and_then(|index| writes.written.get(index as usize)) else {
+        let Some(intent) = id.checked_sub(1).and_then(|index| writes.written.get(index as usize)) else {
             return;
         };
         if self.tabs[tab].online {
-            let (ops, client) = (ops.clone(), self.tabs[tab].client.clone());
-            self.rig.write_as(self.conn(tab), SPACES[space], &client, id, ops);
+            let (conn, client) = (self.conn(tab), self.tabs[tab].client.clone());
+            match intent.clone() {
+                Intent::Rows(ops) => self.rig.write_as(conn, SPACES[space], &client, id, ops),
+                Intent::Act(act) => self.rig.act_as(conn, SPACES[space], &client, id, &act),
+            }
         }
     }
 
@@ -316,6 +390,13 @@ impl World {
                 assert_eq!(&before, verdict, "a verdict never changes");
             }
         }
+        for ((space, author, id), output) in &page.outputs {
+            assert_eq!(author, client, "nobody else's outputs are told");
+            let space = SPACES.iter().position(|it| it == space).expect("a space");
+            if let Some(before) = spaces[space].outputs.insert(*id, output.clone()) {
+                assert_eq!(&before, output, "an output never changes");
+            }
+        }
     }
 
     /// Lets everything come to its end.
@@ -330,9 +411,16 @@ impl World {
             self.rig.wait(1);
             (0..self.tabs.len()).for_each(|tab| self.salvage(tab));
             let open = |tab: &Tab| tab.spaces.iter().any(|it| it.verdicts.len() < it.written.len());
-            if !self.tabs.iter().any(open) && self.tabs.iter().all(|tab| tab.online) {
+            let inside = (0..SPACES.len()).filter(|&space| {
+                let numbers = 1..=self.inside[space].numbered.len() as u64;
+                numbers.into_iter().any(|number| self.inside_result(space, number).is_none())
+            });
+            let inside: Vec<_> = inside.collect();
+            let all_here = self.tabs.iter().all(|tab| tab.online);
+            if !self.tabs.iter().any(open) && all_here && inside.is_empty() {
                 return;
             }
+            inside.into_iter().for_each(|space| self.act_inside(space));
             (0..self.tabs.len()).for_each(|tab| self.send_unanswered(tab));
         }
         panic!("it never becomes quiet");
@@ -381,12 +469,38 @@ impl World {
     fn check_history(&self, index: usize, space: &str) {
         let Some(stored) = self.rig.disk.get(space) else { return };
         let mut rows = BTreeMap::<(String, String), Value>::new();
-        let mut applied = BTreeSet::new();
+        let (mut applied, mut outputs, mut jobs) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
         for (client, write) in &self.rig.history[space] {
+            if (client.as_str(), *write) == (INSIDE, 0) {
+                continue;
+            }
             assert!(applied.insert((client.clone(), *write)), "once");
-            let tab = self.tabs.iter().find(|tab| tab.client == *client).expect("a tab");
-            let ops = RowOps { ops: tab.spaces[index].written[*write as usize - 1].clone() };
-            replay(&mut rows, &ops);
+            let intent = if client == JOBS {
+                Intent::Act(self.inside[index].numbered[*write as usize - 1].clone())
+            } else {
+                let tab = self.tabs.iter().find(|tab| tab.client == *client).expect("a tab");
+                tab.spaces[index].written[*write as usize - 1].clone()
+            };
+            match intent {
+                Intent::Rows(ops) => replay(&mut rows, &RowOps { ops }),
+                Intent::Act(act) => {
+                    let output = replay_act(&mut rows, &mut jobs, &act);
+                    outputs.insert((client.clone(), *write), output);
+                }
+            }
+        }
+        let left: Vec<_> =
+            stored.jobs.iter().map(|job| (job.name.to_string(), job.payload.to_string())).collect();
+        assert_eq!(left, jobs, "jobs come of what was applied, and of nothing else");
+        for number in 1..=self.inside[index].numbered.len() as u64 {
+            let result = self.inside_result(index, number).expect("an answer");
+            let happened = outputs.get(&(JOBS.to_owned(), number));
+            assert_eq!(result.ok().as_ref(), happened, "{number}");
+        }
+        for call in &self.inside[index].counts {
+            if let Some(Err(error)) = self.rig.acted.get(call) {
+                assert!(["storage", "too_many"].contains(&error.code()), "{error}");
+            }
         }
         let stored_rows: BTreeMap<_, _> = stored
             .rows
@@ -399,6 +513,9 @@ impl World {
                 let happened = applied.contains(&(tab.client.clone(), *id));
                 assert_eq!(happened, verdict.is_ok(), "{} {id}: {verdict:?}", tab.client);
                 assert!(stored.clients[&tab.client].last >= *id);
+            }
+            for (id, output) in &tab.spaces[index].outputs {
+                assert_eq!(outputs[&(tab.client.clone(), *id)].as_ref(), Some(output), "what it was then");
             }
         }
     }
@@ -453,6 +570,41 @@ fn replay(rows: &mut BTreeMap<(String, String), Value>, ops: &RowOps) {
     }
 }
 
+/// What an action does and gives back, the plain way.
+fn replay_act(
+    rows: &mut BTreeMap<(String, String), Value>,
+    jobs: &mut Vec<(String, String)>,
+    act: &Act,
+) -> Option<String> {
+    match act {
+        Act::Add(id, n) => {
+            rows.insert(("notes".into(), id.clone()), json!({"id": id, "text": "", "n": n}));
+            None
+        }
+        Act::Bump(id) => {
+            let row = rows.get_mut(&("notes".to_owned(), id.clone())).expect("a row to bump");
+            let n = row["n"].as_i64().unwrap() + 1;
+            row["n"] = n.into();
+            if n % 2 == 0 {
+                jobs.push(("even".into(), json!([id, n]).to_string()));
+            }
+            Some(n.to_string())
+        }
+        Act::Count => Some(rows.keys().filter(|(of, _)| of == "notes").count().to_string()),
+        other => panic!("{other:?} is not in the model, or is always refused"),
+    }
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let key = || (0..8_u8).prop_map(|key| format!("n{key}"));
+    prop_oneof![
+        2 => (key(), -3..6_i64).prop_map(|(key, n)| Act::Add(key, n)),
+        4 => key().prop_map(Act::Bump),
+        2 => Just(Act::Count),
+        1 => (0..3_usize).prop_map(Act::Refuse),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0..8_u8, -3..6_i64, prop::bool::weighted(0.1), 0..8_u8)
@@ -474,6 +626,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (tab.clone(), 0..6_usize).prop_map(|(tab, which)| Step::Unsubscribe(tab, which)),
         12 => (tab.clone(), space.clone(), prop::collection::vec(op(), 1..4))
             .prop_map(|(tab, space, ops)| Step::Write(tab, space, ops)),
+        8 => (tab.clone(), space.clone(), act()).prop_map(|(tab, space, act)| Step::Act(tab, space, act)),
+        2 => (space.clone(), any::<bool>(), act()).prop_map(|(space, once, act)| Step::Inside(space, once, act)),
+        1 => space.clone().prop_map(Step::InsideAgain),
         1 => (tab.clone(), space.clone(), 1..10_u64).prop_map(|(tab, space, id)| Step::Again(tab, space, id)),
         1 => (tab.clone(), space).prop_map(|(tab, space)| Step::Skip(tab, space)),
         1 => (tab.clone(), any::<bool>()).prop_map(|(tab, name)| Step::Rename(tab, name)),
