@@ -266,15 +266,17 @@ impl State {
             match output {
                 Output::Changed(watch) => wakes.watches.extend(self.watches.get(&watch).cloned()),
                 Output::ConnectionChanged => wakes.connection = true,
-                Output::Refused { write, error } => {
-                    if self.writes.get(&write).is_none_or(oneshot::Sender::is_canceled) {
-                        if self.refusals.len() == MAX_REFUSALS {
-                            self.refusals.pop_front();
-                        }
-                        self.refusals.push_back(error);
-                        wakes.connection = true;
+                // whoever waits for it is told
+                Output::Refused { write, error }
+                    if self.writes.get(&write).is_none_or(oneshot::Sender::is_canceled) =>
+                {
+                    if self.refusals.len() == MAX_REFUSALS {
+                        self.refusals.pop_front();
                     }
+                    self.refusals.push_back(error);
+                    wakes.connection = true;
                 }
+                Output::Refused { .. } => {}
                 Output::Settled { write, result } => {
                     wakes.writes.extend(self.writes.remove(&write).map(|handle| (handle, result)));
                 }
