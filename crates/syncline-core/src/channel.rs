@@ -311,6 +311,9 @@ impl<C: Channel> Reduce for Typed<C> {
 pub(crate) struct ChannelDef {
     pub(crate) name: &'static str,
     pub(crate) channel_type: std::any::TypeId,
+    /// That of its records.
+    pub(crate) collection: &'static str,
+    reads_output: fn(&str) -> bool,
     decode: fn(&str) -> Result<Arc<dyn Reduce>, serde_json::Error>,
 }
 
@@ -319,8 +322,15 @@ impl ChannelDef {
         Self {
             name: C::NAME,
             channel_type: std::any::TypeId::of::<C>(),
+            collection: C::Record::COLLECTION,
+            reads_output: |json| serde_json::from_str::<C::Output>(json).is_ok(),
             decode: |json| Ok(Arc::new(Typed::<C>(serde_json::from_str(json)?))),
         }
+    }
+
+    /// Whether this can be what an action gives back.
+    pub(crate) fn reads_output(&self, json: &RawValue) -> bool {
+        (self.reads_output)(json.get())
     }
 
     /// Reads an action, so that it can be run.

@@ -20,6 +20,7 @@ mod durable;
 mod export;
 mod frames;
 mod link;
+pub mod partysync;
 mod pending;
 mod queue;
 mod related;
@@ -69,6 +70,8 @@ pub struct Config {
     pub schema_version: u32,
     /// The server is a contrail service, and not one of Syncline's own.
     pub contrail: Option<contrail::Service>,
+    /// The server is one of partysync, and not one of Syncline's own.
+    pub partysync: Option<partysync::Service>,
     /// What is kept between visits; `None` where the driver has no storage.
     pub cache: Option<CacheConfig>,
 }
@@ -88,6 +91,7 @@ impl Config {
             linger: Duration::from_secs(2),
             schema_version: 0,
             contrail: None,
+            partysync: None,
             cache: None,
         }
     }
@@ -232,6 +236,13 @@ pub enum Output {
         /// Which request.
         call: contrail::Call,
     },
+    /// Open the socket of a room of a partysync server: its frames are texts. Several attempts may be open at once.
+    Join {
+        /// To be named in every input about it.
+        attempt: u64,
+        /// Where it is.
+        address: partysync::Address,
+    },
     /// Ask the application what lets an attempt in; answer with [`Input::Access`], unless it is closed meanwhile.
     Access {
         /// Which attempt.
@@ -303,9 +314,10 @@ pub enum Output {
 /// What became of a write that was applied.
 #[derive(Clone, Debug)]
 pub struct Applied {
-    /// As of which version of the space it can be seen.
+    /// As of which version of the space it can be seen; 0 at a partysync server, which counts none.
     pub version: Version,
-    /// What the server's handler gave back; `None` for a write of rows, and where that was `null`.
+    /// What the server's handler gave back; `None` for a write of rows, and where that was `null`. At a partysync server the
+    /// rows that it changed, where the channel's output can be read from them, and else `None`.
     pub output: Option<Box<RawValue>>,
 }
 

@@ -214,6 +214,25 @@ impl Schema {
         self.channels.get(name).ok_or_else(unknown)
     }
 
+    /// The channel whose records are the rows of this collection.
+    ///
+    /// # Errors
+    /// `unknown_channel` when there is none; `bad_query` when there are several.
+    pub(crate) fn channel_of(&self, collection: &str) -> Result<&ChannelDef, Error> {
+        let mut channels = self.channels.values().filter(|channel| channel.collection == collection);
+        match (channels.next(), channels.next()) {
+            (Some(channel), None) => Ok(channel),
+            (None, _) => {
+                let message = "no channel is known that has rows of this collection";
+                Err(Error::new(code::UNKNOWN_CHANNEL, message).with_field(collection))
+            }
+            (Some(one), Some(other)) => {
+                let message = format!("channels {:?} and {:?} both have rows of it", one.name, other.name);
+                Err(Error::new(code::BAD_QUERY, message).with_field(collection))
+            }
+        }
+    }
+
     /// The collection of this name.
     ///
     /// # Errors

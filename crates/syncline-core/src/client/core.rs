@@ -7,6 +7,7 @@ use crate::client::cache::{Cache, Loading};
 use crate::client::contrail::{Happened, Retry, Streams};
 use crate::client::durable::Durable;
 use crate::client::link::{Event, Link};
+use crate::client::partysync::{self, Rooms};
 use crate::client::related::Related;
 use crate::client::session::{Phase, Session, SessionId};
 use crate::client::space::Space;
@@ -30,6 +31,8 @@ pub struct ClientCore {
     pub(super) link: Link,
     /// The streams, when the server is a contrail service; then the link stays idle.
     pub(super) streams: Option<Streams>,
+    /// The rooms, when the server is one of partysync; then too.
+    pub(super) rooms: Option<Rooms>,
     pub(super) spaces: BTreeMap<SpaceId, Space>,
     pub(super) sessions: BTreeMap<SessionId, Session>,
     /// The sessions of the views of children.
@@ -53,6 +56,7 @@ impl ClientCore {
     pub fn new(config: Config) -> Self {
         let link = Link::new(config.clone());
         let streams = config.contrail.clone().map(Streams::new);
+        let rooms = config.partysync.clone().map(Rooms::new);
         let schema = Schema::new(config.schema_version);
         let rng = Rng::new(config.seed ^ 0x5851_f42d_4c95_7f2d);
         let connection_seen = ConnectionState {
@@ -64,7 +68,8 @@ impl ClientCore {
             user: None,
             storage_degraded: None,
         };
-        let mut cache = Cache::new(config.cache.clone());
+        // a partysync server does not say who somebody is
+        let mut cache = Cache::new(config.cache.clone().filter(|_| rooms.is_none()));
         if let Some(service) = &config.contrail {
             cache.identify(service.identity.clone());
         }
@@ -76,6 +81,7 @@ impl ClientCore {
             schema,
             link,
             streams,
+            rooms,
             spaces: BTreeMap::new(),
             sessions: BTreeMap::new(),
             by_view: BTreeMap::new(),
@@ -117,6 +123,10 @@ impl ClientCore {
             }
             input if self.streams.is_some() => {
                 self.stream_input(now, input);
+                Event::None
+            }
+            input if self.rooms.is_some() => {
+                self.room_input(now, input);
                 Event::None
             }
             Input::Opened { attempt } if self.link.is_current(attempt) => {
@@ -169,6 +179,21 @@ impl ClientCore {
         }
     }
 
+    /// The same, where every space has a socket of its own.
+    fn room_input(&mut self, now: Duration, input: Input<'_>) {
+        use partysync::Happened;
+        match input {
+            Input::Opened { attempt } => self.on_room_line(now, attempt, Happened::Opened),
+            Input::Frame { attempt, bytes } => self.on_room_line(now, attempt, Happened::Frame(bytes)),
+            Input::Closed { attempt, error } => self.on_room_line(now, attempt, Happened::Closed(error)),
+            Input::Online(true) | Input::Visible(true) => self.hint_rooms(now),
+            Input::Tick => self.tick_rooms(now),
+            Input::Online(false) | Input::Visible(false) => {}
+            Input::Access { .. } | Input::Credentials(_) => {}
+            Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
+        }
+    }
+
     fn tick(&mut self, now: Duration, out: &mut Vec<Output>) -> Event {
         if self.resend_at.is_some_and(|at| now >= at) {
             self.resend_at = None;
@@ -210,6 +235,9 @@ impl ClientCore {
         let store_at = self.cache.store_at().filter(|_| self.person().is_some());
         if let Some(streams) = &self.streams {
             return streams.deadline(self.config.answer_within).into_iter().chain(store_at).min();
+        }
+        if self.rooms.is_some() {
+            return self.rooms_deadline();
         }
         let sessions = self.sessions.values().filter_map(|session| session.overdue().or(session.retry_at()));
         let open = self.link.is_open();
@@ -255,15 +283,27 @@ impl ClientCore {
     }
 
     fn connection_status(&self) -> Status {
-        self.streams.as_ref().map_or_else(|| self.link.status(), Streams::status)
+        match (&self.streams, &self.rooms) {
+            (Some(streams), _) => streams.status(),
+            (None, Some(rooms)) => rooms.status(),
+            (None, None) => self.link.status(),
+        }
     }
 
     fn connection_transport(&self) -> Option<Transport> {
-        self.streams.as_ref().map_or_else(|| self.link.transport(), Streams::transport)
+        match (&self.streams, &self.rooms) {
+            (Some(streams), _) => streams.transport(),
+            (None, Some(rooms)) => rooms.transport(),
+            (None, None) => self.link.transport(),
+        }
     }
 
     pub(super) fn connection_error(&self) -> Option<&Error> {
-        self.streams.as_ref().map_or_else(|| self.link.last_error(), Streams::last_error)
+        match (&self.streams, &self.rooms) {
+            (Some(streams), _) => streams.last_error(),
+            (None, Some(rooms)) => rooms.last_error(),
+            (None, None) => self.link.last_error(),
+        }
     }
 
     /// Does not wait for the next attempt.
@@ -274,6 +314,10 @@ impl ClientCore {
             self.ask_refused_again();
             self.retry_streams(now, Retry::Now);
         }
+        if self.rooms.is_some() {
+            self.ask_refused_again();
+            self.retry_rooms(now);
+        }
         self.after(now, Event::None, out);
     }
 
@@ -282,6 +326,7 @@ impl ClientCore {
         let mut out = Vec::new();
         let event = self.link.set_enabled(now, enabled, &mut out);
         self.enable_streams(enabled);
+        self.enable_rooms(enabled);
         self.after(now, event, out);
     }
 
@@ -291,6 +336,7 @@ impl ClientCore {
         self.ask_refused_again();
         self.link.refresh_credentials(now, &mut out);
         self.retry_streams(now, Retry::OtherCredentials);
+        self.enter_rooms_again(now);
         self.after(now, Event::None, out);
     }
 
@@ -300,6 +346,7 @@ impl ClientCore {
         let mut out = Vec::new();
         let event = self.link.close(&mut out);
         self.close_streams();
+        self.close_rooms();
         self.after(now, event, out);
     }
 
@@ -310,7 +357,7 @@ impl ClientCore {
             self.interrupt();
         }
         let watched = self.sessions.values().any(|session| !session.watches.is_empty());
-        let wanted = self.streams.is_none() && (watched || self.has_queued_writes());
+        let wanted = self.is_of_its_own_kind() && (watched || self.has_queued_writes());
         self.link.want(now, wanted, &mut out);
         self.outputs.extend(out);
         if self.link.is_open() {
@@ -318,11 +365,17 @@ impl ClientCore {
             self.send_writes(now);
         }
         self.see_to_streams(now);
+        self.see_to_rooms(now);
         self.store(now, false);
         self.look_for_queues(now);
         self.keep_writes(now);
         self.note_status_changes();
         self.spaces.retain(|_, space| !space.is_idle() || space.queue.has_numbered());
+    }
+
+    /// Whether the server is one of Syncline's own.
+    fn is_of_its_own_kind(&self) -> bool {
+        self.streams.is_none() && self.rooms.is_none()
     }
 
     /// Other credentials may carry other rights: what was refused is asked for again.

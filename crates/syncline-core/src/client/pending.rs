@@ -84,6 +84,19 @@ pub(crate) struct Footprint {
     pub(crate) written: Vec<(Place, bool)>,
 }
 
+impl Footprint {
+    /// Whether they have a row in common.
+    pub(crate) fn is_tied_to(&self, other: &Self) -> bool {
+        let surveys = |one: &Self, other: &Self| {
+            one.collections.iter().any(|collection| {
+                other.collections.contains(collection)
+                    || other.rows.iter().any(|(name, _)| name == collection)
+            })
+        };
+        !self.rows.is_disjoint(&other.rows) || surveys(self, other) || surveys(other, self)
+    }
+}
+
 impl Letter {
     pub(crate) fn rows(ops: &RowOps) -> Result<Self, Error> {
         Ok(Self { kind: ROWS, payload: Arc::from(ops.to_payload()?) })

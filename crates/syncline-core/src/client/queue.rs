@@ -229,6 +229,15 @@ impl Queue {
         Some(intent)
     }
 
+    /// Whether two writes have to do with a common row.
+    pub(crate) fn are_tied(&self, one: &(ClientId, WriteId), other: &(ClientId, WriteId)) -> bool {
+        let footprint = |(client, write): &(ClientId, WriteId)| {
+            let id = self.sequences.get(client)?.intent(*write)?;
+            Some(&self.intents.get(&id)?.footprint)
+        };
+        footprint(one).zip(footprint(other)).is_some_and(|(one, other)| one.is_tied_to(other))
+    }
+
     /// The verdict on a write has come. `None` when it does not wait for one.
     pub(crate) fn settle(
         &mut self,

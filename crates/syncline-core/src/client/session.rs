@@ -53,7 +53,7 @@ pub(crate) struct Session {
 }
 
 /// Rows that could not be read, and are not shown.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Unreadable {
     by_key: BTreeMap<Key, Error>,
     keyless: Option<Error>,
@@ -74,6 +74,12 @@ impl Unreadable {
     /// What was at this key is gone, or can be read now.
     pub(crate) fn forget(&mut self, key: &str) {
         self.by_key.remove(key);
+    }
+
+    /// Others than these are not of interest any more.
+    pub(crate) fn keep(&mut self, kept: impl Fn(&str) -> bool) {
+        self.by_key.retain(|key, _| kept(key.as_str()));
+        self.keyless = None;
     }
 
     pub(crate) fn is_empty(&self) -> bool {

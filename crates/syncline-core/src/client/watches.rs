@@ -8,7 +8,7 @@ use crate::client::link::Event;
 use crate::client::related::{self, Related};
 use crate::client::session::{Phase, Session, SessionId};
 use crate::client::space::Space;
-use crate::client::{Status, WatchId, WatchState, contrail};
+use crate::client::{Status, WatchId, WatchState, contrail, partysync};
 use crate::diff::{Diff, Entry, RelatedDiff};
 use crate::error::Error;
 use crate::id::{Cursor, Key, SpaceId};
@@ -101,6 +101,9 @@ impl ClientCore {
         let relations = related::check(query, &self.schema)?;
         if self.streams.is_some() {
             contrail::check(query)?;
+        }
+        if self.rooms.is_some() {
+            partysync::check(query)?;
         }
         let id = SessionId(self.next_id());
         let views: Vec<_> = relations.iter().map(|_| SessionId(self.next_id())).collect();
@@ -343,8 +346,9 @@ impl ClientCore {
         };
         let cached = session.earlier.is_some();
         let loaded = session.loaded || cached;
-        let link = match (&self.streams, watch.session) {
-            (Some(streams), Some(session)) => streams.status_of(session),
+        let link = match (&self.streams, &self.rooms, watch.session) {
+            (Some(streams), _, Some(session)) => streams.status_of(session),
+            (None, Some(rooms), _) => rooms.status_of(&session.query.space),
             _ => self.link.status(),
         };
         let status = match (session.phase, link) {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::channel::{ActionPayload, Channel, Typed};
+use crate::channel::{ACTION, ActionPayload, Channel, Typed};
 use crate::client::core::ClientCore;
 use crate::client::link::Event;
 use crate::client::pending::{Effect, Letter, Pending, Stage};
 use crate::client::queue::{IntentId, Outgoing, Trace};
-use crate::client::{Applied, Output, WriteRef};
+use crate::client::{Applied, Output, WriteRef, partysync};
 use crate::diff::Entry;
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, Version, WriteId};
@@ -63,6 +63,7 @@ impl ClientCore {
     pub fn register_channel<C: Channel>(&mut self) {
         if self.schema.add_channel::<C>() {
             self.learn();
+            self.channel_has_come(C::Record::COLLECTION);
         }
     }
 
@@ -85,6 +86,9 @@ impl ClientCore {
             let message =
                 "a contrail service takes no writes here: write by its own means, and add_optimistic";
             return Err(Error::new(code::BAD_WRITE, message));
+        }
+        if self.rooms.is_some() {
+            partysync::check_write(space, letter.kind == ACTION)?;
         }
         SpaceId::checked(space.as_str())?;
         check_depth(letter.payload.get().as_bytes(), ENVELOPE_DEPTH)?;
@@ -206,6 +210,9 @@ impl ClientCore {
         record: &R,
     ) -> Result<(), Error> {
         SpaceId::checked(space.as_str())?;
+        if self.rooms.is_some() {
+            partysync::check_write(space, false)?;
+        }
         self.check_room(space)?;
         self.schema.add::<R>();
         let effect = Effect::of_rows(&RowOps { ops: vec![RowOp::put(record)?] }, &self.schema)?;
@@ -341,7 +348,13 @@ impl ClientCore {
         }
     }
 
-    fn settle(&mut self, space: &SpaceId, client: &ClientId, id: WriteId, result: Result<Applied, Error>) {
+    pub(super) fn settle(
+        &mut self,
+        space: &SpaceId,
+        client: &ClientId,
+        id: WriteId,
+        result: Result<Applied, Error>,
+    ) {
         let is_own = *client == self.config.client;
         let Some(state) = self.spaces.get_mut(space) else { return };
         if let Some(sequence) = state.queue.sequence_mut(client) {

@@ -213,8 +213,8 @@ impl Sim {
                 let status = self.clients[index].core.connection().status.as_str();
                 self.trace.note(self.now, Who::Client(index), format!("is {status}"));
             }
-            // the simulation's server is none of contrail's
-            client::Output::Call { .. } | client::Output::Access { .. } => {}
+            // the simulation's server is none of contrail's, nor of partysync
+            client::Output::Call { .. } | client::Output::Access { .. } | client::Output::Join { .. } => {}
             client::Output::Refused { .. } => {}
             client::Output::Settled { write, result } => {
                 self.settled(index, write, result);

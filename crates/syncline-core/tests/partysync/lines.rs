@@ -1,0 +1,197 @@
+//! The socket of a room: made, lost, doubted, left.
+
+use std::time::Duration;
+
+use serde_json::json;
+use syncline_core::Error;
+use syncline_core::client::{Backoff, Input};
+
+use crate::rig::{Rig, all, create, row};
+
+#[test]
+fn attempts_that_fail_are_further_and_further_apart() {
+    let mut rig = Rig::with(|config| config.backoff.cap = Duration::from_secs(8));
+    let watch = rig.watch(&all());
+    let mut longest = Duration::ZERO;
+    for _ in 0..30 {
+        let socket = rig.asked();
+        rig.closed(&socket);
+        assert_eq!(rig.status(watch), "reconnecting");
+        longest = longest.max(rig.wait_for_deadline());
+    }
+    assert!(longest > Duration::from_secs(4) && longest <= Duration::from_secs(8), "{longest:?}");
+    // one that opens and says nothing is no better
+    let socket = rig.join();
+    assert_eq!(rig.wait_for_deadline().as_secs(), 10);
+    assert_eq!((rig.status(watch), rig.open.len()), ("reconnecting", 0));
+    assert_eq!(rig.core.connection().last_error.unwrap().code(), "timeout");
+    let _ = socket;
+}
+
+#[test]
+fn a_socket_that_does_not_open_is_given_up() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    assert_eq!((rig.status(watch), rig.wait_for_deadline().as_secs()), ("connecting", 10));
+    assert_eq!((rig.status(watch), rig.open.len()), ("reconnecting", 0));
+}
+
+#[test]
+fn what_is_said_on_a_line_that_is_gone_does_not_count() {
+    let (mut rig, old, watch) = Rig::live(&[row("a", "one", 1_000)]);
+    rig.closed(&old);
+    rig.closed(&old);
+    rig.wait_for_deadline();
+    let socket = rig.asked();
+    rig.update(&old, &[row("b", "two", 2_000)]);
+    rig.opened(&old);
+    rig.closed(&old);
+    assert_eq!((rig.shown(watch), rig.open.len()), (vec!["a".into()], 1));
+    rig.opened(&socket);
+    rig.answer_sync(&socket, &[row("a", "one", 1_000)]);
+    assert_eq!((rig.status(watch), rig.core.connection().last_error), ("live", None));
+}
+
+#[test]
+fn after_so_many_attempts_it_waits_for_somebody() {
+    let mut rig = Rig::with(|config| config.backoff = Backoff { attempts: Some(2), ..Backoff::default() });
+    let watch = rig.watch(&all());
+    let write = rig.act(create("a"));
+    for _ in 0..2 {
+        let socket = rig.asked();
+        rig.closed(&socket);
+        if rig.core.deadline().is_some() {
+            rig.wait_for_deadline();
+        }
+    }
+    assert_eq!((rig.status(watch), rig.error_of(watch).as_deref()), ("failed", Some("connection")));
+    assert_eq!((rig.core.connection().status.as_str(), rig.core.connection().pending), ("failed", 1));
+    // the channel has been left; what was not sent waits
+    assert_eq!((rig.core.deadline(), rig.shown(watch)), (None, vec!["a?".into()]));
+    rig.core.retry_now(rig.now);
+    rig.drain();
+    let socket = rig.join();
+    let request = rig.request();
+    rig.success(&socket, &request, &[row("a", "text of a", 1_000)]);
+    assert_eq!(rig.outcomes(), [(write, "ok".into())]);
+}
+
+#[test]
+fn a_refusal_for_good_is_not_tried_again() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    let socket = rig.asked();
+    let error = Error::new("unsupported_protocol", "no rooms here");
+    rig.open.clear();
+    rig.input(Input::Closed { attempt: socket.line, error: Some(error) });
+    assert_eq!((rig.status(watch), rig.error_of(watch).as_deref()), ("failed", Some("unsupported_protocol")));
+    rig.wait_for_deadline();
+    assert_eq!(rig.core.deadline(), None);
+}
+
+#[test]
+fn the_network_or_the_page_is_back() {
+    let (mut rig, socket, watch) = Rig::live(&[row("a", "one", 1_000)]);
+    rig.input(Input::Visible(true));
+    assert!(rig.syncs().is_empty(), "it has just been heard");
+    rig.wait(Duration::from_secs(6));
+    rig.input(Input::Visible(true));
+    rig.input(Input::Online(true));
+    assert_eq!(rig.syncs(), ["todos"]);
+    rig.say(&socket, json!({"sync": true, "channel": "todos", "payload": [row("b", "two", 1_000)]}));
+    assert_eq!(rig.shown(watch), ["b"]);
+    rig.closed(&socket);
+    assert!(rig.asks_nothing());
+    rig.input(Input::Online(true));
+    rig.join();
+    assert_eq!(rig.syncs(), ["todos"]);
+}
+
+#[test]
+fn switched_off_and_on() {
+    let (mut rig, socket, watch) = Rig::live(&[row("a", "one", 1_000)]);
+    rig.core.set_enabled(rig.now, false);
+    rig.drain();
+    assert_eq!((rig.status(watch), rig.open.len(), rig.shown(watch).len()), ("closed", 0, 1));
+    assert_eq!(rig.core.deadline(), None);
+    let write = rig.act(create("b"));
+    rig.core.retry_now(rig.now);
+    rig.drain();
+    assert!(rig.asks_nothing());
+    rig.update(&socket, &[row("c", "three", 1_000)]);
+    assert_eq!(rig.shown(watch), ["a", "b?"]);
+    rig.core.set_enabled(rig.now, true);
+    rig.drain();
+    assert_eq!(rig.status(watch), "reconnecting");
+    let socket = rig.join();
+    let request = rig.request();
+    rig.success(&socket, &request, &[row("b", "text of b", 2_000)]);
+    assert_eq!(
+        (rig.outcomes(), rig.shown(watch)),
+        (vec![(write, "ok".into())], vec!["a".into(), "b".into()])
+    );
+}
+
+#[test]
+fn other_credentials_make_another_socket() {
+    let (mut rig, old, watch) = Rig::live(&[row("a", "one", 1_000)]);
+    rig.core.refresh_credentials(rig.now);
+    rig.drain();
+    let socket = rig.join();
+    assert_ne!(old.line, socket.line);
+    assert_eq!((rig.open.len(), rig.shown(watch).len()), (1, 1));
+    rig.answer_sync(&socket, &[]);
+    assert!(rig.shown(watch).is_empty());
+}
+
+#[test]
+fn closed_for_good() {
+    let (mut rig, _, watch) = Rig::live(&[]);
+    rig.act(create("a"));
+    rig.core.close(rig.now);
+    rig.drain();
+    assert_eq!((rig.status(watch), rig.open.len(), rig.core.deadline()), ("closed", 0, None));
+    rig.core.retry_now(rig.now);
+    rig.core.set_enabled(rig.now, true);
+    rig.drain();
+    assert!(rig.asks_nothing());
+}
+
+/// Somebody who only acts needs the socket until there is an answer.
+#[test]
+fn a_room_in_which_nobody_looks() {
+    let mut rig = Rig::new();
+    let first = rig.act(create("a"));
+    let socket = rig.join();
+    let request = rig.request();
+    rig.wait(Duration::from_secs(5));
+    rig.success(&socket, &request, &[row("a", "text of a", 1_000)]);
+    assert_eq!(rig.outcomes(), [(first, "ok".into())]);
+    assert_eq!((rig.open.len(), rig.wait_for_deadline().as_secs()), (1, 2));
+    assert_eq!((rig.open.len(), rig.core.deadline()), (0, None));
+    // one that has no answer may stand for a dead line
+    let second = rig.act(create("b"));
+    rig.join();
+    rig.request();
+    let third = rig.core.send_action::<crate::rig::Todos>(rig.now, &crate::rig::list(), create("c")).unwrap();
+    rig.wait(Duration::from_secs(10));
+    assert_eq!(rig.outcomes(), [(second, "outcome_unknown".into()), (third, "outcome_unknown".into())]);
+    assert_eq!(rig.open.len(), 1);
+}
+
+#[test]
+fn a_dead_line_is_found_also_when_nobody_looks() {
+    let mut rig = Rig::new();
+    rig.act(create("a"));
+    rig.join();
+    rig.wait(Duration::from_secs(5));
+    rig.act(create("b"));
+    rig.wait(Duration::from_secs(5));
+    assert_eq!((rig.outcomes().len(), rig.syncs()), (1, vec!["todos".into()]));
+    rig.wait(Duration::from_secs(5));
+    assert_eq!(rig.outcomes().len(), 1);
+    let last = rig.act(create("c"));
+    rig.wait(Duration::from_secs(5));
+    // nothing was heard since that was asked
+    assert_eq!((rig.outcomes(), rig.open.len()), (vec![(last, "outcome_unknown".into())], 0));
+}
