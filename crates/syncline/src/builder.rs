@@ -10,6 +10,7 @@ use syncline_core::client::{CacheConfig, ClientCore, Config};
 
 use crate::contrail::Contrail;
 use crate::credentials::{IntoCredentials, Provider, provider};
+use crate::partysync::Partysync;
 use crate::platform::{self, Spawner, SystemTime};
 use crate::shared::{Setup, Shared};
 use crate::storage::Storage;
@@ -38,6 +39,7 @@ pub struct ClientBuilder {
     schema_version: u32,
     credentials: Option<Provider>,
     contrail: Option<Contrail>,
+    partysync: Option<Partysync>,
     connector: Option<Arc<dyn Connector>>,
     spawner: Spawner,
     latency: Latency,
@@ -59,6 +61,7 @@ impl ClientBuilder {
             schema_version: 0,
             credentials: None,
             contrail: None,
+            partysync: None,
             spawner: Spawner::default(),
             latency: Latency::default(),
             storage: platform::default_storage(),
@@ -121,7 +124,14 @@ impl ClientBuilder {
     /// Each query has a stream of its own there, over server-sent events for the first four and WebSockets for more, unless
     /// [`transport`](Self::transport) says otherwise.
     pub fn contrail(mut self, service: Contrail) -> Self {
-        self.contrail = Some(service);
+        (self.contrail, self.partysync) = (Some(service), None);
+        self
+    }
+
+    /// The server is one of partysync and not one of Syncline's own: the client's address is where the rooms of a party
+    /// are, `wss://host/parties/todos`. Each space is a room with a WebSocket of its own.
+    pub fn partysync(mut self, server: Partysync) -> Self {
+        (self.partysync, self.contrail) = (Some(server), None);
         self
     }
 
@@ -183,11 +193,14 @@ impl ClientBuilder {
         config.has_credentials = self.credentials.is_some();
         config.contrail =
             self.contrail.as_ref().map(|service| service.service(&self.url, config.has_credentials));
+        config.partysync = self.partysync.as_ref().map(Partysync::service);
         config.backoff = self.backoff;
         config.answer_within = self.answer_within.unwrap_or(config.answer_within);
         config.linger = self.linger.unwrap_or(config.linger);
         config.schema_version = self.schema_version;
-        let cache = self.storage.map(|storage| (storage, self.cache));
+        // what a partysync server sends is not kept
+        let storage = self.storage.filter(|_| self.partysync.is_none());
+        let cache = storage.map(|storage| (storage, self.cache));
         config.cache = cache.as_ref().map(|(_, limits)| CacheConfig {
             rows: limits.rows,
             bytes: limits.bytes,

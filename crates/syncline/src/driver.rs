@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use syncline_core::client::contrail::{Access, Call};
+use syncline_core::client::partysync::Address;
 use syncline_core::client::{Input, Output};
 
 use crate::platform::{self, Hints, sleep};
@@ -25,7 +26,8 @@ const FRAMES_AT_ONCE: usize = 64;
 
 pub(crate) struct Driver {
     shared: Arc<Shared>,
-    /// The connections, by attempt: one to a Syncline server, one for each stream of a contrail service.
+    /// The connections, by attempt: one to a Syncline server, one for each stream of a contrail service,
+    /// one for each room of a partysync server.
     lines: BTreeMap<u64, Line>,
     /// Which line is looked at first, so that a busy one holds up no other.
     turn: u64,
@@ -85,6 +87,7 @@ impl Driver {
         match effect {
             Output::Open { attempt, transport, hello } => self.open(attempt, transport, hello),
             Output::Call { attempt, call } => self.call(attempt, call),
+            Output::Join { attempt, address } => self.join(attempt, address),
             Output::Access { attempt, request } => {
                 let setup = &self.shared.setup;
                 let asking = setup
@@ -125,8 +128,15 @@ impl Driver {
         }
     }
 
+    fn join(&mut self, attempt: u64, address: Address) {
+        if let Some(connector) = &self.shared.setup.connector {
+            let connecting = connector.join(&self.shared.setup.url, address);
+            self.lines.insert(attempt, Line::Opening { connecting });
+        }
+    }
+
     fn send(&mut self, attempt: u64, frame: Vec<u8>) {
-        // a connection that is gone takes nothing; the core sends again on the next one what has to arrive
+        // a connection that is gone takes nothing; the core knows what that means
         let Some(Line::Open { waiting, .. }) = self.lines.get_mut(&attempt) else { return };
         if waiting.len() < MAX_WAITING {
             waiting.push_back(frame);

@@ -34,6 +34,7 @@ mod credentials;
 mod driver;
 pub mod hook;
 mod notify;
+pub mod partysync;
 mod platform;
 mod related;
 mod shared;

@@ -31,6 +31,7 @@ pub(crate) use delay::{Latency, delayed};
 pub use native::TokioConnector;
 
 use crate::contrail::Call;
+use crate::partysync;
 use crate::{BoxFuture, Error, FrameSink, FrameStream, Transport, code};
 
 /// Makes connections to one server.
@@ -49,6 +50,18 @@ pub trait Connector: Send + Sync + 'static {
     fn call(&self, url: &str, call: Call) -> BoxFuture<Result<Link, Error>> {
         let _ = (url, call);
         let message = "this connector makes no requests to a contrail service";
+        Box::pin(async move { Err(Error::new(code::UNSUPPORTED_PROTOCOL, message)) })
+    }
+
+    /// Opens the WebSocket of a room of the partysync server at `url`: the room is one more segment of its path, and what
+    /// [`params`](partysync::Address::params) says stands behind what it has in its query string. Frames are texts, each
+    /// way.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect). A connector that does not know partysync refuses with `unsupported_protocol`.
+    fn join(&self, url: &str, address: partysync::Address) -> BoxFuture<Result<Link, Error>> {
+        let _ = (url, address);
+        let message = "this connector opens no rooms of a partysync server";
         Box::pin(async move { Err(Error::new(code::UNSUPPORTED_PROTOCOL, message)) })
     }
 }
@@ -123,5 +136,10 @@ impl Connector for BrowserConnector {
     fn call(&self, url: &str, call: Call) -> BoxFuture<Result<Link, Error>> {
         let url = url.to_owned();
         Box::pin(async move { fetch::call(&url, call).await })
+    }
+
+    fn join(&self, url: &str, address: partysync::Address) -> BoxFuture<Result<Link, Error>> {
+        let url = url.to_owned();
+        Box::pin(async move { ws::join(&url, &address).await })
     }
 }

@@ -191,6 +191,7 @@ impl ClientCore {
             Input::Online(false) | Input::Visible(false) => {}
             Input::Access { .. } | Input::Credentials(_) => {}
             Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
+            Input::WritesStored { .. } | Input::Adopted { .. } => {}
         }
     }
 

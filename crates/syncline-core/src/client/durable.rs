@@ -82,7 +82,7 @@ impl ClientCore {
 
     /// Whether the queue is to outlive the page at all.
     fn keeps(&self) -> bool {
-        self.config.cache.is_some() && self.streams.is_none()
+        self.config.cache.is_some() && self.streams.is_none() && self.rooms.is_none()
     }
 
     /// Whose writes are made now, as far as that is known.

@@ -1,6 +1,7 @@
 //! The addresses of a server's routes.
 
 use syncline_core::client::contrail::Address;
+use syncline_core::client::partysync;
 use wasm_bindgen::JsValue;
 use web_sys::{Url, window};
 
@@ -41,6 +42,15 @@ pub(crate) fn contrail(base: &str, address: &Address) -> Result<Url, Error> {
 /// The origin of a server's address.
 pub(crate) fn origin(base: &str) -> Option<String> {
     resolve(base, "").ok().map(|url| url.origin())
+}
+
+/// The socket of a room of the partysync server at `base`.
+pub(crate) fn room(base: &str, room: &partysync::Address) -> Result<String, Error> {
+    let url = resolve(base, &room.segment())?;
+    let own = url.search();
+    let between = if own.is_empty() { "" } else { "&" };
+    url.set_search(&format!("{own}{between}{}", room.params()));
+    Ok(over_websocket(&url))
 }
 
 fn resolve(base: &str, route: &str) -> Result<Url, Error> {

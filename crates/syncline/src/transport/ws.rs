@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use futures::{Sink, Stream};
 use gloo_net::websocket::futures::WebSocket;
 use gloo_net::websocket::{Message, State, WebSocketError};
+use syncline_core::client::partysync::Address;
 
 use crate::transport::closed::{Closed, closed_by};
 use crate::transport::{Link, address};
@@ -16,6 +17,11 @@ use crate::{Error, code};
 
 pub(crate) async fn connect(base: &str) -> Result<Link, Error> {
     open(&address::websocket(base, "ws")?, closed_by).await
+}
+
+/// A room of a partysync server.
+pub(super) async fn join(base: &str, room: &Address) -> Result<Link, Error> {
+    open(&address::room(base, room)?, closed_by).await
 }
 
 pub(super) async fn open(url: &str, closed_by: Closed) -> Result<Link, Error> {

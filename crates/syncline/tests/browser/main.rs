@@ -7,6 +7,7 @@ mod contract;
 mod contrail;
 mod fakes;
 mod page;
+mod partysync;
 mod storing;
 mod streaming;
 mod tasks;
