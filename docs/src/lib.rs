@@ -50,3 +50,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../watch.md")]
 struct Watch;
+
+#[cfg(doctest)]
+#[doc = include_str!("../channels.md")]
+struct Channels;
