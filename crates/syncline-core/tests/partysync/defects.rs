@@ -97,6 +97,43 @@ fn replies_that_overtake_each_other_within_a_second_are_asked_about() {
     assert_eq!(rig.texts(watch), ["two"], "the last word is the server's");
 }
 
+/// The same where the actions have nothing to do with each other as far as is known here.
+#[test]
+fn a_reply_that_was_overtaken_does_not_undo_what_has_overtaken_it() {
+    let (mut rig, socket, watch) = Rig::live(&[text_row("a", "one", 1)]);
+    rig.act(rename("x", "two"));
+    rig.act(rename("y", "three"));
+    let [two, three] = <[_; 2]>::try_from(rig.actions()).unwrap().map(|(id, _)| id);
+    rig.success(&socket, &three, &[text_row("a", "three", 2)]);
+    assert_eq!(rig.outcomes().len(), 1);
+    rig.success(&socket, &two, &[text_row("a", "two", 2)]);
+    assert_eq!((rig.texts(watch), rig.outcomes().len()), (vec!["three".into()], 1));
+    // nor does one that was not waited for any more
+    rig.act(rename("x", "four"));
+    let four = rig.request();
+    rig.wait(Duration::from_secs(10));
+    rig.syncs();
+    rig.say(&socket, json!({"sync": true, "channel": "todos", "payload": [text_row("a", "five", 3)]}));
+    rig.success(&socket, &four, &[text_row("a", "four", 3)]);
+    assert_eq!(rig.texts(watch), ["five"]);
+    assert_eq!(rig.wait_for_deadline().as_secs(), 1);
+}
+
+/// An answer that is given up may still come, and is then older than it seems.
+#[test]
+fn an_answer_that_comes_after_all_undoes_nothing() {
+    let (mut rig, socket, watch) = Rig::live(&[row("a", "one", 1_000), row("b", "two", 1_000)]);
+    rig.wait_for_deadline();
+    assert_eq!(rig.syncs(), ["todos"]);
+    rig.update(&socket, &[gone("b", "two", 1_000, 2_000)]);
+    rig.wait_for_deadline();
+    rig.answer_sync(&socket, &[row("a", "one", 1_000), row("b", "two", 1_000)]);
+    assert_eq!(rig.shown(watch), ["a"]);
+    // and that to the second question
+    rig.say(&socket, json!({"sync": true, "channel": "todos", "payload": [row("a", "one", 1_000)]}));
+    assert_eq!((rig.shown(watch), rig.status(watch)), (vec!["a".into()], "live"));
+}
+
 /// A `sync` may be older than what was broadcast while it was on its way.
 #[test]
 fn an_answer_does_not_undo_what_was_told_meanwhile() {
@@ -145,7 +182,7 @@ fn what_delete_all_has_overtaken_is_asked_about() {
     assert_eq!(rig.shown(watch), ["a"]);
     rig.say(&socket, json!({"sync": true, "channel": "todos", "payload": []}));
     assert_eq!(rig.shown(watch), ["a"], "the answer may be older than the reply");
-    rig.wait_for_deadline();
+    assert_eq!(rig.wait_for_deadline().as_secs(), 1);
     rig.answer_sync(&socket, &[]);
     assert!(rig.shown(watch).is_empty());
 }

@@ -343,8 +343,28 @@ fn story(seed: u64) {
     world.check();
 }
 
+/// Nothing is lost, and everything overtakes: nobody has to wait for a silence.
+fn story_of_overtaking(seed: u64) {
+    let mut world = World::new(seed);
+    world.faults = false;
+    world.run(Duration::from_secs(5));
+    for _ in 0..40 {
+        let index = world.dice.roll(CLIENTS as u64) as usize;
+        world.act(index);
+        let until = world.now + world.dice.ms(150);
+        world.run(until);
+    }
+    world.run(world.now + Duration::from_secs(3));
+    world.check();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_overtakes_is_told_apart_at_once(seed in any::<u64>()) {
+        story_of_overtaking(seed);
+    }
 
     #[test]
     fn all_see_what_the_server_holds(seed in any::<u64>()) {
