@@ -397,18 +397,33 @@ fn a_channel_that_is_never_answered_fails_alone() {
     rig.drain();
     assert_eq!(rig.syncs(), ["notes"]);
     assert_eq!(rig.status(notes), "snapshot");
-    for tries in 1..=3 {
-        rig.wait(Duration::from_secs(5));
-        rig.update(&socket, &[]);
-        rig.wait(Duration::from_secs(5));
-        assert_eq!(rig.syncs().len(), usize::from(tries < 3));
-    }
+    let stays_silent = |rig: &mut Rig| {
+        for tries in 1..=3 {
+            rig.wait(Duration::from_secs(5));
+            rig.say(&socket, json!({"sync": true, "channel": "todos", "payload": []}));
+            rig.wait(Duration::from_secs(5));
+            assert_eq!(rig.syncs().len(), usize::from(tries < 3));
+        }
+    };
+    stays_silent(&mut rig);
     assert_eq!((rig.status(notes), rig.error_of(notes).as_deref()), ("failed", Some("unknown_channel")));
     assert_eq!((rig.status(watch), rig.open.len()), ("live", 1));
-    // it is asked again when somebody says so
+    // it may come to be: it is asked again when somebody says so, after a while, and with every line
     rig.core.retry_now(rig.now);
     rig.drain();
-    assert!(rig.syncs().contains(&"notes".to_owned()));
+    assert_eq!((rig.syncs().len(), rig.status(notes)), (2, "snapshot"));
+    rig.say(&socket, json!({"sync": true, "channel": "todos", "payload": []}));
+    stays_silent(&mut rig);
+    let mut waited = Duration::ZERO;
+    while !rig.syncs().contains(&"notes".to_owned()) {
+        rig.say(&socket, json!({"sync": true, "channel": "todos", "payload": []}));
+        waited += rig.wait_for_deadline();
+    }
+    assert_eq!((waited.as_secs(), rig.status(notes)), (30, "failed"));
+    rig.closed(&socket);
+    rig.wait_for_deadline();
+    let socket = rig.join();
+    assert_eq!(rig.syncs().len(), 2);
     rig.say(&socket, json!({"sync": true, "channel": "notes", "payload": [["n1", "hello", 1, 1, null]]}));
     assert_eq!((rig.status(notes), rig.error_of(notes)), ("live", None));
 }

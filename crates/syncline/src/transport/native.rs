@@ -9,6 +9,7 @@ mod ws;
 use std::time::Duration;
 
 use syncline_core::client::contrail::{Answer, Call, socket_closed};
+use syncline_core::client::partysync;
 use tokio::time::timeout;
 
 use crate::transport::closed::closed_by;
@@ -93,6 +94,11 @@ impl Connector for TokioConnector {
                 Answer::Events | Answer::Json => http::call(&address, &tls, &call).await,
             }
         })
+    }
+
+    fn join(&self, url: &str, address: partysync::Address) -> BoxFuture<Result<Link, Error>> {
+        let (tls, url) = (self.tls.clone(), url.to_owned());
+        within(async move { ws::open(&Address::of_room(&url, &address)?, &tls, closed_by).await })
     }
 }
 

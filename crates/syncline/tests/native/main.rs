@@ -7,6 +7,7 @@ mod connecting;
 mod contract;
 mod contrail;
 mod ending;
+mod partysync;
 mod refusing;
 mod secure;
 mod server;

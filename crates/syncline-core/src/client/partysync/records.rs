@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::frame::Frame;
 use super::room::{Channel, Done, Room};
+use super::rooms::looks;
 use super::row::Row;
 use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
@@ -212,7 +213,6 @@ impl ClientCore {
     fn audience(&self, space: &SpaceId, channel: &Channel) -> Option<(CollectionDef, Audience)> {
         let def = *self.schema.collection(channel.collection).ok()?;
         let mut audience = Audience { whole: channel.whole, lists: Vec::new(), windows: Vec::new() };
-        let looks = |session: &Session| !session.watches.is_empty() && session.phase != Phase::Failed;
         for (&id, session) in &self.sessions {
             if session.query.space == *space && session.collection == channel.collection && looks(session) {
                 let is_window = session.query.limit.is_some();

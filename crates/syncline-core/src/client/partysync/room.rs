@@ -83,6 +83,8 @@ pub(super) struct Channel {
     pub(super) asked: Duration,
     /// How often an answer was waited for in vain.
     pub(super) tries: u32,
+    /// It seems not to be there: when to ask once more.
+    pub(super) missing_until: Option<Duration>,
     /// What is known may not be what is: when it is to be asked for.
     pub(super) doubted_until: Option<Duration>,
     /// Of which moment rows are, also those that are gone.
@@ -233,6 +235,7 @@ impl Channel {
             is_asked: false,
             asked: Duration::ZERO,
             tries: 0,
+            missing_until: None,
             doubted_until: None,
             known: BTreeMap::new(),
             gone: 0,
@@ -245,6 +248,9 @@ impl Channel {
     }
 
     fn next_due(&self, name: &'static str, heard: Duration, limits: &Limits) -> (Duration, Due) {
+        if let Some(until) = self.missing_until {
+            return (until, Due::Ask(name));
+        }
         if self.is_asked {
             return (self.asked + limits.answer_within, Due::Unsynced(name));
         }
@@ -259,6 +265,11 @@ impl Channel {
         self.tries >= TRIES
     }
 
+    /// It is taken not to be there, and asked again after a while all the same.
+    pub(super) fn miss(&mut self, now: Duration, ask_after: Duration) {
+        (self.missing_until, self.tries) = (Some(now + ask_after), 0);
+    }
+
     /// What is known may not be what is.
     pub(super) fn doubt(&mut self, now: Duration) {
         self.doubted_until = Some(now + SETTLED_AFTER);
@@ -266,7 +277,7 @@ impl Channel {
 
     fn forget_line(&mut self) {
         (self.is_synced, self.is_asked, self.answered) = (false, false, 0);
-        self.doubted_until = None;
+        (self.doubted_until, self.missing_until, self.tries) = (None, None, 0);
         self.forget_told();
     }
 

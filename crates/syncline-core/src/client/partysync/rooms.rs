@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::room::{Channel, Due, Limits, Line, Phase, Room};
 use super::{Address, Service, frame};
 use crate::client::core::ClientCore;
-use crate::client::session::{self, SessionId};
+use crate::client::session::{self, Session, SessionId};
 use crate::client::{Output, Status, Transport};
 use crate::error::{Error, code};
 use crate::id::SpaceId;
@@ -286,11 +286,12 @@ impl ClientCore {
     fn wanted_channels(&mut self, space: &SpaceId) -> BTreeMap<&'static str, &'static str> {
         let mut wanted = BTreeMap::new();
         for session in self.sessions.values_mut().filter(|session| session.query.space == *space) {
-            if session.watches.is_empty() || session.phase == session::Phase::Failed {
+            if !looks(session) {
                 continue;
             }
             match self.schema.channel_of(session.collection) {
                 Ok(channel) => drop(wanted.insert(channel.name, channel.collection)),
+                Err(_) if session.phase == session::Phase::Failed => {}
                 Err(error) => {
                     (session.phase, session.error) = (session::Phase::Failed, Some(error));
                     self.changed.extend(&session.watches);
@@ -332,7 +333,8 @@ impl ClientCore {
         if !channel.is_asked {
             channel.forget_told();
         }
-        (channel.is_asked, channel.asked, channel.doubted_until) = (true, now, None);
+        (channel.is_asked, channel.asked) = (true, now);
+        (channel.doubted_until, channel.missing_until) = (None, None);
         room.asked.get_or_insert(now);
         self.outputs.push_back(Output::Send { attempt: line, frame: frame::sync(name) });
     }
@@ -373,7 +375,7 @@ impl ClientCore {
                 } else if channel.is_synced {
                     return Err(late());
                 } else {
-                    self.no_such_channel(space, room, name);
+                    self.no_such_channel(now, space, room, name);
                 }
             }
             Due::Ask(name) => self.ask_for_rows(now, room, name),
@@ -383,18 +385,18 @@ impl ClientCore {
         Ok(())
     }
 
-    /// The line stands, and nothing is said of this channel.
-    fn no_such_channel(&mut self, space: &SpaceId, room: &mut Room, name: &'static str) {
-        let Some(channel) = room.channels.get(name) else { return };
+    /// The line stands, and nothing is said of this channel. It may be there all the same, or come to be.
+    fn no_such_channel(&mut self, now: Duration, space: &SpaceId, room: &mut Room, name: &'static str) {
+        let (Some(rooms), Some(channel)) = (&self.rooms, room.channels.get_mut(name)) else { return };
+        channel.miss(now, rooms.service.ask_after);
         let error = Error::new(code::UNKNOWN_CHANNEL, "the server does not answer for this channel");
         let error = error.with_field(name);
         for session in self.sessions.values_mut() {
-            if session.query.space == *space && session.collection == channel.collection {
+            if session.query.space == *space && session.collection == channel.collection && looks(session) {
                 (session.phase, session.error) = (session::Phase::Failed, Some(error.clone()));
                 self.changed.extend(&session.watches);
             }
         }
-        self.leave_channel(space, room, name);
     }
 
     fn leave_channel(&mut self, space: &SpaceId, room: &mut Room, name: &'static str) {
@@ -447,7 +449,8 @@ impl ClientCore {
 
     /// Asks whether all is as it seems, unless that is being asked.
     fn doubt_room(&mut self, now: Duration, room: &mut Room) {
-        let quiet = room.channels.iter().filter(|(_, channel)| !channel.is_asked);
+        let can_be_asked = |channel: &Channel| !channel.is_asked || channel.missing_until.is_some();
+        let quiet = room.channels.iter().filter(|(_, channel)| can_be_asked(channel));
         let quiet: Vec<_> = quiet.map(|(&name, _)| name).collect();
         for name in quiet {
             self.ask_for_rows(now, room, name);
@@ -470,8 +473,7 @@ impl ClientCore {
         let Some(rooms) = &mut self.rooms else { return };
         rooms.wake = true;
         for session in self.sessions.values_mut().filter(|session| session.collection == collection) {
-            let error = session.error.as_ref().map(Error::code);
-            if session.phase == session::Phase::Failed && error == Some(code::UNKNOWN_CHANNEL) {
+            if session.phase == session::Phase::Failed && looks(session) {
                 (session.phase, session.error) = (session::Phase::Idle, None);
                 self.changed.extend(&session.watches);
             }
@@ -514,6 +516,12 @@ impl ClientCore {
             rows.close_view(channel.whole);
         }
     }
+}
+
+/// Whether somebody looks, and is to be told of rows: also where there seems to be no such channel yet.
+pub(super) fn looks(session: &Session) -> bool {
+    let is_missing = || session.error.as_ref().is_some_and(|error| error.code() == code::UNKNOWN_CHANNEL);
+    !session.watches.is_empty() && (session.phase != session::Phase::Failed || is_missing())
 }
 
 fn ended() -> Error {

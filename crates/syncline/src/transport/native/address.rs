@@ -2,7 +2,7 @@
 
 use hyper::Uri;
 use hyper::http::uri::Scheme;
-use syncline_core::client::contrail;
+use syncline_core::client::{contrail, partysync};
 
 use crate::{Error, code};
 
@@ -39,6 +39,14 @@ impl Address {
             false => format!("{}/{}", uri.path().trim_end_matches('/'), address.as_str()),
         };
         Self::new(&uri, target)
+    }
+
+    /// The socket of a room of the partysync server at `base`.
+    pub(super) fn of_room(base: &str, room: &partysync::Address) -> Result<Self, Error> {
+        let mut address = Self::of_route(base, &room.segment())?;
+        let between = if address.target.contains('?') { '&' } else { '?' };
+        address.target = format!("{}{between}{}", address.target, room.params());
+        Ok(address)
     }
 
     fn new(uri: &Uri, target: String) -> Result<Self, Error> {
