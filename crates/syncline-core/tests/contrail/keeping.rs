@@ -333,7 +333,9 @@ fn an_export_says_what_kind_of_server_it_is_of() {
     rig.core.import(rig.now, Export::decode(stored.clone()).unwrap());
     let watch = rig.watch(&newest(SPACE));
     assert_eq!((rig.shown(watch), rig.cached(watch)), (vec!["a".into()], (true, true)));
-    assert_eq!(rig.core.export(watch).map(Export::into_bytes), Some(stored.clone()));
+    let exported = rig.core.export(watch).unwrap().into_bytes();
+    let exported: Value = serde_json::from_slice(exported.split(|&byte| byte == b'\n').next().unwrap()).unwrap();
+    assert_eq!((exported.get("cursor"), &exported["complete"]), (None, &json!(true)));
     // rows that stand somewhere are another server's
     let mut with_cursor = head.clone();
     with_cursor["cursor"] = json!({"incarnation": "00112233445566aa", "schema": 0, "epoch": 0, "version": 3});
