@@ -45,7 +45,11 @@
 //!     fn reduce(todos: &mut Draft<'_, Todo>, action: &TodoAction) {
 //!         match action {
 //!             TodoAction::Delete { id } => drop(todos.remove(id)),
-//!             TodoAction::Clear(()) => todos.rows().iter().for_each(|todo| drop(todos.remove(&todo.id))),
+//!             TodoAction::Clear(()) => {
+//!                 for todo in todos.rows() {
+//!                     todos.remove(&todo.id);
+//!                 }
+//!             }
 //!         }
 //!     }
 //! }
