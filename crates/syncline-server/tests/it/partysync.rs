@@ -1,0 +1,3 @@
+//! partysync's protocol through real sockets.
+
+mod traces;
