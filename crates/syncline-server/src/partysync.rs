@@ -115,11 +115,11 @@
 //! with a sync. A number that skips one is refused (`write_gap`) and remains free. A client name belongs to the person who used it
 //! first.
 //!
-//! Others are told of each action by an `update`, also of one that changed nothing; of what other faces do, only when it
-//! changed something here. One action has one `update`, with the rows as they are after all that was stored with it.
+//! Others are told of each action by an `update`, also of one that changed nothing; of what other faces do, and of what changed rows
+//! that they may not see, only when it changed something for them. One action has one `update`, with the rows as they are after all that was stored with it.
 //!
-//! `delete-all` is sent, to the sender before its `success`, when an action has deleted all rows there were, at least one, and everybody
-//! sees all rows of the channel. Tombstones are then not needed and not sent. Where that is not so there are tombstones.
+//! `delete-all` is sent, to the sender before its `success`, when an action has deleted all rows there were, which were several, and
+//! everybody sees all rows of the channel. Tombstones are then not needed and not sent. Where that is not so there are tombstones.
 //!
 //! # Bounds
 //!

@@ -252,8 +252,11 @@ impl History {
                 }
                 entry.touched.push(Touch { collection, key, gone });
             }
-            deleted.retain(|&collection| state.rows[collection].is_empty());
-            entry.emptied = deleted;
+            let is_emptied = |collection: &usize| {
+                let several = deleted.iter().filter(|it| *it == collection).count() > 1;
+                several && state.rows[*collection].is_empty()
+            };
+            entry.emptied = (0..self.collections.len()).filter(is_emptied).collect();
             if entry.is_quiet() {
                 quiet = Some(version);
             }
@@ -417,4 +420,4 @@ fn first_of(version: Version, entries: &VecDeque<Entry>) -> Version {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -315,7 +315,8 @@ impl<'f> Channel<'f, '_> {
             return Some(Piece::whole(message));
         }
         let rows = self.rows(version, entry, empties);
-        if rows.is_empty() && !(is_asked_here && self.followed.is_live) {
+        // where not everybody sees everything, what cannot be seen is not spoken of
+        if rows.is_empty() && !(is_asked_here && is_same_for_all) {
             return None;
         }
         let message = Bytes::from(reply::update(name, &rows));

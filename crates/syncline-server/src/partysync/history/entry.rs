@@ -18,7 +18,7 @@ pub(crate) struct Entry {
     /// The channel it was asked for in.
     pub(in crate::partysync) channel: Option<Asked>,
     pub(in crate::partysync) touched: Vec<Touch>,
-    /// The collections of which it deleted the last rows.
+    /// The collections of which it deleted all rows, which were several.
     pub(in crate::partysync) emptied: Vec<usize>,
 }
 

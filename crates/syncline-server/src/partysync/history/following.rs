@@ -194,3 +194,13 @@ impl Following {
         false
     }
 }
+
+#[cfg(test)]
+impl Landing {
+    /// As if its rows had been so large.
+    pub(super) fn make_large(&mut self, bytes: usize) {
+        for changed in self.rows.values_mut() {
+            changed.before = Some(vec![b' '; bytes].into());
+        }
+    }
+}
