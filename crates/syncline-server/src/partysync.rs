@@ -201,7 +201,8 @@ pub struct Party {
 }
 
 impl Party {
-    /// A party whose rooms are spaces by their own names, in which all of the server's channels are spoken.
+    /// A party whose rooms are spaces by their own names, in which all of the server's channels are spoken. Where there is
+    /// no channel, there is no room either (404).
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into(), rooms: Arc::new(|room| Some(SpaceId::from(room))), channels: Vec::new() }
     }
@@ -293,9 +294,6 @@ impl Face {
         let mut parties = BTreeMap::new();
         for Party { name, rooms, channels } in settings.parties {
             let channels = if channels.is_empty() { spoken.keys().copied().collect() } else { channels };
-            if channels.is_empty() {
-                return Err(bad(format!("the party {name:?} has no channel to speak in")));
-            }
             let spoke = |channel: &str| {
                 let unknown = || {
                     let message = format!("the party {name:?} speaks of a channel that is not there");

@@ -42,7 +42,8 @@ async fn connect(
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
     let unknown = || Error::new(code::UNKNOWN_SPACE, "there is no such party or room");
-    let (rooms, spokes) = face.parties.get(&party).ok_or_else(unknown)?;
+    let (rooms, spokes) =
+        face.parties.get(&party).filter(|(_, spokes)| !spokes.is_empty()).ok_or_else(unknown)?;
     let space = rooms(&room).ok_or_else(unknown)?;
     let space = SpaceId::checked(space.as_str())?;
     let guest = Guest::open(&shared, &face, &headers, space, Arc::clone(spokes)).await?;
