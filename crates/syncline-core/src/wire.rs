@@ -16,8 +16,7 @@ mod packed;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub(crate) use frame::check_depth;
-pub use frame::{Frame, MAX_DEPTH, encode, parse_client};
+pub use frame::{Frame, MAX_DEPTH, check_depth, encode, parse_client};
 pub use held::{Held, HeldChildren, MAX_HELD};
 pub use packed::EncodedRow;
 pub(crate) use packed::{pack, push as push_row, push_for_its_type, rows as packed_rows, unpack};

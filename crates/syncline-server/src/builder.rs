@@ -1,5 +1,6 @@
 //! Putting a server together.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::credentials::{Authenticator, Credentials};
 use crate::hub::Hub;
 use crate::jobs::{Handlers, Job, Jobs};
 use crate::origin::Origins;
+use crate::partysync::{self, Partysync, Spoken};
 use crate::problem::INTERNAL;
 use crate::rules::Rules;
 use crate::storage::Storage;
@@ -35,6 +37,9 @@ pub struct Builder<S = NoStorage> {
     origins: Vec<String>,
     config: Config,
     watch: Option<WatchRecords>,
+    /// What is to be known of channels to speak of them in other protocols.
+    spoken: BTreeMap<&'static str, Spoken>,
+    parties: Option<Partysync>,
 }
 
 /// In the place of the storage that a [`Builder`] has not been given.
@@ -53,6 +58,8 @@ impl Builder {
             origins: Vec::new(),
             config: Config::default(),
             watch: None,
+            spoken: BTreeMap::new(),
+            parties: None,
         }
     }
 }
@@ -60,8 +67,32 @@ impl Builder {
 impl<S> Builder<S> {
     /// Where spaces are kept: [`Sqlite`](crate::Sqlite), or [`Memory`](crate::Memory) for tests.
     pub fn storage<T: Storage>(self, storage: T) -> Builder<T> {
-        let Self { storage: _, authenticator, access, schema, channels, jobs, origins, config, watch } = self;
-        Builder { storage, authenticator, access, schema, channels, jobs, origins, config, watch }
+        let Self {
+            storage: _,
+            authenticator,
+            access,
+            schema,
+            channels,
+            jobs,
+            origins,
+            config,
+            watch,
+            spoken,
+            parties,
+        } = self;
+        Builder {
+            storage,
+            authenticator,
+            access,
+            schema,
+            channels,
+            jobs,
+            origins,
+            config,
+            watch,
+            spoken,
+            parties,
+        }
     }
 
     /// Who a connection belongs to. Asked when it opens, and again when its client brings fresh credentials; the person
@@ -176,6 +207,7 @@ impl<S> Builder<S> {
         handler: impl Fn(&mut Tx<'_>, C::Action, &Who<'_>) -> Result<C::Output, C::Error> + Send + Sync + 'static,
     ) -> Self {
         self.channels.add::<C>(handler);
+        self.spoken.insert(C::NAME, Spoken::of::<C>());
         if self.access.has(C::Record::COLLECTION) {
             self.schema.add::<C::Record>();
             self
@@ -236,6 +268,12 @@ impl<S> Builder<S> {
         self
     }
 
+    /// Also speaks partysync's protocol, at [`Syncline::parties_router`]. See [`partysync`](crate::partysync).
+    pub fn partysync(mut self, parties: Partysync) -> Self {
+        self.parties = Some(parties);
+        self
+    }
+
     /// Other bounds and times than the default ones.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
@@ -247,18 +285,34 @@ impl<S: Storage> Builder<S> {
     /// Starts the server's tasks on the tokio runtime this is called in.
     ///
     /// # Errors
-    /// `bad_config`, with the field that is wrong; `unknown_collection` for one that is to be watched and is not there; `internal` when the system has no random numbers.
+    /// `bad_config`, with the field that is wrong; `unknown_collection` for one that is to be watched and is not there; `unknown_channel` for one that a party
+    /// speaks of and is not there; `internal` when the system has no random numbers.
     pub async fn build(self) -> Result<Syncline, Error> {
-        let Self { storage, authenticator, access, schema, channels, jobs, origins, config, watch } = self;
+        let Self {
+            storage,
+            authenticator,
+            access,
+            schema,
+            channels,
+            jobs,
+            origins,
+            config,
+            watch,
+            spoken,
+            parties,
+        } = self;
         config.check()?;
         let origins = Origins::parse(&origins)?;
         let face = watch.map(|watch| Face::new(watch, &schema)).transpose()?.map(Arc::new);
+        let access = Arc::new(access);
+        let parties = parties.map(|parties| partysync::Face::new(parties, &spoken, &*access, &config));
+        let parties = parties.transpose()?.map(Arc::new);
         let seed = getrandom::u64().map_err(|_| Error::new(INTERNAL, "the system has no random numbers"))?;
-        let engine = Engine::new(config.engine.clone(), schema, Arc::new(access), seed)
-            .actions(Arc::new(Guarded(channels)));
+        let engine =
+            Engine::new(config.engine.clone(), schema, access, seed).actions(Arc::new(Guarded(channels)));
         let authenticator = authenticator.unwrap_or_else(everybody_is_anonymous);
         let jobs = Jobs { handlers: jobs, config: config.jobs.clone() };
-        Ok(Hub::start(engine, config, storage, authenticator, jobs, Doors { origins, face }))
+        Ok(Hub::start(engine, config, storage, authenticator, jobs, Doors { origins, face, parties }))
     }
 }
 

@@ -120,6 +120,23 @@ impl Connection {
 
     /// Ends it from this side: the client is told why, the engine forgets it at once.
     pub(crate) fn refuse(&self, error: Error) {
+        self.refuser().refuse(error);
+    }
+
+    /// To end it where it is not at hand.
+    pub(crate) fn refuser(&self) -> Refuser {
+        Refuser { inbound: self.inbound.clone(), outbox: Arc::clone(&self.outbox) }
+    }
+}
+
+/// See [`Connection::refuse`].
+pub(crate) struct Refuser {
+    inbound: Inbound,
+    outbox: Arc<Outbox>,
+}
+
+impl Refuser {
+    pub(crate) fn refuse(&self, error: Error) {
         self.outbox.refuse(error);
         self.inbound.tell(Event::Disconnected { conn: self.inbound.conn });
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
 use futures::future::BoxFuture;
 use syncline_core::space::Identity;
@@ -63,6 +64,12 @@ pub(crate) type Authenticator =
 pub(crate) fn compact(headers: &HeaderMap) -> HeaderMap {
     let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
     headers.iter().filter_map(|(name, value)| Some((name.clone(), copy(value)?))).collect()
+}
+
+/// The token of an `Authorization` header.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<String> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod committer;
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -27,6 +27,7 @@ use crate::credentials::{Authenticator, Credentials};
 use crate::hub::clock::Clock;
 use crate::jobs::{self, Jobs, Running};
 use crate::outbox::{Outbox, Put};
+use crate::partysync::{Following, History};
 use crate::problem::INTERNAL;
 use crate::storage::{Storage, failed};
 use crate::syncline::{Doors, Syncline};
@@ -80,6 +81,16 @@ pub(crate) enum Event {
         action: ActionPayload,
         answer: oneshot::Sender<Acted>,
     },
+    /// Somebody speaks partysync in a space: its history is to be kept up to date.
+    Follow {
+        space: SpaceId,
+        history: Weak<History>,
+    },
+    /// What storage has of a space, for its history.
+    Recalled {
+        space: SpaceId,
+        result: Result<SpaceImage, Error>,
+    },
     /// No job is under way any more.
     JobsEnded,
     Shutdown {
@@ -108,6 +119,8 @@ pub(crate) struct Hub<S> {
     committer: JoinHandle<()>,
     /// Commits handed to storage and not answered.
     committing: usize,
+    /// What those who speak partysync are told of beside their frames.
+    following: Following,
     jobs: Running,
     authenticator: Authenticator,
     /// Who waits for what comes of an action.
@@ -181,6 +194,7 @@ impl<S: Storage> Hub<S> {
             commits,
             committer,
             committing: 0,
+            following: Following::default(),
             jobs,
             authenticator,
             calls: HashMap::new(),
@@ -267,9 +281,17 @@ impl<S: Storage> Hub<S> {
                 }
             }
             Event::Authenticated { conn, result } => self.feed(Input::Authenticated { conn, result }),
-            Event::Loaded { space, result } => self.feed(Input::Loaded { space, result }),
+            Event::Loaded { space, result } => {
+                if let Ok(image) = &result {
+                    self.following.reloaded(&space, image);
+                }
+                self.feed(Input::Loaded { space, result });
+            }
             Event::Committed { space, commit, result } => {
                 self.committing -= 1;
+                if self.following.committed(&space, commit, result.is_ok()) {
+                    self.recall(space.clone());
+                }
                 self.feed(Input::Committed { space, commit, result });
             }
             Event::RightsChanged { user } => self.feed(Input::RightsChanged { user }),
@@ -279,6 +301,15 @@ impl<S: Storage> Hub<S> {
                 self.calls.insert(call, answer);
                 let write = once.map(|client| (client, 1));
                 self.feed(Input::Act { call, user, space, write, action });
+            }
+            Event::Follow { space, history } => {
+                self.following.begin(space.clone(), history);
+                self.recall(space);
+            }
+            Event::Recalled { space, result } => {
+                if self.following.loaded(&space, result) {
+                    self.recall(space);
+                }
             }
             // it is looked at whether all has ended
             Event::JobsEnded => {}
@@ -355,18 +386,28 @@ impl<S: Storage> Hub<S> {
     }
 
     fn load(&mut self, space: SpaceId) {
+        self.read(space, |space, result| Event::Loaded { space, result });
+    }
+
+    /// Reads a space for its history.
+    fn recall(&mut self, space: SpaceId) {
+        self.read(space, |space, result| Event::Recalled { space, result });
+    }
+
+    fn read(&mut self, space: SpaceId, event: fn(SpaceId, Result<SpaceImage, Error>) -> Event) {
         let (storage, answers) = (Arc::clone(&self.storage), self.answers.clone());
         let span = tracing::debug_span!("load", %space);
         let loading = async move {
             let loaded = AssertUnwindSafe(storage.load(&space)).catch_unwind().await;
             let result = loaded.unwrap_or_else(|_| Err(failed()));
-            answer(&answers, Event::Loaded { space, result });
+            answer(&answers, event(space, result));
         };
         self.tasks.spawn(loading.instrument(span));
     }
 
     fn commit(&mut self, commit: Commit) {
         self.committing += 1;
+        self.following.commits(&commit);
         if commit.renews.is_some() {
             let space = &commit.space;
             tracing::warn!(%space, "storage was restored from an older copy: all clients load the space anew");

@@ -52,7 +52,8 @@
 //! | `POST /stream` | where a WebSocket is refused: the body is the `hello` frame, the answer a stream of frames |
 //! | `POST /send` | towards the server then: frames, one a line; the header `x-syncline-link` names the stream |
 //!
-//! What watches a contrail service can watch this server, too: see [`watch_records`], whose routes are apart.
+//! What watches a contrail service can watch this server, too: see [`watch_records`], whose routes are apart. So can what speaks
+//! to a partysync server: see [`partysync`].
 //!
 //! A refusal is JSON, `{"code", "message", "field"?}`, with the HTTP status that fits the code. Pages of other origins
 //! are refused unless they are [allowed](Builder::allowed_origins).
@@ -100,6 +101,7 @@ mod hub;
 mod jobs;
 mod origin;
 mod outbox;
+pub mod partysync;
 mod problem;
 mod routes;
 mod rules;

@@ -76,6 +76,11 @@ fn status(error: &Error) -> StatusCode {
     }
 }
 
+/// Whether an error that ends a subscription means that the person has no right to it any more.
+pub(crate) fn is_loss_of_rights(error: &Error) -> bool {
+    status(error) == StatusCode::FORBIDDEN || error.code() == code::UNKNOWN_SPACE
+}
+
 /// The close code of a WebSocket that ends with `error`, or without one.
 pub(crate) fn close_code(error: Option<&Error>) -> CloseCode {
     match error.map(Error::code) {

@@ -13,6 +13,7 @@ use crate::builder::Builder;
 use crate::connection::Shared;
 use crate::hub::Event;
 use crate::origin::Origins;
+use crate::partysync;
 use crate::routes;
 use crate::watch_records::{self, Face};
 
@@ -31,6 +32,7 @@ pub struct Syncline {
 pub(crate) struct Doors {
     pub(crate) origins: Origins,
     pub(crate) face: Option<Arc<Face>>,
+    pub(crate) parties: Option<Arc<partysync::Face>>,
 }
 
 /// A [`Syncline`] that does not keep the server alive.
@@ -78,6 +80,12 @@ impl Syncline {
     /// [builder](crate::Builder::watch_records) was not told of any.
     pub fn xrpc_router<T: Clone + Send + Sync + 'static>(&self) -> Router<T> {
         watch_records::router(&self.shared, self.doors.origins.clone(), self.doors.face.as_ref())
+    }
+
+    /// The route of [`partysync`](crate::partysync), `GET /{party}/{room}`, for [`Router::nest`] under `/parties`, where its
+    /// clients look for it, or any other path. None where the [builder](crate::Builder::partysync) was not told of any party.
+    pub fn parties_router<T: Clone + Send + Sync + 'static>(&self) -> Router<T> {
+        partysync::router(&self.shared, self.doors.origins.clone(), self.doors.parties.as_ref())
     }
 
     /// Tells the server that somebody may enter or see other things than before: a membership began or ended, a role

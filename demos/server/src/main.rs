@@ -4,6 +4,7 @@ mod args;
 mod gauges;
 mod moderation;
 mod pages;
+mod parties;
 mod session;
 mod session_routes;
 mod shutdown;
@@ -41,6 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = Router::new()
         .nest("/sync", syncline.router())
         .nest("/xrpc", syncline.xrpc_router())
+        .nest("/parties", syncline.parties_router())
         .merge(session_routes::routes(sessions, &args.allowed_origins())?)
         .merge(moderation::routes(removed, syncline.clone(), args.moderator.clone()))
         .merge(gauges::routes(syncline.clone()))
@@ -86,6 +88,7 @@ async fn syncline(args: &Args, sessions: Sessions, removed: Removed) -> Result<S
         .collection::<Message>(MessageRules)
         .collection::<Reaction>(ReactionRules)
         .watch_records(records)
+        .partysync(parties::parties())
         .build()
         .await?;
     Ok(syncline)

@@ -277,6 +277,7 @@ impl Batch {
             key: key.clone(),
             version: drafted.version,
             json: drafted.row.as_ref().map(|row| Arc::clone(&row.json)),
+            before: set.rows.get(collection, key.as_str()).map(|row| Arc::clone(&row.json)),
         };
         let to = set.version + self.log.len() as u64;
         Commit {

@@ -120,6 +120,8 @@ pub struct RowChange {
     pub version: Version,
     /// Its encoding; `None` when it was deleted.
     pub json: Option<Arc<[u8]>>,
+    /// Its encoding before the commit, when it was there: not to be stored, but to be told of.
+    pub before: Option<Arc<[u8]>>,
 }
 
 /// A [`Job`](crate::tx::Job) to be kept until it is done.

@@ -74,7 +74,7 @@ pub fn parse_client(bytes: &[u8], limit: usize) -> Result<ClientMessage, Error> 
 ///
 /// # Errors
 /// `frame_too_large`.
-pub(crate) fn check_depth(json: &[u8], outer: usize) -> Result<(), Error> {
+pub fn check_depth(json: &[u8], outer: usize) -> Result<(), Error> {
     let (mut depth, mut in_text, mut escaped) = (outer, false, false);
     for &byte in json {
         match byte {

@@ -34,7 +34,7 @@ use crate::routes::ws::upgrade::{Upgrade, Wire};
 const READ_BUFFER: usize = 1024;
 
 /// The largest piece that is written at once: a socket keeps room for its largest one for good.
-const FRAGMENT: usize = 16 * 1024;
+pub(crate) const FRAGMENT: usize = 16 * 1024;
 
 /// The most that waits in a socket: a fragment with its header, a pong, the close frame.
 const WRITE_BUFFER: usize = 2 * FRAGMENT;
@@ -171,7 +171,7 @@ async fn receive(source: &mut Source, connection: &Connection, config: &Config) 
 }
 
 /// What the client is told when its socket cannot be read on; `None` when it is simply gone.
-fn refusal(error: &SocketError, config: &Config) -> Option<Error> {
+pub(crate) fn refusal(error: &SocketError, config: &Config) -> Option<Error> {
     match error {
         SocketError::Capacity(_) => Some(too_large(config.engine.limits.frame_bytes)),
         SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
@@ -202,13 +202,13 @@ fn welcomed_encoding(frame: &[u8]) -> Option<String> {
 }
 
 /// A close frame has room for 123 bytes of reason; an application's code may be longer.
-fn short(reason: &str) -> Utf8Bytes {
+pub(crate) fn short(reason: &str) -> Utf8Bytes {
     let end = (0..=reason.len().min(123)).rev().find(|&end| reason.is_char_boundary(end)).unwrap_or(0);
     reason[..end].into()
 }
 
 /// Reads what still comes until the client hangs up.
-async fn read_away(mut wire: impl AsyncRead + Unpin, within: Duration) {
+pub(crate) async fn read_away(mut wire: impl AsyncRead + Unpin, within: Duration) {
     let _ = timeout(within, tokio::io::copy(&mut wire, &mut tokio::io::sink())).await;
 }
 

@@ -119,7 +119,7 @@ impl Kept {
         self.incarnation = Some(commit.incarnation);
         self.version = commit.to;
         for row in commit.rows {
-            let RowChange { collection, key, version, json } = row;
+            let RowChange { collection, key, version, json, .. } = row;
             match json {
                 Some(json) => {
                     let (name, text, json) = (collection.to_owned(), key.as_str().to_owned(), json.to_vec());

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
 use futures::FutureExt as _;
 use serde_json::{Map, Value, json};
 use syncline_core::SpaceId;
@@ -13,6 +12,7 @@ use syncline_core::wire::User;
 use tokio::time::timeout;
 
 use crate::connection::Shared;
+use crate::credentials::bearer;
 use crate::ticket::Claims;
 use crate::watch_records::Face;
 use crate::watch_records::mapping::Collection;
@@ -129,12 +129,6 @@ impl Route {
         let query = (&self.collection, place, list);
         Watcher::open((&self.shared, &self.face), headers, visitor, query).await
     }
-}
-
-/// The token of an `Authorization` header, which contrail's clients send.
-fn bearer(headers: &HeaderMap) -> Option<String> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
 /// Unix milliseconds.

@@ -102,6 +102,7 @@ fn commit(space: &str, incarnation: Incarnation, from: u64) -> Commit {
         key: format!("row-{version}").into(),
         version,
         json: Some(json.into()),
+        before: None,
     };
     let client = ClientRecord {
         client: "client-a".into(),

@@ -11,6 +11,7 @@ mod jobs;
 mod lifecycle;
 mod logs;
 mod origins;
+mod partysync;
 mod slow_reader;
 mod storage_contract;
 mod support;

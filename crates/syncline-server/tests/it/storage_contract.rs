@@ -107,7 +107,13 @@ fn commit(space: &str, from: Version, to: Version) -> Commit {
 }
 
 fn put(key: &str, version: Version, json: &str) -> RowChange {
-    RowChange { collection: "notes", key: key.into(), version, json: Some(Arc::from(json.as_bytes())) }
+    RowChange {
+        collection: "notes",
+        key: key.into(),
+        version,
+        json: Some(Arc::from(json.as_bytes())),
+        before: None,
+    }
 }
 
 fn entry(version: Version) -> LogEntry {
@@ -191,8 +197,8 @@ async fn rows_are_replaced_and_deleted(place: impl Place) {
     let mut second = commit("list", 3, 5);
     second.rows = vec![
         put("row-1", 4, "{}"),
-        RowChange { collection: "notes", key: "row-2".into(), version: 5, json: None },
-        RowChange { collection: "notes", key: "never-was".into(), version: 5, json: None },
+        RowChange { collection: "notes", key: "row-2".into(), version: 5, json: None, before: None },
+        RowChange { collection: "notes", key: "never-was".into(), version: 5, json: None, before: None },
     ];
     store(&storage, second).await.unwrap();
     let image = load(&storage, "list").await;
@@ -318,7 +324,8 @@ async fn spaces_are_apart(place: impl Place) {
     let storage = place.open();
     store(&storage, commit("one", 0, 1)).await.unwrap();
     store(&storage, commit("two", 0, 2)).await.unwrap();
-    let emptied = RowChange { collection: "notes", key: "row-1".into(), version: 2, json: None };
+    let emptied =
+        RowChange { collection: "notes", key: "row-1".into(), version: 2, json: None, before: None };
     store(&storage, Commit { rows: vec![emptied], ..commit("one", 1, 2) }).await.unwrap();
     assert_eq!(keys(&load(&storage, "one").await), Vec::<&str>::new());
     assert_eq!(keys(&load(&storage, "two").await), ["row-1", "row-2"]);

@@ -2,6 +2,7 @@
 
 pub(crate) mod channel;
 pub(crate) mod http;
+pub(crate) mod party;
 pub(crate) mod records;
 pub(crate) mod ws;
 
@@ -59,8 +60,10 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let listener = listener.tap_io(|connection| connection.set_nodelay(true).unwrap());
-        let app: Router =
-            Router::new().nest("/sync", syncline.router()).nest("/xrpc", syncline.xrpc_router());
+        let app: Router = Router::new()
+            .nest("/sync", syncline.router())
+            .nest("/xrpc", syncline.xrpc_router())
+            .nest("/parties", syncline.parties_router());
         let (stop, stopped) = oneshot::channel::<()>();
         let handle = syncline.clone();
         let shutdown = async move {

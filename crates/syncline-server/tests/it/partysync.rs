@@ -1,0 +1,9 @@
+//! partysync's protocol through real sockets.
+
+mod calling;
+mod hostile;
+mod rights;
+mod slow_reader;
+mod syncing;
+mod traces;
+mod two_faces;
