@@ -57,7 +57,7 @@ for (const fault of ['cut', 'halfOpen'] as const) {
     expect(await ada.todoRows()).toEqual(await fresh.todoRows());
     expect(await ben.todoRows()).toEqual(await fresh.todoRows());
     const { version } = await (await raw()).readTodos('main');
-    expect(version, 'the first write and ten edits, each once').toBe(11);
+    expect(version, 'seven to-dos and ten edits, each once').toBe(17);
   });
 }
 

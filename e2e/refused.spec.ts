@@ -57,35 +57,3 @@ test('a message of more than 500 characters is refused', { tag: '@once' }, async
   await expect(ben.message('Shorter')).toBeVisible();
   expect(await ben.messageTexts()).toEqual(['Shorter']);
 });
-
-test('a refused edit is marked, and dismissing it brings the row back', { tag: '@once' }, async ({ open }) => {
-  const ada = await open();
-  const ben = await open();
-  await ada.addTodo('Milk');
-  await ben.expectTodos(['Milk']);
-
-  await ada.editTodo('Milk', TOO_LONG);
-  const row = ada.todos;
-  await expect(row).toHaveAttribute('data-state', 'failed');
-  await expect(row.getByTestId('todo-error')).not.toBeEmpty();
-  await expect(ben.todo('Milk')).toBeVisible();
-  await row.getByTestId('todo-dismiss').click();
-  await ada.expectTodos(['Milk']);
-  await ada.editTodo('Milk', 'Oat milk');
-  await ben.expectTodos(['Oat milk']);
-});
-
-test('a refused todo stays alone, its neighbours are saved', { tag: '@once' }, async ({ open }) => {
-  const ada = await open();
-  const ben = await open();
-
-  await ada.addTodo('before');
-  await ada.addTodo(TOO_LONG);
-  await ada.addTodo('after');
-  const failed = ada.todo(TOO_LONG);
-  await expect(failed).toHaveAttribute('data-state', 'failed');
-  await expect(failed.getByTestId('todo-retry')).toBeVisible();
-  await ben.expectTodos(['before', 'after']);
-  await failed.getByTestId('todo-dismiss').click();
-  await ada.expectTodos(['before', 'after']);
-});

@@ -44,6 +44,7 @@ export class App {
   readonly myName: Locator;
   readonly offlineSwitch: Locator;
   readonly retryNow: Locator;
+  readonly refusals: Locator;
 
   constructor(
     readonly page: Page,
@@ -62,6 +63,7 @@ export class App {
     this.myName = this.get('my-name');
     this.offlineSwitch = this.get('offline-switch');
     this.retryNow = this.get('retry-now');
+    this.refusals = this.get('refusal');
   }
 
   get(id: string): Locator {
@@ -113,6 +115,11 @@ export class App {
     await expect(this.badge).toHaveAttribute('data-pending', String(count), { timeout });
   }
 
+  /** What is pending outlives the page, all of it. */
+  async saved(): Promise<void> {
+    await expect(this.badge).toHaveAttribute('data-unsaved', '0');
+  }
+
   // todos
 
   /** The row whose text is exactly this. */
@@ -151,6 +158,16 @@ export class App {
     // it may stand hidden until the row is pointed at
     await item.hover();
     await item.getByTestId('todo-delete').click();
+  }
+
+  async moveTodo(text: string, way: 'up' | 'down'): Promise<void> {
+    const item = this.todo(text);
+    await item.hover();
+    await item.getByTestId(`todo-${way}`).click();
+  }
+
+  async clearCompleted(): Promise<void> {
+    await this.get('todo-clear').click();
   }
 
   async filterTodos(filter: 'all' | 'active' | 'done'): Promise<void> {

@@ -10,7 +10,7 @@ export interface Todo {
   id: string;
   text: string;
   done: boolean;
-  position: number;
+  position: string;
   created_at: number;
 }
 
@@ -20,10 +20,16 @@ export interface Holding<Row> {
   rows: Row[];
 }
 
+interface Ack {
+  client: string;
+  id: number;
+  error?: { code: string; message: string };
+}
+
 interface ServerFrame {
   welcome?: { user: { id: string; name?: string } };
   snapshot?: { sub: number; cursor: { version: number }; last?: boolean };
-  changes?: { acks?: { client: string; id: number; error?: { code: string; message: string } }[] };
+  changes?: { acks?: Ack[] };
   failed?: { sub: number; error: unknown };
   error?: unknown;
   ping?: number;
@@ -34,6 +40,7 @@ export class RawClient {
   private readonly client = randomUUID();
   private readonly inbox: { message: ServerFrame; rows: string[] }[] = [];
   private readonly writes = new Map<string, number>();
+  private readonly acks = new Map<number, Ack>();
   private subscriptions = 0;
   private user = '';
   private wake = () => {};
@@ -84,27 +91,41 @@ export class RawClient {
     );
   }
 
-  private async write(space: string, ops: object[]): Promise<void> {
-    const payload = { ops };
-    const id = (this.writes.get(space) ?? 0) + 1;
-    this.writes.set(space, id);
-    this.send({ write: { space, client: this.client, id, kind: 'rows', payload } });
-    const ack = await this.answer(({ message }) =>
-      message.changes?.acks?.find((ack) => ack.client === this.client && ack.id === id),
-    );
-    if (ack.error !== undefined) throw new Error(`refused: ${JSON.stringify(ack.error)}`);
+  /** Does the actions of a channel, one after the other, and waits until each is acknowledged. */
+  async act(space: string, channel: string, actions: object[]): Promise<void> {
+    const ids = actions.map((action) => this.sendWrite(space, 'action', { channel, action }));
+    for (const id of ids) await this.acknowledged(id);
   }
 
-  /** Todos with these texts, in this order. */
+  private async write(space: string, ops: object[]): Promise<void> {
+    await this.acknowledged(this.sendWrite(space, 'rows', { ops }));
+  }
+
+  private sendWrite(space: string, kind: 'rows' | 'action', payload: object): number {
+    const id = (this.writes.get(space) ?? 0) + 1;
+    this.writes.set(space, id);
+    this.send({ write: { space, client: this.client, id, kind, payload } });
+    return id;
+  }
+
+  private async acknowledged(id: number): Promise<void> {
+    // one frame may acknowledge many
+    const acked = this.acks.get(id);
+    if (acked !== undefined) return settle(acked);
+    await this.answer(({ message }) => {
+      for (const ack of message.changes?.acks ?? []) if (ack.client === this.client) this.acks.set(ack.id, ack);
+      return this.acks.get(id);
+    });
+    return this.acknowledged(id);
+  }
+
+  /** Todos with these texts, in this order: an action each. */
   async putTodos(list: string, texts: string[]): Promise<void> {
-    const todos: Todo[] = texts.map((text, index) => ({
-      id: randomUUID(),
-      text,
-      done: false,
-      position: index + 1,
-      created_at: Date.now(),
+    const actions = texts.map((text, index) => ({
+      type: 'create',
+      payload: { id: randomUUID(), text, position: positionAt(index), created_at: Date.now() },
     }));
-    await this.put(`list-${list}`, 'todos', todos);
+    await this.act(`list-${list}`, 'todos', actions);
   }
 
   /** Messages with these texts, said one after the other, or all of them at one time. */
@@ -166,4 +187,15 @@ export class RawClient {
       });
     }
   }
+}
+
+function settle(ack: Ack): void {
+  if (ack.error !== undefined) throw new Error(`refused: ${JSON.stringify(ack.error)}`);
+}
+
+const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+
+/** The positions of a list of at most 3,844 rows, as the apps know them. */
+function positionAt(index: number): string {
+  return `b${DIGITS[Math.floor(index / 62)]}${DIGITS[index % 62]}`;
 }

@@ -8,6 +8,7 @@ use syncline_dioxus::use_syncline_provider;
 use crate::chat::ChatPanel;
 use crate::header::Header;
 use crate::own_server::OwnServer;
+use crate::refusals::Refusals;
 use crate::todos::TodoPanel;
 
 #[component]
@@ -20,6 +21,7 @@ pub fn App() -> Element {
     rsx! {
         div { class: "app", "data-testid": "app", "data-framework": "dioxus",
             Header { transport }
+            Refusals {}
             main { class: "panels",
                 if view.has_todos() {
                     TodoPanel { list }

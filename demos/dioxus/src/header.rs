@@ -37,11 +37,12 @@ pub fn Header(transport: TransportPreference) -> Element {
                     "data-status": connection.status().as_str(),
                     "data-transport": connection.transport().map_or("none", Transport::as_str),
                     "data-pending": connection.pending(),
+                    "data-unsaved": connection.unsaved(),
                     "data-storage": storage_word(connection.storage_degraded()),
                     title: connection.storage_degraded().map(|error| error.to_string()),
                     {status_words(connection.status())}
                     span { class: "badge-detail",
-                        {transport_words(connection.transport(), connection.pending(), connection.storage_degraded().is_some())}
+                        {transport_words(connection.transport(), connection.pending(), connection.unsaved(), connection.storage_degraded().is_some())}
                     }
                 }
             }

@@ -1,9 +1,11 @@
 //! The to-do list.
 
-use demo_model::browser::{new_id, now_ms, status_words};
-use demo_model::{Todo, TodoFilter, list_space};
+use demo_model::browser::{cleared_words, keep_focus, new_id, now_ms, status_words};
+use demo_model::position::Side;
+use demo_model::{Todo, TodoAction, TodoChannel, TodoFilter, list_space};
 use dioxus::prelude::*;
-use syncline_dioxus::{Row, UseWatch, use_watch};
+use syncline::ActionHandle;
+use syncline_dioxus::{Row, UseWatch, use_sync};
 
 /// No further than it takes, and at once.
 const INTO_VIEW: ScrollToOptions = ScrollToOptions {
@@ -16,10 +18,17 @@ const INTO_VIEW: ScrollToOptions = ScrollToOptions {
 pub fn TodoPanel(list: String) -> Element {
     let list = use_hook(|| list_space(&list));
     let mut filter = use_signal(|| TodoFilter::All);
-    let all = use_watch(TodoFilter::All.query(&list));
+    let (all, send) = use_sync(TodoFilter::All.of(&list));
     // while the filter is `All` this is an equal query: the two share one subscription
-    let todos = use_watch(move || Some(filter().query(&list)));
-    let left = use_memo(move || all.rows().iter().filter(|row| row.with(|todo| !todo.done)).count());
+    let (todos, _) = use_sync(move || filter().of(&list));
+    let act = use_callback(move |action| drop(send(action)));
+    let step = use_callback(move |(key, side): (syncline::Key, Side)| {
+        let step = TodoAction::step(key.as_ref(), side, &todos.records(), &all.records());
+        if let Some(action) = step {
+            act(action);
+        }
+    });
+    let clear = use_callback(move |()| send(TodoAction::ClearCompleted));
     // what was added on this page and is yet to be seen
     let added = use_hook(|| CopyValue::new(None::<String>));
 
@@ -42,7 +51,7 @@ pub fn TodoPanel(list: String) -> Element {
                     }
                 }
             }
-            NewTodo { todos, all, added }
+            NewTodo { all, act, added }
             if let Some(error) = todos.error() {
                 p { class: "notice", role: "alert", "data-testid": "todo-watch-error", {error.message()} }
             }
@@ -52,28 +61,27 @@ pub fn TodoPanel(list: String) -> Element {
                 }
                 ul { class: "rows", "data-testid": "todo-list", aria_label: "To-dos",
                     for row in todos.rows() {
-                        TodoItem { key: "{row.key()}", todos, row, added }
+                        TodoItem { key: "{row.key()}", row, act, step, added }
                     }
                 }
             }
-            p { class: "todo-foot", "data-testid": "todo-count", "{left} left" }
+            TodoFoot { all, clear }
         }
     }
 }
 
 /// The field for one more, below the last of `all`.
 #[component]
-fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>, added: CopyValue<Option<String>>) -> Element {
+fn NewTodo(all: UseWatch<Todo>, act: Callback<TodoAction>, added: CopyValue<Option<String>>) -> Element {
     let mut draft = use_signal(String::new);
 
     let add = move |event: FormEvent| {
         event.prevent_default();
         let text = draft.peek().trim().to_owned();
         if !text.is_empty() {
-            let last = all.rows().last().map_or(0.0, |row| row.with(|todo| todo.position));
             let id = new_id();
             added.set(Some(id.clone()));
-            todos.put(Todo::new(id, text, last, now_ms()));
+            act(TodoAction::create(id, text, &all.records(), now_ms()));
             draft.set(String::new());
         }
     };
@@ -94,13 +102,50 @@ fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>, added: CopyValue<Option<S
     }
 }
 
+/// How many of `all` are left, and the button that takes the others away.
 #[component]
-fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>, added: CopyValue<Option<String>>) -> Element {
+fn TodoFoot(all: UseWatch<Todo>, clear: Callback<(), ActionHandle<TodoChannel>>) -> Element {
+    let done = use_memo(move || all.rows().iter().filter(|row| row.with(|todo| todo.done)).count());
+    let left = use_memo(move || all.rows().len() - done());
+    // what the server has said of it
+    let mut cleared = use_signal(|| None::<String>);
+    let clear = move |_| {
+        let answer = clear(());
+        spawn(async move {
+            let words = match answer.await {
+                Ok(output) => cleared_words(output.changed),
+                Err(error) => error.error().message().to_owned(),
+            };
+            cleared.set(Some(words));
+        });
+    };
+
+    rsx! {
+        div { class: "todo-foot",
+            span { "data-testid": "todo-count", "{left} left" }
+            span { role: "status", "data-testid": "todo-cleared", {cleared()} }
+            button {
+                class: "button-link todo-clear",
+                "data-testid": "todo-clear",
+                disabled: done() == 0,
+                onclick: clear,
+                "Clear completed"
+            }
+        }
+    }
+}
+
+#[component]
+fn TodoItem(
+    row: Row<Todo>,
+    act: Callback<TodoAction>,
+    step: Callback<(syncline::Key, Side)>,
+    added: CopyValue<Option<String>>,
+) -> Element {
     let key = use_signal(|| row.key());
     // what others add moves nobody's list
     let is_new = use_hook(|| added.write().take_if(|id| *id == row.key().as_ref()).is_some());
     let state = row.state();
-    let error = row.error();
     // how often this component has run, and how often the record was read to be shown: tests count both
     let mut renders = use_hook(|| CopyValue::new(0_u32));
     *renders.write() += 1;
@@ -109,8 +154,9 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>, added: CopyValue<Option<Strin
         *runs.write() += 1;
         row.get()
     });
+    let id = move || key().to_string();
     let toggle = move |event: FormEvent| {
-        todos.update(key(), |todo| todo.done = event.checked());
+        act(TodoAction::Toggle { id: id(), done: event.checked() });
     };
     // the text while it is edited
     let edited = use_signal(|| None::<String>);
@@ -141,34 +187,49 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>, added: CopyValue<Option<Strin
                 onchange: toggle,
             }
             if edited.read().is_some() {
-                TodoEdit { todos, row_key: key, edited, refocus }
+                TodoEdit { todo, act, edited, refocus }
             } else {
                 TodoText { todo, edited, refocus }
             }
+            MoveButton { side: Side::Before, todo, row_key: key, step }
+            MoveButton { side: Side::After, todo, row_key: key, step }
             button {
                 class: "todo-delete",
                 "data-testid": "todo-delete",
                 aria_label: "Delete: {text}",
-                onclick: move |_| { todos.delete(key()); },
+                onclick: move |_| act(TodoAction::Delete { id: id() }),
                 "×"
             }
-            if let Some(error) = error {
-                div { class: "refused", role: "alert",
-                    span { "data-testid": "todo-error", {error.message()} }
-                    button {
-                        class: "button-link",
-                        "data-testid": "todo-retry",
-                        onclick: move |_| { todos.retry(key()); },
-                        "Retry"
-                    }
-                    button {
-                        class: "button-link",
-                        "data-testid": "todo-dismiss",
-                        onclick: move |_| { todos.dismiss(key()); },
-                        "Dismiss"
-                    }
-                }
-            }
+        }
+    }
+}
+
+/// Moves a row past its neighbour, and stays under the finger of whoever presses it again.
+#[component]
+fn MoveButton(
+    side: Side,
+    todo: Memo<Todo>,
+    row_key: Signal<syncline::Key>,
+    step: Callback<(syncline::Key, Side)>,
+) -> Element {
+    let (test_id, verb, arrow) = match side {
+        Side::Before => ("todo-up", "Move up", "↑"),
+        Side::After => ("todo-down", "Move down", "↓"),
+    };
+    let id = format!("{test_id}-{row_key}");
+    let text = todo().text;
+
+    rsx! {
+        button {
+            class: "todo-move",
+            id: "{id}",
+            "data-testid": test_id,
+            aria_label: "{verb}: {text}",
+            onclick: move |_| {
+                step((row_key(), side));
+                keep_focus(id.clone());
+            },
+            {arrow}
         }
     }
 }
@@ -207,17 +268,17 @@ fn TodoText(todo: Memo<Todo>, edited: Signal<Option<String>>, refocus: CopyValue
 /// The field that stands in for the text while somebody edits it.
 #[component]
 fn TodoEdit(
-    todos: UseWatch<Todo>,
-    row_key: Signal<syncline::Key>,
+    todo: Memo<Todo>,
+    act: Callback<TodoAction>,
     edited: Signal<Option<String>>,
     refocus: CopyValue<bool>,
 ) -> Element {
     let mut save = move || {
         // leaving the field saves too, and it is left again when it goes away
         if let Some(text) = edited.write().take() {
-            let text = text.trim().to_owned();
-            if !text.is_empty() {
-                todos.update(row_key(), |todo| todo.text = text);
+            let (text, before) = (text.trim().to_owned(), todo());
+            if !text.is_empty() && text != before.text {
+                act(TodoAction::Edit { id: before.id, text });
             }
         }
     };

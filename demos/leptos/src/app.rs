@@ -8,6 +8,7 @@ use syncline_leptos::provide_syncline;
 use crate::chat::ChatPanel;
 use crate::header::Header;
 use crate::own_server::OwnServer;
+use crate::refusals::Refusals;
 use crate::todos::TodoPanel;
 
 #[component]
@@ -21,6 +22,7 @@ pub fn App() -> impl IntoView {
     view! {
         <div class="app" data-testid="app" data-framework="leptos">
             <Header transport />
+            <Refusals />
             <main class="panels">
                 {view.has_todos().then(|| view! { <TodoPanel list /> })}
                 {view.has_chat().then(|| view! { <ChatPanel room /> })}

@@ -36,12 +36,13 @@ pub fn Header(transport: TransportPreference) -> impl IntoView {
                     data-status=move || connection.status().as_str()
                     data-transport=move || connection.transport().map_or("none", Transport::as_str)
                     data-pending=move || connection.pending().to_string()
+                    data-unsaved=move || connection.unsaved().to_string()
                     data-storage=move || storage_word(connection.storage_degraded())
                     title=move || connection.storage_degraded().map(|error| error.to_string())
                 >
                     {move || status_words(connection.status())}
                     <span class="badge-detail">
-                        {move || transport_words(connection.transport(), connection.pending(), connection.storage_degraded().is_some())}
+                        {move || transport_words(connection.transport(), connection.pending(), connection.unsaved(), connection.storage_degraded().is_some())}
                     </span>
                 </div>
             </div>

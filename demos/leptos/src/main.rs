@@ -4,6 +4,7 @@ mod app;
 mod chat;
 mod header;
 mod own_server;
+mod refusals;
 mod todos;
 
 use leptos::prelude::document;

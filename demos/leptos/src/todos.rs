@@ -1,21 +1,30 @@
 //! The to-do list.
 
-use demo_model::browser::{new_id, now_ms, scroll_into_view, status_words};
-use demo_model::{Todo, TodoFilter, list_space};
+use demo_model::browser::{cleared_words, keep_focus, new_id, now_ms, scroll_into_view, status_words};
+use demo_model::position::Side;
+use demo_model::{Todo, TodoAction, TodoChannel, TodoFilter, list_space};
 use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::html::{Input, Li, Span};
 use leptos::prelude::*;
-use syncline::Key;
-use syncline_leptos::{Row, UseWatch, use_watch};
+use leptos::task::spawn_local;
+use syncline::{ActionHandle, Key};
+use syncline_leptos::{Row, UseWatch, use_sync};
 
 #[component]
 pub fn TodoPanel(list: String) -> impl IntoView {
     let list = list_space(&list);
     let filter = RwSignal::new(TodoFilter::All);
-    let all = use_watch(TodoFilter::All.query(&list));
+    let (all, send) = use_sync(TodoFilter::All.of(&list));
     // while the filter is `All` this is an equal query: the two share one subscription
-    let todos = use_watch(move || Some(filter.get().query(&list)));
-    let left = Memo::new(move |_| all.rows().iter().filter(|row| row.with(|todo| !todo.done)).count());
+    let (todos, _) = use_sync(move || filter.get().of(&list));
+    let act = Callback::new(move |action| drop(send(action)));
+    let step = Callback::new(move |(key, side): (Key, Side)| {
+        let step = untrack(|| TodoAction::step(key.as_ref(), side, &todos.records(), &all.records()));
+        if let Some(action) = step {
+            act.run(action);
+        }
+    });
+    let clear = move || send(TodoAction::ClearCompleted);
     // what was added on this page and is yet to be seen
     let added = StoredValue::new(None::<String>);
 
@@ -39,7 +48,7 @@ pub fn TodoPanel(list: String) -> impl IntoView {
                     })}
                 </div>
             </div>
-            <NewTodo todos all added />
+            <NewTodo all act added />
             {move || todos.error().map(|error| view! {
                 <p class="notice" role="alert" data-testid="todo-watch-error">{error.message().to_owned()}</p>
             })}
@@ -49,28 +58,31 @@ pub fn TodoPanel(list: String) -> impl IntoView {
                 </Show>
                 <ul class="rows" data-testid="todo-list" aria-label="To-dos">
                     <For each=move || todos.rows() key=|row| row.key() let:row>
-                        <TodoItem todos row added />
+                        <TodoItem row act step added />
                     </For>
                 </ul>
             </div>
-            <p class="todo-foot" data-testid="todo-count">{move || format!("{} left", left.get())}</p>
+            <TodoFoot all clear />
         </section>
     }
 }
 
 /// The field for one more, below the last of `all`.
 #[component]
-fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>, added: StoredValue<Option<String>>) -> impl IntoView {
+fn NewTodo(
+    all: UseWatch<Todo>,
+    act: Callback<TodoAction>,
+    added: StoredValue<Option<String>>,
+) -> impl IntoView {
     let draft = RwSignal::new(String::new());
 
     let add = move |event: SubmitEvent| {
         event.prevent_default();
         let text = draft.get_untracked().trim().to_owned();
         if !text.is_empty() {
-            let last = untrack(|| all.rows().last().map_or(0.0, |row| row.with(|todo| todo.position)));
             let id = new_id();
             added.set_value(Some(id.clone()));
-            todos.put(Todo::new(id, text, last, now_ms()));
+            act.run(untrack(|| TodoAction::create(id, text, &all.records(), now_ms())));
             draft.set(String::new());
         }
     };
@@ -90,8 +102,51 @@ fn NewTodo(todos: UseWatch<Todo>, all: UseWatch<Todo>, added: StoredValue<Option
     }
 }
 
+/// How many of `all` are left, and the button that takes the others away.
 #[component]
-fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>, added: StoredValue<Option<String>>) -> impl IntoView {
+fn TodoFoot(
+    all: UseWatch<Todo>,
+    clear: impl Fn() -> ActionHandle<TodoChannel> + Copy + Send + 'static,
+) -> impl IntoView {
+    let done = Memo::new(move |_| all.rows().iter().filter(|row| row.with(|todo| todo.done)).count());
+    let left = Memo::new(move |_| all.rows().len() - done.get());
+    // what the server has said of it
+    let cleared = RwSignal::new(None::<String>);
+    let clear = move |_| {
+        let answer = clear();
+        spawn_local(async move {
+            let words = match answer.await {
+                Ok(output) => cleared_words(output.changed),
+                Err(error) => error.error().message().to_owned(),
+            };
+            // the panel may be gone
+            drop(cleared.try_set(Some(words)));
+        });
+    };
+
+    view! {
+        <div class="todo-foot">
+            <span data-testid="todo-count">{move || format!("{} left", left.get())}</span>
+            <span role="status" data-testid="todo-cleared">{cleared}</span>
+            <button
+                class="button-link todo-clear"
+                data-testid="todo-clear"
+                disabled=move || done.get() == 0
+                on:click=clear
+            >
+                "Clear completed"
+            </button>
+        </div>
+    }
+}
+
+#[component]
+fn TodoItem(
+    row: Row<Todo>,
+    act: Callback<TodoAction>,
+    step: Callback<(Key, Side)>,
+    added: StoredValue<Option<String>>,
+) -> impl IntoView {
     let key = StoredValue::new(row.key());
     let item = NodeRef::<Li>::new();
     // what others add moves nobody's list
@@ -102,13 +157,10 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>, added: StoredValue<Option<Str
         let row = row.clone();
         move || row.state()
     });
-    let error = Signal::derive({
-        let row = row.clone();
-        move || row.error()
-    });
     let todo = Signal::derive(move || row.get());
+    let id = move || key.get_value().to_string();
     let toggle = move |event| {
-        todos.update(key.get_value(), |todo| todo.done = event_target_checked(&event));
+        act.run(TodoAction::Toggle { id: id(), done: event_target_checked(&event) });
     };
     // the text while it is edited
     let edited = RwSignal::new(None::<String>);
@@ -122,7 +174,7 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>, added: StoredValue<Option<Str
             class="todo"
             node_ref=item
             data-testid="todo-item"
-            data-key=key.get_value().to_string()
+            data-key=id()
             data-state=move || state.get().as_str()
             data-done=move || todo.with(|todo| todo.done.to_string())
             data-runs=move || todo.with(|_| {
@@ -142,36 +194,49 @@ fn TodoItem(todos: UseWatch<Todo>, row: Row<Todo>, added: StoredValue<Option<Str
                 when=move || edited.with(Option::is_some)
                 fallback=move || view! { <TodoText todo edited refocus /> }
             >
-                <TodoEdit todos key edited refocus />
+                <TodoEdit todo act edited refocus />
             </Show>
+            <MoveButton side=Side::Before todo key step />
+            <MoveButton side=Side::After todo key step />
             <button
                 class="todo-delete"
                 data-testid="todo-delete"
                 aria-label=move || todo.with(|todo| format!("Delete: {}", todo.text))
-                on:click=move |_| { todos.delete(key.get_value()); }
+                on:click=move |_| act.run(TodoAction::Delete { id: id() })
             >
                 "×"
             </button>
-            {move || error.get().map(|error| view! {
-                <div class="refused" role="alert">
-                    <span data-testid="todo-error">{error.message().to_owned()}</span>
-                    <button
-                        class="button-link"
-                        data-testid="todo-retry"
-                        on:click=move |_| { todos.retry(key.get_value()); }
-                    >
-                        "Retry"
-                    </button>
-                    <button
-                        class="button-link"
-                        data-testid="todo-dismiss"
-                        on:click=move |_| { todos.dismiss(key.get_value()); }
-                    >
-                        "Dismiss"
-                    </button>
-                </div>
-            })}
         </li>
+    }
+}
+
+/// Moves a row past its neighbour, and stays under the finger of whoever presses it again.
+#[component]
+fn MoveButton(
+    side: Side,
+    todo: Signal<Todo>,
+    key: StoredValue<Key>,
+    step: Callback<(Key, Side)>,
+) -> impl IntoView {
+    let (test_id, verb, arrow) = match side {
+        Side::Before => ("todo-up", "Move up", "↑"),
+        Side::After => ("todo-down", "Move down", "↓"),
+    };
+    let id = format!("{test_id}-{}", key.get_value());
+
+    view! {
+        <button
+            class="todo-move"
+            id=id.clone()
+            data-testid=test_id
+            aria-label=move || todo.with(|todo| format!("{verb}: {}", todo.text))
+            on:click=move |_| {
+                step.run((key.get_value(), side));
+                keep_focus(id.clone());
+            }
+        >
+            {arrow}
+        </button>
     }
 }
 
@@ -216,8 +281,8 @@ fn TodoText(
 /// The field that stands in for the text while somebody edits it.
 #[component]
 fn TodoEdit(
-    todos: UseWatch<Todo>,
-    key: StoredValue<Key>,
+    todo: Signal<Todo>,
+    act: Callback<TodoAction>,
     edited: RwSignal<Option<String>>,
     refocus: StoredValue<bool>,
 ) -> impl IntoView {
@@ -226,9 +291,9 @@ fn TodoEdit(
     let save = move || {
         // leaving the field saves too, and it is left again when it goes away
         if let Some(text) = edited.write().take() {
-            let text = text.trim().to_owned();
-            if !text.is_empty() {
-                todos.update(key.get_value(), |todo| todo.text = text);
+            let (text, before) = (text.trim().to_owned(), todo.get_untracked());
+            if !text.is_empty() && text != before.text {
+                act.run(TodoAction::Edit { id: before.id, text });
             }
         }
     };

@@ -2,15 +2,17 @@
 
 mod contrail;
 mod credentials;
+mod focus;
 mod params;
 mod scroll;
 mod words;
 
 pub use contrail::{ContrailMessage, ContrailServer};
 pub use credentials::Credentials;
+pub use focus::keep_focus;
 pub use params::{Params, TRANSPORTS, View, reload_with_transport};
 pub use scroll::scroll_into_view;
-pub use words::{clock_time, status_words, storage_word, transport_words};
+pub use words::{cleared_words, clock_time, status_words, storage_word, transport_words};
 
 use syncline::storage::IndexedDb;
 

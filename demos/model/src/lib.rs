@@ -7,6 +7,7 @@
 pub mod browser;
 mod guest;
 mod message;
+pub mod position;
 mod reaction;
 #[cfg(feature = "server")]
 pub mod rules;
@@ -18,5 +19,5 @@ pub use guest::{Guest, GuestSession, MAX_NAME_CHARS, check_name, guest_label, sh
 pub use message::{MESSAGES_A_PAGE, Message};
 pub use reaction::{EMOJI, Reaction};
 pub use space::{Place, ROOMS, is_members_only, list_space, room_space, rooms_with};
-pub use text::{Invalid, MAX_TEXT_CHARS, check_text};
-pub use todo::{Todo, TodoFilter};
+pub use text::{BadText, Invalid, MAX_TEXT_CHARS, check_text};
+pub use todo::{Todo, TodoAction, TodoChannel, TodoError, TodoFilter, TodoOutput};

@@ -1,4 +1,6 @@
-//! What guests may do. The server asks here before every write, and when somebody opens a space.
+//! What guests may do. The server asks here before every write and for every action, and when somebody opens a space.
+
+mod todos;
 
 use syncline_core::{Error, SpaceId, code};
 use syncline_server::{Change, Rules, User};
@@ -7,14 +9,9 @@ use crate::guest::{guest_label, shown_name};
 use crate::message::Message;
 use crate::reaction::{EMOJI, Reaction};
 use crate::space::{Place, is_members_only};
-use crate::text::{Invalid, check_text};
-use crate::todo::Todo;
+use crate::text::check_text;
 
-impl From<Invalid> for Error {
-    fn from(invalid: Invalid) -> Self {
-        Self::new(invalid.code, invalid.message)
-    }
-}
+pub use todos::{CLEARED, Cleared, TodoRules, on_todo_action};
 
 /// Every guest may open every list and room; there is nothing else to open.
 ///
@@ -25,22 +22,6 @@ pub fn may_open(_user: &User, space: &SpaceId) -> Result<(), Error> {
         Some(_) => Ok(()),
         None => {
             Err(Error::new(code::UNKNOWN_SPACE, "There is no such list or room.").with_field(space.as_str()))
-        }
-    }
-}
-
-/// To-dos: everybody may change every one, as long as there is something to do.
-#[derive(Clone, Copy, Debug)]
-pub struct TodoRules;
-
-impl Rules<Todo> for TodoRules {
-    fn write(&self, _user: &User, space: &SpaceId, change: Change<'_, Todo>) -> Result<(), Error> {
-        let Some(Place::List(_)) = Place::of(space) else {
-            return Err(Error::new("not_a_list", "To-dos are kept in lists only."));
-        };
-        match change {
-            Change::Insert(after) | Change::Update { after, .. } => Ok(check_text(&after.text)?),
-            Change::Delete(_) => Ok(()),
         }
     }
 }
@@ -130,10 +111,6 @@ mod tests {
         User { id: "3f2b9c".into(), name: name.map(Into::into) }
     }
 
-    fn todo(text: &str) -> Todo {
-        Todo { id: "t".into(), text: text.into(), done: false, position: 1.0, created_at: 0 }
-    }
-
     fn message(author: &str, author_name: &str) -> Message {
         Message {
             id: "m".into(),
@@ -148,18 +125,6 @@ mod tests {
         MessageRules
             .write(user, &room.into(), Change::Insert(message))
             .map_err(|error| error.code().to_owned())
-    }
-
-    #[test]
-    fn a_todo_needs_a_text_and_a_list() {
-        let write = |space: &str, todo: &Todo| {
-            TodoRules
-                .write(&user(None), &space.into(), Change::Insert(todo))
-                .map_err(|error| error.code().to_owned())
-        };
-        assert_eq!(write("list-main", &todo("Milk")), Ok(()));
-        assert_eq!(write("list-main", &todo("  ")), Err("text_empty".into()));
-        assert_eq!(write("room-lobby", &todo("Milk")), Err("not_a_list".into()));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What people may write: the one place that says so, for to-dos and messages alike.
 
+use serde::{Deserialize, Serialize};
+use syncline_core::Error;
+
 /// The longest text of a to-do or message, in characters.
 pub const MAX_TEXT_CHARS: usize = 500;
 
@@ -18,20 +21,42 @@ impl Invalid {
     }
 }
 
+/// Why a text is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BadText {
+    /// It is nothing, or nothing but blanks.
+    Empty,
+    /// It is longer than [`MAX_TEXT_CHARS`].
+    TooLong {
+        /// How long it is, in characters.
+        chars: usize,
+    },
+}
+
+impl From<BadText> for Error {
+    fn from(bad: BadText) -> Self {
+        match bad {
+            BadText::Empty => Self::new("text_empty", "There is no text."),
+            BadText::TooLong { chars } => {
+                let message = format!("The text has {chars} characters; {MAX_TEXT_CHARS} is the most.");
+                Self::new("text_too_long", message)
+            }
+        }
+    }
+}
+
 /// Takes a text of 1 to 500 characters that is more than blanks.
 ///
 /// # Errors
-/// `text_empty`, `text_too_long`.
-pub fn check_text(text: &str) -> Result<(), Invalid> {
+/// That it is not.
+pub fn check_text(text: &str) -> Result<(), BadText> {
     if text.trim().is_empty() {
-        return Err(Invalid::new("text_empty", "There is no text."));
+        return Err(BadText::Empty);
     }
     match text.chars().count() {
         0..=MAX_TEXT_CHARS => Ok(()),
-        count => {
-            let message = format!("The text has {count} characters; {MAX_TEXT_CHARS} is the most.");
-            Err(Invalid::new("text_too_long", message))
-        }
+        chars => Err(BadText::TooLong { chars }),
     }
 }
 
@@ -43,12 +68,12 @@ mod tests {
     fn a_text_has_1_to_500_characters() {
         assert!(check_text("x").is_ok());
         assert!(check_text(&"ä".repeat(500)).is_ok());
-        assert_eq!(check_text(&"ä".repeat(501)).unwrap_err().code, "text_too_long");
+        assert_eq!(check_text(&"ä".repeat(501)), Err(BadText::TooLong { chars: 501 }));
     }
 
     #[test]
     fn blanks_are_no_text() {
-        assert_eq!(check_text("").unwrap_err().code, "text_empty");
-        assert_eq!(check_text(" \n\t").unwrap_err().code, "text_empty");
+        assert_eq!(check_text(""), Err(BadText::Empty));
+        assert_eq!(check_text(" \n\t"), Err(BadText::Empty));
     }
 }

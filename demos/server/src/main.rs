@@ -2,6 +2,7 @@
 
 mod args;
 mod gauges;
+mod housekeeping;
 mod moderation;
 mod pages;
 mod parties;
@@ -16,13 +17,14 @@ use std::io::{IsTerminal as _, Write as _};
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use clap::Parser as _;
-use demo_model::rules::{MessageRules, ReactionRules, TodoRules, may_open};
-use demo_model::{Message, Reaction, Todo};
+use demo_model::rules::{CLEARED, MessageRules, ReactionRules, TodoRules, may_open, on_todo_action};
+use demo_model::{Message, Reaction, Todo, TodoChannel};
 use syncline_server::{Config, Sqlite, Syncline};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Args;
+use crate::housekeeping::{Announcements, on_announcement, tell_of_cleared};
 use crate::moderation::Removed;
 use crate::session::Sessions;
 
@@ -87,6 +89,9 @@ async fn syncline(args: &Args, sessions: Sessions, removed: Removed) -> Result<S
         .collection::<Todo>(TodoRules)
         .collection::<Message>(MessageRules)
         .collection::<Reaction>(ReactionRules)
+        .channel::<TodoChannel>(on_todo_action)
+        .channel::<Announcements>(on_announcement)
+        .job(CLEARED, tell_of_cleared)
         .watch_records(records)
         .partysync(parties::parties())
         .build()

@@ -23,9 +23,14 @@ pub fn storage_word(degraded: Option<Error>) -> String {
     degraded.map_or_else(|| "kept".into(), |error| error.code().to_owned())
 }
 
-/// What the badge says beside the status: the transport, how many writes still wait for the server, and that nothing is
-/// kept for the next visit where that is so.
-pub fn transport_words(transport: Option<Transport>, pending: usize, forgets: bool) -> String {
+/// What the badge says beside the status: the transport, how many writes still wait for the server and how many of them
+/// would not survive the page, and that nothing is kept for the next visit where that is so.
+pub fn transport_words(
+    transport: Option<Transport>,
+    pending: usize,
+    unsaved: usize,
+    forgets: bool,
+) -> String {
     let transport = match transport {
         Some(Transport::WebSocket) => "WebSocket",
         Some(Transport::Sse) => "Streaming fetch",
@@ -35,10 +40,18 @@ pub fn transport_words(transport: Option<Transport>, pending: usize, forgets: bo
     if pending > 0 {
         words += &format!(" · {pending} pending");
     }
+    if unsaved > 0 {
+        words += &format!(" · {unsaved} unsaved");
+    }
     if forgets {
         words += " · nothing is kept";
     }
     words
+}
+
+/// What is said when completed to-dos have been cleared away.
+pub fn cleared_words(count: usize) -> String {
+    format!("{count} cleared")
 }
 
 /// The time of day at this place, as `14:07`.
