@@ -334,7 +334,8 @@ fn an_export_says_what_kind_of_server_it_is_of() {
     let watch = rig.watch(&newest(SPACE));
     assert_eq!((rig.shown(watch), rig.cached(watch)), (vec!["a".into()], (true, true)));
     let exported = rig.core.export(watch).unwrap().into_bytes();
-    let exported: Value = serde_json::from_slice(exported.split(|&byte| byte == b'\n').next().unwrap()).unwrap();
+    let exported: Value =
+        serde_json::from_slice(exported.split(|&byte| byte == b'\n').next().unwrap()).unwrap();
     assert_eq!((exported.get("cursor"), &exported["complete"]), (None, &json!(true)));
     // rows that stand somewhere are another server's
     let mut with_cursor = head.clone();
