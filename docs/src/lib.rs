@@ -1,7 +1,7 @@
-//! The model of the README's snippets, which are compiled as doctests.
+//! The model of the README's and the guides' snippets, which are compiled as doctests.
 
 use serde::{Deserialize, Serialize};
-use syncline_core::Record;
+use syncline_core::{Channel, Draft, Error, Query, Record, SpaceId};
 
 /// The row of the README.
 #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
@@ -15,6 +15,77 @@ pub struct Todo {
     pub done: bool,
     /// Where it stands in the list.
     pub position: f64,
+}
+
+/// What can be done to a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "payload", rename_all = "snake_case")]
+pub enum TodoAction {
+    /// One more.
+    Create {
+        /// A new key.
+        id: String,
+        /// What there is to do.
+        text: String,
+    },
+    /// Ticks it off, or not.
+    Toggle {
+        /// Which.
+        id: String,
+        /// What it is to be.
+        done: bool,
+    },
+    /// Takes away what is done.
+    ClearCompleted,
+}
+
+/// Why not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TodoError {
+    /// It is not there any more.
+    Gone,
+    /// The list has so many already.
+    Full {
+        /// How many there may be.
+        most: usize,
+    },
+}
+
+impl From<TodoError> for Error {
+    fn from(error: TodoError) -> Self {
+        match error {
+            TodoError::Gone => Self::new("gone", "Somebody has deleted it."),
+            TodoError::Full { most } => Self::new("full", format!("A list has at most {most} to-dos.")),
+        }
+    }
+}
+
+/// The channel of the lists.
+pub struct TodoChannel;
+
+impl Channel for TodoChannel {
+    const NAME: &'static str = "todos";
+    type Record = Todo;
+    type Action = TodoAction;
+    type Output = usize;
+    type Error = TodoError;
+
+    fn reduce(todos: &mut Draft<'_, Todo>, action: &TodoAction) {
+        match action.clone() {
+            TodoAction::Create { id, text } => todos.put(Todo { id, text, done: false, position: 0.0 }),
+            TodoAction::Toggle { id, done } => drop(todos.update(&id, |todo| todo.done = done)),
+            TodoAction::ClearCompleted => {
+                for todo in todos.rows().iter().filter(|todo| todo.done) {
+                    todos.remove(&todo.id);
+                }
+            }
+        }
+    }
+
+    fn records(list: SpaceId) -> Query<Todo> {
+        Todo::in_space(list).order_by(Todo::position)
+    }
 }
 
 /// A message of the guide's chat.
