@@ -34,13 +34,14 @@ The project's commands. Run as `cargo xtask <command>`.
         --dev         unoptimised: larger pages, built sooner; lets the pages of `trunk serve` and
                       `dx serve` on port 8080 of this machine connect too
 
-  test [--no-e2e] [--keep-going]
+  test [--no-e2e] [--keep-going] [--only WORDS]
       Every check there is; CI runs this.
         --no-e2e      leaves out the Playwright tests
         --keep-going  goes on after a check has failed
+        --only WORDS  runs the checks with these words in their names, like `end to end`
 
   bench [NAME] [-- ARGS]
-      Runs one of benches/benches/*.rs, `browser` or `dom`, prints its medians and writes them to
+      Runs one of benches/benches/*.rs, `browser`, `dom` or `server`, prints its medians and writes them to
       target/bench/NAME.json. ARGS go to criterion (`-- --quick`). Without a name: lists them.
 
   help

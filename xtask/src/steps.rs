@@ -10,6 +10,8 @@ type Action<C> = fn(&mut C) -> Result<()>;
 /// A list of steps, run in the order they were added.
 pub(crate) struct Steps<C> {
     steps: Vec<(&'static str, Action<C>)>,
+    /// How many of them, at the start, all others need.
+    setup: usize,
 }
 
 /// How a run of steps went.
@@ -25,11 +27,25 @@ enum Outcome {
 
 impl<C> Steps<C> {
     pub(crate) fn new() -> Self {
-        Self { steps: Vec::new() }
+        Self { steps: Vec::new(), setup: 0 }
     }
 
     pub(crate) fn add(&mut self, name: &'static str, action: Action<C>) {
         self.steps.push((name, action));
+    }
+
+    /// All steps so far are needed by whatever comes after them.
+    pub(crate) fn end_of_setup(&mut self) {
+        self.setup = self.steps.len();
+    }
+
+    /// Leaves the setup and the steps with `words` in their names.
+    pub(crate) fn keep(&mut self, words: &str) {
+        let mut number = 0;
+        self.steps.retain(|(name, _)| {
+            number += 1;
+            number <= self.setup || name.contains(words)
+        });
     }
 
     /// Runs the steps; after a failure the others are left out unless `keep_going`.

@@ -40,11 +40,12 @@ const PUBLIC_CRATES: [&str; 7] = [
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
 pub(crate) fn run(repo: Repo, mut args: lexopt::Parser) -> Result<ExitCode> {
-    let (mut e2e, mut keep_going) = (true, false);
+    let (mut e2e, mut keep_going, mut only) = (true, false, None);
     while let Some(arg) = args.next()? {
         match arg {
             Long("no-e2e") => e2e = false,
             Long("keep-going") => keep_going = true,
+            Long("only") => only = Some(args.value()?.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -54,12 +55,13 @@ pub(crate) fn run(repo: Repo, mut args: lexopt::Parser) -> Result<ExitCode> {
         toolchain::ensure_checkers(&checks.repo)?;
         toolchain::ensure_wasm_target(&checks.repo)
     });
-    steps.add("format", format);
     steps.add("node and browsers", |checks| {
         node::ensure(&checks.repo)?;
         checks.browsers = Browsers::ensure(&checks.repo)?;
         Ok(())
     });
+    steps.end_of_setup();
+    steps.add("format", format);
     steps.add("clippy", clippy);
     steps.add("clippy for browsers", clippy_wasm);
     steps.add("clippy of demos/", clippy_demos);
@@ -74,6 +76,10 @@ pub(crate) fn run(repo: Repo, mut args: lexopt::Parser) -> Result<ExitCode> {
     if e2e {
         steps.add("end to end: build", end_to_end_build);
         steps.add("end to end", end_to_end);
+    }
+
+    if let Some(words) = &only {
+        steps.keep(words);
     }
 
     let mut checks = Checks { repo, browsers: Browsers::default(), server: PathBuf::new() };
