@@ -87,8 +87,6 @@ async fn everybody_ends_with_the_same_whatever_they_do_at_once() {
         };
         eve.say(&rows(round + 1, &json!([op]))).await;
     }
-    // the last thing that happens is known to all
-    let (mut last, _) = (PartyClient::open(&server, "a", "last").await, ());
     let mut answered = 0;
     for (client, held) in &mut clients {
         let mut own = 0;
@@ -104,6 +102,8 @@ async fn everybody_ends_with_the_same_whatever_they_do_at_once() {
     while acks < 30 {
         acks += eve.hear_one("changes").await.body["acks"].as_array().map_or(0, Vec::len);
     }
+    // the last thing that happens is known to all
+    let mut last = PartyClient::open(&server, "a", "last").await;
     assert_eq!(last.call(&create("the-end")).await["type"], "success");
     let mut all = Held::default();
     all.take(&last.sync(Value::Null).await);
