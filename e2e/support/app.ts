@@ -102,7 +102,7 @@ export class App {
               const all = database.transaction('lists').objectStore('lists').getAll();
               all.onsuccess = () => {
                 database.close();
-                resolve(all.result.some((bytes) => new TextDecoder().decode(bytes).includes(JSON.stringify(text))));
+                resolve(all.result.some((bytes) => new TextDecoder().decode(bytes).includes(text)));
               };
             };
           }),
