@@ -1,7 +1,12 @@
 //! What the server logs, and what it does not.
+//!
+//! `tracing` remembers for each place that logs whether anybody listens, and a subscriber of one thread is not asked
+//! when another thread comes there first. So one subscriber stands for the whole process, and gives to each test what
+//! its own thread has logged.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use serde_json::json;
 use syncline_server::{AuthError, Credentials, Sqlite, User};
@@ -15,57 +20,67 @@ use crate::support::records;
 use crate::support::ws::Ws;
 use crate::support::{Server, hello_with_token, note, notes, put, subscribe};
 
-/// Everything that Syncline logs, as one text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
+thread_local! {
+    /// What this thread has logged since its test began to listen.
+    static LOG: RefCell<Option<String>> = const { RefCell::new(None) };
+}
 
-/// The same, of everything that logs.
-#[derive(Clone, Default)]
-struct WholeLog(Log);
+/// Hears all that is logged in this process, by anybody.
+struct Listener;
 
-impl Subscriber for WholeLog {
+impl Subscriber for Listener {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        self.0.new_span(attributes)
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        self.0.event(event);
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-impl Visit for Log {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        writeln!(self.0.lock().unwrap(), "{field} = {value:?}").unwrap();
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("syncline")
-    }
-
-    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        attributes.record(&mut self.clone());
+        note_down(|line| attributes.record(line));
         Id::from_u64(1)
     }
 
     fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
+        note_down(|line| event.record(line));
     }
 
     fn record(&self, _: &Id, _: &Record<'_>) {}
     fn record_follows_from(&self, _: &Id, _: &Id) {}
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}
+}
+
+/// The fields of one event or span.
+struct Line<'a>(&'a mut String);
+
+impl Visit for Line<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        writeln!(self.0, "{field} = {value:?}").unwrap();
+    }
+}
+
+/// Adds a line to this thread's log. What is logged while a line is written (a value's `Debug` may do so) is left out.
+fn note_down(write: impl FnOnce(&mut Line<'_>)) {
+    LOG.with(|log| {
+        if let Ok(mut log) = log.try_borrow_mut()
+            && let Some(log) = log.as_mut()
+        {
+            write(&mut Line(log));
+        }
+    });
+}
+
+/// Begins to listen to what this thread logs. A `tokio::test` has one thread, and all its tasks run there.
+fn listen() {
+    static LISTENER: Once = Once::new();
+    LISTENER.call_once(|| {
+        tracing::subscriber::set_global_default(Listener).unwrap();
+        tracing::callsite::rebuild_interest_cache();
+    });
+    LOG.set(Some(String::new()));
+}
+
+/// What this thread has logged since [`listen`].
+fn heard() -> String {
+    LOG.take().unwrap()
 }
 
 async fn who(credentials: Credentials) -> Result<User, AuthError> {
@@ -77,8 +92,7 @@ async fn who(credentials: Credentials) -> Result<User, AuthError> {
 
 #[tokio::test]
 async fn neither_rows_nor_tokens_are_logged() {
-    let log = Log::default();
-    let logging = tracing::subscriber::set_default(log.clone());
+    listen();
     let folder = TempDir::new().unwrap();
     let storage = Sqlite::open(folder.path().join("spaces.db")).unwrap();
     let server = Server::of(notes(storage).authenticate(who).build().await.unwrap()).await;
@@ -100,8 +114,7 @@ async fn neither_rows_nor_tokens_are_logged() {
     drop((ws, stream));
     server.stop().await;
 
-    drop(logging);
-    let log = log.0.lock().unwrap();
+    let log = heard();
     for expected in ["connected", "disconnected", "closing", "shutting down", "conn = 1"] {
         assert!(log.contains(expected), "{expected} is missing in {log}");
     }
@@ -112,8 +125,7 @@ async fn neither_rows_nor_tokens_are_logged() {
 
 #[tokio::test]
 async fn no_ticket_and_no_invitation_is_logged() {
-    let log = WholeLog::default();
-    let logging = tracing::subscriber::set_default(log.clone());
+    listen();
     let settings = records::watch().tickets(records::keys()).invites(|token, _| async move {
         (token == "invitation-good").then(|| User { id: "guest".into(), name: None })
     });
@@ -137,8 +149,7 @@ async fn no_ticket_and_no_invitation_is_logged() {
         }
     }
     records::all_have_gone(&syncline).await;
-    drop(logging);
-    let log = log.0.0.lock().unwrap();
+    let log = heard();
     assert!(log.contains("conn = 1"), "{log}");
     let (body, signature) = ticket.split_once('.').unwrap();
     for secret in [body, signature, "invitation-", "token-of-ada"] {
