@@ -11,6 +11,8 @@ const NOT_AGAIN_OVER_SSE = /@once/;
 const CHROMIUM_ONLY = /@touch/;
 // These open pages of both frameworks themselves.
 const BOTH_FRAMEWORKS = /(mixed|side)\.spec\.ts/;
+// It needs a window: `cargo xtask desktop --test` runs it.
+const DESKTOP = /desktop\.spec\.ts/;
 
 const apps: Project[] = (['leptos', 'dioxus'] as const).flatMap((framework) =>
   [chromium(), firefox()].flatMap((browser) =>
@@ -18,7 +20,7 @@ const apps: Project[] = (['leptos', 'dioxus'] as const).flatMap((framework) =>
       name: `${framework}-${browser.name}-${transport}`,
       testDir: 'e2e',
       testMatch: /\.spec\.ts$/,
-      testIgnore: framework === 'leptos' ? [] : [BOTH_FRAMEWORKS],
+      testIgnore: framework === 'leptos' ? [DESKTOP] : [DESKTOP, BOTH_FRAMEWORKS],
       grepInvert: [
         ...(transport === 'ws' ? [] : [NOT_AGAIN_OVER_SSE]),
         ...(browser.name === 'chromium' ? [] : [CHROMIUM_ONLY]),
@@ -38,5 +40,11 @@ export default defineConfig<Choices>({
   reporter: [['list'], ['html', { open: 'never', outputFolder: 'target/e2e/report' }]],
   outputDir: 'target/e2e/results',
   use: { screenshot: 'only-on-failure', actionTimeout: 20_000, viewport: { width: 1280, height: 800 } },
-  projects: [{ name: 'support', testDir: 'e2e/support', testMatch: /\.test\.ts$/ }, ...apps],
+  projects: [
+    { name: 'support', testDir: 'e2e/support', testMatch: /\.test\.ts$/ },
+    ...apps,
+    ...(process.env.SYNCLINE_DESKTOP
+      ? [{ name: 'desktop', testDir: 'e2e', testMatch: DESKTOP, use: chromium().use }]
+      : []),
+  ],
 });

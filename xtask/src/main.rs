@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`.
+//! The project's commands: `cargo xtask demo`, `cargo xtask desktop`, `cargo xtask test`, `cargo xtask bench`.
 #![allow(clippy::print_stdout, reason = "what these commands tell a person goes to standard output")]
 
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ mod browsers;
 mod bundle;
 mod copied_demos;
 mod demo;
+mod desktop;
 mod node;
 mod repo;
 mod shell;
@@ -33,6 +34,12 @@ The project's commands. Run as `cargo xtask <command>`.
         --allow-origin ORIGIN   lets pages of this origin connect too
         --dev         unoptimised: larger pages, built sooner; lets the pages of `trunk serve` and
                       `dx serve` on port 8080 of this machine connect too
+
+  desktop [--address URL] [--test]
+      Builds the Dioxus app as a desktop program and opens its window. Names the system packages that are missing.
+        --address URL  as of a page: its server, `?list=`, `?room=`, `?guest=`
+                       (default http://127.0.0.1:3000/dioxus/, the server of `cargo xtask demo`)
+        --test         opens it on a virtual display instead, and shows that edits travel between it and a browser
 
   test [--no-e2e] [--keep-going] [--only WORDS]
       Every check there is; CI runs this.
@@ -68,6 +75,7 @@ fn run() -> Result<ExitCode> {
     let repo = Repo::find()?;
     match command.as_str() {
         "demo" => demo::run(&repo, args),
+        "desktop" => desktop::run(&repo, args),
         "test" => test::run(repo, args),
         "bench" => bench::run(&repo, args),
         // called by cargo for each test program built for the browser, not by a person

@@ -1,6 +1,6 @@
 //! The whole app: one client for all hooks, a header, two panels.
 
-use demo_model::browser::{Credentials, Params, storage_of};
+use demo_model::app::{Credentials, Params, storage_of};
 use dioxus::prelude::*;
 use syncline::Client;
 use syncline_dioxus::use_syncline_provider;
@@ -13,7 +13,7 @@ use crate::todos::TodoPanel;
 
 #[component]
 pub fn App() -> Element {
-    let params = use_hook(Params::of_page);
+    let params = use_hook(Params::of_address);
     let credentials = use_context_provider(|| Credentials::new(&params));
     use_syncline_provider(|| connect(&params, credentials));
 

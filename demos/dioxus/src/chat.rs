@@ -1,6 +1,6 @@
 //! The chat: rooms as tabs, and what was said in the one that is open.
 
-use demo_model::browser::{clock_time, new_id, now_ms, status_words};
+use demo_model::app::{clock_time, new_id, now_ms, status_words};
 use demo_model::{EMOJI, MESSAGES_A_PAGE, Message, Reaction, room_space, rooms_with, shown_name};
 use dioxus::prelude::*;
 use syncline::Key;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use demo_model::browser::{
+use demo_model::app::{
     Credentials, TRANSPORTS, reload_with_transport, status_words, storage_word, transport_words,
 };
 use demo_model::shown_name;

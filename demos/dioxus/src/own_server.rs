@@ -1,6 +1,6 @@
 //! A server that the visitor has already: the same hook, over a contrail service.
 
-use demo_model::browser::{ContrailMessage, ContrailServer, clock_time, status_words};
+use demo_model::app::{ContrailMessage, ContrailServer, clock_time, status_words};
 use dioxus::prelude::*;
 use syncline::{Transport, TransportPreference};
 use syncline_dioxus::{Row, use_connection, use_syncline_provider, use_watch};

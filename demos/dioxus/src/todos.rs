@@ -1,11 +1,16 @@
 //! The to-do list.
 
-use demo_model::browser::{cleared_words, keep_focus, new_id, now_ms, status_words};
+#[cfg(not(feature = "desktop"))]
+use demo_model::app::keep_focus;
+use demo_model::app::{cleared_words, new_id, now_ms, status_words};
 use demo_model::position::Side;
 use demo_model::{Todo, TodoAction, TodoChannel, TodoFilter, list_space};
 use dioxus::prelude::*;
 use syncline::ActionHandle;
 use syncline_dioxus::{Row, UseWatch, use_sync};
+
+#[cfg(feature = "desktop")]
+use crate::desktop::keep_focus;
 
 /// No further than it takes, and at once.
 const INTO_VIEW: ScrollToOptions = ScrollToOptions {

@@ -1,6 +1,6 @@
 //! The whole app: one client for all hooks, a header, two panels.
 
-use demo_model::browser::{Credentials, Params, storage_of};
+use demo_model::app::{Credentials, Params, storage_of};
 use leptos::prelude::*;
 use syncline::Client;
 use syncline_leptos::provide_syncline;
@@ -13,7 +13,7 @@ use crate::todos::TodoPanel;
 
 #[component]
 pub fn App() -> impl IntoView {
-    let params = Params::of_page();
+    let params = Params::of_address();
     let credentials = Credentials::new(&params);
     provide_syncline(connect(&params, credentials.clone()));
     provide_context(credentials);

@@ -1,6 +1,6 @@
 //! The to-do list.
 
-use demo_model::browser::{cleared_words, keep_focus, new_id, now_ms, scroll_into_view, status_words};
+use demo_model::app::{cleared_words, keep_focus, new_id, now_ms, scroll_into_view, status_words};
 use demo_model::position::Side;
 use demo_model::{Todo, TodoAction, TodoChannel, TodoFilter, list_space};
 use leptos::ev::{KeyboardEvent, SubmitEvent};

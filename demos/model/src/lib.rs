@@ -1,10 +1,10 @@
 //! What both apps and the server share: the rows, where they live, and the rules for writing them.
 //!
 //! Everything here is ordinary Rust, compiled once for the browser and once for the server. The feature `server` adds
-//! the [`rules`], the feature `browser` what the two apps need of the page they run in.
+//! the [`rules`], the feature `app` what the two apps need of the page or the desktop they run in.
 
-#[cfg(feature = "browser")]
-pub mod browser;
+#[cfg(feature = "app")]
+pub mod app;
 mod guest;
 mod message;
 pub mod position;

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use syncline::contrail::Contrail;
 use syncline::{Client, Query, Record, TransportPreference};
 
+use super::place;
+
 /// How many records are shown.
 const RECORDS: u32 = 50;
 
@@ -27,7 +29,7 @@ pub struct ContrailMessage {
 /// What a visitor says of a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContrailServer {
-    /// Where `/xrpc/` stands; the page's own server when it is empty.
+    /// Where `/xrpc/` stands; the app's own server when it is empty.
     pub address: String,
     /// What stands before `message.watchRecords` in the method's name.
     pub namespace: String,
@@ -44,12 +46,12 @@ pub struct ContrailServer {
 impl ContrailServer {
     /// A client of it.
     pub fn connect(&self) -> Client {
-        let address = if self.address.is_empty() { "/" } else { &self.address };
+        let address = if self.address.is_empty() { place::at_own_server("/") } else { self.address.clone() };
         let service = Contrail::new(&self.namespace);
         let service = if self.ticket.is_empty() { service } else { service.ticket(&self.ticket) };
         let service =
             if self.identity.is_empty() { service } else { service.identity(self.identity.as_str()) };
-        Client::builder(address).contrail(service).transport(self.transport).build()
+        Client::builder(&address).contrail(service).transport(self.transport).build()
     }
 
     /// What was said last, as contrail orders it.

@@ -1,8 +1,6 @@
 //! Words for what a person sees.
 
-use js_sys::Date;
 use syncline::{Error, Status, Transport};
-use web_sys::wasm_bindgen::JsValue;
 
 /// What a status means to a person.
 pub fn status_words(status: Status) -> String {
@@ -52,10 +50,4 @@ pub fn transport_words(
 /// What is said when completed to-dos have been cleared away.
 pub fn cleared_words(count: usize) -> String {
     format!("{count} cleared")
-}
-
-/// The time of day at this place, as `14:07`.
-pub fn clock_time(ms: u64) -> String {
-    let date = Date::new(&JsValue::from_f64(ms as f64));
-    format!("{:02}:{:02}", date.get_hours(), date.get_minutes())
 }

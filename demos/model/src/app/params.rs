@@ -1,8 +1,9 @@
-//! The page's query parameters, for showing and for tests: `?list=`, `?room=`, `?view=`, `?transport=`, `?server=`,
+//! The parameters of the app's address, for showing and for tests: `?list=`, `?room=`, `?view=`, `?transport=`, `?server=`,
 //! `?guest=`.
 
 use syncline::TransportPreference;
-use web_sys::UrlSearchParams;
+
+use super::place;
 
 /// The ways to connect that a person can choose between, in order, with their names in `?transport=` and their labels.
 pub const TRANSPORTS: [(TransportPreference, &str, &str); 3] = [
@@ -35,7 +36,7 @@ impl View {
     }
 }
 
-/// What the page was asked to be.
+/// What the app was asked to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
     /// The name of the to-do list; `main` unless told.
@@ -48,15 +49,14 @@ pub struct Params {
     pub transport: TransportPreference,
     /// Where Syncline is mounted; `/sync` unless told.
     pub server: String,
-    /// Tells apart several guests in one browser; one guest unless told.
+    /// Tells apart several guests of one browser or one desktop; one guest unless told.
     pub guest: Option<String>,
 }
 
 impl Params {
-    /// Those of the page's address.
-    pub fn of_page() -> Self {
-        let given = search();
-        let get = |name: &str| given.as_ref()?.get(name).filter(|value| !value.is_empty());
+    /// Those of the app's address: the page's, or the one that a desktop program was given.
+    pub fn of_address() -> Self {
+        let get = |name: &str| place::parameter(name).filter(|value| !value.is_empty());
         Self {
             list: get("list").unwrap_or_else(|| "main".into()),
             room: get("room").unwrap_or_else(|| "lobby".into()),
@@ -68,22 +68,14 @@ impl Params {
             transport: get("transport")
                 .and_then(|given| TRANSPORTS.into_iter().find(|(_, name, _)| *name == given))
                 .map_or(TransportPreference::Auto, |(transport, ..)| transport),
-            server: get("server").unwrap_or_else(|| "/sync".into()),
+            server: get("server").unwrap_or_else(|| place::at_own_server("/sync")),
             guest: get("guest"),
         }
     }
 }
 
-/// Loads the page again with this `?transport=`, and with the rest of its address as it is: a client keeps its way to
-/// connect for as long as it lives.
+/// Begins anew with this `?transport=`, and with the rest of the address as it is: a client keeps its way to connect for as
+/// long as it lives.
 pub fn reload_with_transport(name: &str) {
-    let (Some(window), Some(search)) = (web_sys::window(), search()) else { return };
-    search.set("transport", name);
-    // it is refused only to pages that have no address to change
-    let _ = window.location().set_search(&String::from(search.to_string()));
-}
-
-fn search() -> Option<UrlSearchParams> {
-    let search = web_sys::window()?.location().search().ok()?;
-    UrlSearchParams::new_with_str(&search).ok()
+    place::reload_with("transport", name);
 }
