@@ -47,3 +47,44 @@ test('work that waits is neither shown nor sent under another identity, and sent
   await back.settled();
   expect((await (await raw()).readTodos('main')).version, 'each once').toBe(4);
 });
+
+test('a page that becomes somebody else leaves what waits behind, for its author only', async ({ open, line, raw }) => {
+  const page = await open({ view: 'todos' });
+  await page.addTodo('Milk');
+  await page.settled();
+  await page.kept('Milk');
+  const context = page.page.context();
+  const cookies = await context.cookies();
+  const name = (await page.myName.textContent()) ?? '';
+
+  line.passPagesOnly();
+  await page.expectStatus('reconnecting');
+  await page.addTodo('of Ada');
+  await page.editTodo('Milk', 'Oat milk');
+  await page.expectPending(2);
+  await page.saved();
+
+  // the server takes whoever asks without cookie and token for a new guest
+  await context.clearCookies();
+  await page.page.route('**/session', async (route) => {
+    const { authorization: _, cookie: __, ...headers } = await route.request().allHeaders();
+    await route.continue({ headers });
+  });
+  line.pass();
+  await page.settled();
+  await expect(page.myName).not.toHaveText(name);
+  await page.expectTodos(['Milk']);
+  await page.addTodo('of Ben');
+  await page.settled();
+  await page.expectTodos(['Milk', 'of Ben']);
+  expect((await (await raw()).readTodos('main')).version, "Ada's and Ben's first").toBe(2);
+
+  await page.page.unroute('**/session');
+  await context.clearCookies();
+  await context.addCookies(cookies);
+  await page.page.reload();
+  await page.settled();
+  await expect(page.myName).toHaveText(name);
+  await page.expectTodos(['Oat milk', 'of Ada', 'of Ben']);
+  expect((await (await raw()).readTodos('main')).version, 'each once').toBe(4);
+});
