@@ -57,12 +57,41 @@ async fn a_write_is_done_whole_or_refused_with_its_code() {
 }
 
 #[tokio::test]
-async fn an_action_is_sent_as_it_is() {
+async fn an_action_is_done_and_its_output_said() {
     let server = Server::start().await;
     let url = &*server.url();
-    // of a channel that this server does not have
-    let (code, said, complaint) = ran(&["send", url, "l", "lists", r#"{"type":"clear_completed"}"#]).await;
-    assert!(code == 1 && said.is_empty() && complaint.contains("channel"), "{code} {said} {complaint}");
+    for row in [r#"{"id":"a","text":"Milk","done":true}"#, r#"{"id":"b","text":"Bread"}"#] {
+        assert_eq!(ran(&["send", url, "l", "--put", "todos", row]).await.0, 0);
+    }
+    let mut tool = Tool::start(&["tail", url, "l", "todos"]);
+    tool.says(&["-- live at version 2, rows: 2"]).await;
+    let rename = r#"{"type":"rename","payload":{"id":"b","text":"Rye bread"}}"#;
+    for (action, transport, expected) in [
+        (r#"{"type":"clear_completed"}"#, "ws", "done at version 3: 1\n"),
+        (rename, "sse", "done at version 4: 1\n"),
+    ] {
+        let done = ran(&["send", url, "l", "lists", action, "--transport", transport]).await;
+        assert_eq!(done, (0, expected.to_owned(), String::new()));
+    }
+    tool.says(&["- a", r#"~ b  text="Rye bread""#]).await;
+    let (_, said, _) = ran(&["send", url, "l", "lists", rename, "--json"]).await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["event"], &said["output"]), (&json!("applied"), &json!(1)));
+}
+
+#[tokio::test]
+async fn an_action_that_is_refused_says_why() {
+    let server = Server::start().await;
+    let url = &*server.url();
+    let cases = [
+        ("lists", r#"{"type":"rename","payload":{"id":"a","text":"Milk"}}"#, "(gone"),
+        ("lists", r#"{"type":"no_such_action"}"#, "(bad_action"),
+        ("nothing", r#"{"type":"clear_completed"}"#, "(unknown_channel"),
+    ];
+    for (channel, action, expected) in cases {
+        let (code, said, complaint) = ran(&["send", url, "l", channel, action]).await;
+        assert!(code == 1 && said.is_empty() && complaint.contains(expected), "{code} {said} {complaint}");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use syncline_server::{AuthError, Credentials, Memory, Sqlite, Storage, Syncline, User};
+use serde::{Deserialize, Serialize};
+use syncline_core::{Channel, Draft, Error, Query, Record as _, SpaceId};
+use syncline_server::{AuthError, Credentials, Memory, Sqlite, Storage, Syncline, Tx, User, Who};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -15,6 +17,64 @@ pub(crate) struct Server {
     syncline: Syncline,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
+}
+
+/// What is done to lists by actions.
+struct Lists;
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "type", content = "payload", rename_all = "snake_case")]
+enum ListAction {
+    Rename { id: String, text: String },
+    ClearCompleted,
+}
+
+/// There is no such to-do.
+#[derive(Clone, Serialize, Deserialize)]
+struct Gone {
+    id: String,
+}
+
+impl From<Gone> for Error {
+    fn from(Gone { id }: Gone) -> Self {
+        Self::new("gone", format!("there is no `{id}`"))
+    }
+}
+
+impl Channel for Lists {
+    const NAME: &'static str = "lists";
+    type Record = Todo;
+    type Action = ListAction;
+    type Output = usize;
+    type Error = Gone;
+
+    fn reduce(todos: &mut Draft<'_, Todo>, action: &ListAction) {
+        match action.clone() {
+            ListAction::Rename { id, text } => {
+                todos.update(&id, |todo| todo.text = text);
+            }
+            ListAction::ClearCompleted => {
+                for todo in todos.rows().iter().filter(|todo| todo.done) {
+                    todos.remove(&todo.id);
+                }
+            }
+        }
+    }
+
+    fn records(list: SpaceId) -> Query<Todo> {
+        Todo::in_space(list)
+    }
+}
+
+fn on_list_action(tx: &mut Tx<'_>, action: ListAction, _: &Who<'_>) -> Result<usize, Gone> {
+    let mut todos = tx.rows::<Todo>();
+    let changed = match &action {
+        ListAction::Rename { id, .. } if !todos.contains(id) => return Err(Gone { id: id.clone() }),
+        ListAction::Rename { .. } => 1,
+        ListAction::ClearCompleted => todos.rows().iter().filter(|todo| todo.done).count(),
+    };
+    Lists::reduce(&mut todos, &action);
+    Ok(changed)
 }
 
 /// Whoever shows a token has its name; some need none.
@@ -37,7 +97,7 @@ impl Server {
 
     async fn with(storage: impl Storage, address: Option<SocketAddr>) -> Self {
         let builder = Syncline::builder().storage(storage).authenticate(who);
-        let syncline = builder.collection::<Todo>(()).build().await.unwrap();
+        let syncline = builder.collection::<Todo>(()).channel::<Lists>(on_list_action).build().await.unwrap();
         let address = address.unwrap_or(([127, 0, 0, 1], 0).into());
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
