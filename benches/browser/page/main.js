@@ -1,4 +1,5 @@
 // Runs every scenario with every contender, in turns, and checks each result row by row against a model.
+import { action, perform } from './actions.js';
 import * as map from './contenders/map.js';
 import * as replicache from './contenders/replicache.js';
 import * as syncline from './contenders/syncline.js';
@@ -43,6 +44,8 @@ const contenders = [
 ];
 
 const CHANGES = 1000;
+// actions that are replayed in one sample, by as many changes as that takes
+const REPLAYED = 20_000;
 // a prime step visits rows all over the list
 const STEP = 7919;
 
@@ -67,6 +70,44 @@ async function filled(contender, count) {
 
 const ordered = (model) => [...model.values()].sort(newestFirst);
 
+// Actions that nobody has answered, over rows that somebody else changes: the row that all the actions look at, so that
+// all of them are replayed and whatever they have made is another row; then rows that none has to do with.
+//
+// A contender that has actions says what a change makes it `replay`: those that are `tied` to it, or `all` of them; one
+// that replays all of them in either case is asked as seldom in both.
+const replay = (pending) => (count) => async (contender, timed) => {
+  if (!contender.replays) return;
+  const { store, model } = await filled(contender, count);
+  const row = (number, revision = 0) => item((number * STEP) % count, revision);
+  const actions = Array.from({ length: pending }, (_, index) => action(index + 1, row(index + 1)));
+  const expected = () => {
+    const rows = new Map(model);
+    for (const one of actions) perform(rows, one);
+    return ordered(rows);
+  };
+  await store.act(actions);
+  check('actions', store, expected());
+  let version = 0;
+  const change = async (part, rows, toldOf) => {
+    const messages = rows.map((row) => {
+      model.set(row.id, row);
+      return contender.putMessage(++version, JSON.stringify(row));
+    });
+    const before = store.told();
+    await timed(() => store.putEach(messages), { part, per: rows.length });
+    const told = store.told() - before;
+    if (told < rows.length * toldOf) throw new Error(`${part}: told ${told} times`);
+    check(part, store, expected());
+  };
+  const few = REPLAYED / pending;
+  const headings = Array.from({ length: few }, (_, index) => item(0, index + 1));
+  await change(`replay of ${pending} actions`, headings, pending + 1);
+  const length = contender.replays === 'all' ? few : CHANGES;
+  const others = Array.from({ length }, (_, index) => row(pending + 1 + index, 1));
+  await change(`change beside ${pending} actions`, others, 1);
+  await store.close();
+};
+
 let visits = 0;
 
 // Each scenario prepares, is timed once, and is checked.
@@ -87,7 +128,7 @@ const scenarios = {
       messages.push(contender.putMessage(change, JSON.stringify(row)));
     }
     const before = store.told();
-    await timed(() => store.putEach(messages));
+    await timed(() => store.putEach(messages), { per: CHANGES });
     if (store.told() - before < CHANGES) throw new Error(`update: told ${store.told() - before} times`);
     check('update', store, ordered(model));
     await store.close();
@@ -103,10 +144,10 @@ const scenarios = {
       inserts.push(contender.putMessage(change, JSON.stringify(row(change))));
       deletes.push(contender.removeMessage(CHANGES + change, row(change).id));
     }
-    await timed(() => store.putEach(inserts), 'insert');
+    await timed(() => store.putEach(inserts), { part: 'insert', per: CHANGES });
     const more = Array.from({ length: CHANGES }, (_, index) => row(index + 1));
     check('insert', store, [...model.values(), ...more].sort(newestFirst));
-    await timed(() => store.removeEach(deletes), 'delete');
+    await timed(() => store.removeEach(deletes), { part: 'delete', per: CHANGES });
     check('delete', store, ordered(model));
     await store.close();
   },
@@ -119,10 +160,12 @@ const scenarios = {
       rows.push(row);
       confirmations.push(contender.confirmMessage(change, JSON.stringify(row), change));
     }
-    await timed(() => store.optimisticEach(rows, confirmations));
+    await timed(() => store.optimisticEach(rows, confirmations), { per: CHANGES });
     check('optimistic cycle', store, ordered(model));
     await store.close();
   },
+  'replay of 100 actions': replay(100),
+  'replay of 1000 actions': replay(1000),
   // what a visit has kept is on the screen of the next one
   'cold start': (count) => async (contender, timed) => {
     const name = `cold start of ${contender.name}, ${visits++}`;
@@ -143,6 +186,8 @@ const plan = [
   ['update', 100_000, 3],
   ['insert and delete', 10_000, 7],
   ['optimistic cycle', 10_000, 7],
+  ['replay of 100 actions', 10_000, 7],
+  ['replay of 1000 actions', 10_000, 5],
   ['cold start', 10_000, 7],
 ];
 
@@ -161,7 +206,7 @@ async function run({ only, quick, who }) {
     for (let round = 0; round < (quick ? 1 : rounds); round++) {
       for (const contender of contenders.filter(({ name }) => name.includes(who))) {
         await contender.prepare();
-        const timed = async (work, part = name) => {
+        const timed = async (work, { part = name, per = 1 } = {}) => {
           await window.tidy();
           await turn();
           const cpu = await cpuMs();
@@ -170,8 +215,8 @@ async function run({ only, quick, who }) {
           const wall = performance.now() - start;
           await turn();
           const key = `${part} ${count}\0${contender.name}`;
-          if (!samples.has(key)) samples.set(key, []);
-          samples.get(key).push({ cpu: (await cpuMs()) - cpu, wall });
+          if (!samples.has(key)) samples.set(key, { per, values: [] });
+          samples.get(key).values.push({ cpu: (await cpuMs()) - cpu, wall });
         };
         try {
           await scenario(contender, timed);
@@ -180,9 +225,9 @@ async function run({ only, quick, who }) {
         }
       }
     }
-    for (const [key, values] of samples) {
+    for (const [key, { per, values }] of samples) {
       const [what, who] = key.split('\0');
-      figures.push({ what, who, per: /^(snapshot|cold)/.test(what) ? 1 : CHANGES, values });
+      figures.push({ what, who, per, values });
     }
     window.progress(`${name} ${count}`);
   }

@@ -1,6 +1,7 @@
 //! Syncline's store in a browser, fed by hand: what `use_watch` stands on, without a framework's signals.
 #![cfg(target_arch = "wasm32")]
 
+mod actions;
 mod signals;
 
 use std::rc::Rc;
@@ -15,11 +16,14 @@ use syncline::{CacheLimits, Client, ClientBuilder, Error, Record};
 use syncline_benches::Item;
 use wasm_bindgen::prelude::*;
 
+use actions::ItemChannel;
 use signals::Signals;
 
 const SPACE: &str = "bench";
 const CLIENT: &str = "bench-client";
 const WELCOME: &str = r#"{"welcome":{"protocol":1,"user":{"id":"u"},"encoding":"json-bytes","heartbeat_ms":30000,"limits":{"frame_bytes":2097152,"writes_in_flight":256,"subscriptions":256}}}"#;
+/// The writes that may be on their way at once, as it says there.
+const WRITES_IN_FLIGHT: usize = 256;
 
 /// A client that watches all items of one space, newest first, and the server's end of its connection.
 #[wasm_bindgen]
@@ -137,6 +141,27 @@ impl Store {
         .await
     }
 
+    /// Sends actions, one after the other, until all they do is shown. None of them is answered.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub async fn act(&mut self, actions: Vec<String>) -> Result<(), JsError> {
+        let (client, server, signals) = (self.client.clone(), Rc::clone(&self.server), self.signals.clone());
+        in_page(async move {
+            let mut server = server.lock().await;
+            let before = signals.batches();
+            for action in &actions {
+                drop(client.send::<ItemChannel>(SPACE, serde_json::from_str(action).map_err(unreadable)?));
+            }
+            signals.more_than(before).await;
+            for _ in 0..actions.len().min(WRITES_IN_FLIGHT) {
+                hear(&mut server).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// How many changes of rows or of their order the subscriber has been told of.
     pub fn told(&self) -> f64 {
         self.signals.told() as f64
@@ -186,7 +211,7 @@ async fn hear(server: &mut Link) -> Result<(), Error> {
 }
 
 fn unreadable(error: serde_json::Error) -> Error {
-    Error::new("bad_row", error.to_string())
+    Error::new("unreadable", error.to_string())
 }
 
 /// A frame as it came: text is transcoded, bytes are copied.

@@ -1,8 +1,10 @@
 // Replicache: pokes into its cache, a watch on the rows, and an array kept in order by what the watch says.
 import { Replicache } from 'replicache';
+import { written } from '../actions.js';
 import { newestFirst, placeIn } from '../rows.js';
 
 export const name = 'Replicache, watch';
+export const replays = 'all';
 
 let number = 0;
 
@@ -12,7 +14,14 @@ const replicache = (name, kvStore) =>
     kvStore,
     logLevel: 'error',
     pullInterval: null,
-    mutators: { put: (tx, row) => tx.set(`items/${row.id}`, row) },
+    mutators: {
+      put: (tx, row) => tx.set(`items/${row.id}`, row),
+      async act(tx, action) {
+        const { heading, id } = action.payload;
+        const row = written(action, await tx.get(`items/${heading}`), await tx.get(`items/${id}`));
+        if (row) await tx.set(`items/${id}`, row);
+      },
+    },
     // the server's word comes by poke
     puller: async () => ({ httpRequestInfo: { httpStatusCode: 200, errorMessage: '' } }),
     pusher: async () => ({ httpRequestInfo: { httpStatusCode: 200, errorMessage: '' } }),
@@ -25,7 +34,7 @@ function watch(rep) {
   const at = (row) => placeIn(order, row);
   rep.experimentalWatch((diff) => {
     told += diff.length;
-    if (diff.length > 1000) {
+    if (diff.length > 2000) {
       const rows = new Map(order.map((row) => [row.id, row]));
       for (const { op, newValue, oldValue } of diff) {
         if (op === 'del') rows.delete(oldValue.id);
@@ -94,6 +103,10 @@ export async function make() {
       await rep.mutate.put({ ...row, pending: true });
       mutations++;
       await poke([set(JSON.parse(confirmation))], { [clientID]: mutations });
+    },
+    async act(actions) {
+      for (const action of actions) await rep.mutate.act(action);
+      mutations += actions.length;
     },
     told,
     rows,

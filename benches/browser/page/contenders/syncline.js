@@ -7,6 +7,7 @@ let ready;
 // `encode` makes of a frame's text what the connection would give: a text, or an ArrayBuffer.
 const contender = (name, encode) => ({
   name,
+  replays: 'tied',
   async prepare() {
     ready ??= init();
     const exports = await ready;
@@ -27,6 +28,7 @@ const handle = (store) => ({
   putEach: (frames) => store.feed(frames),
   removeEach: (frames) => store.feed(frames),
   optimisticEach: (rows, confirmations) => store.write(rows.map((row) => JSON.stringify(row)), confirmations),
+  act: (actions) => store.act(actions.map((action) => JSON.stringify(action))),
   told: () => store.told(),
   rows: () => JSON.parse(store.rows()),
   async close() {
