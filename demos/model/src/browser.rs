@@ -4,6 +4,7 @@ mod contrail;
 mod credentials;
 mod focus;
 mod params;
+mod partysync;
 mod scroll;
 mod words;
 
@@ -11,6 +12,7 @@ pub use contrail::{ContrailMessage, ContrailServer};
 pub use credentials::Credentials;
 pub use focus::keep_focus;
 pub use params::{Params, TRANSPORTS, View, reload_with_transport};
+pub use partysync::{PartyTodo, PartyTodos, PartysyncServer};
 pub use scroll::scroll_into_view;
 pub use words::{cleared_words, clock_time, status_words, storage_word, transport_words};
 
