@@ -24,13 +24,13 @@ pub fn App() -> Element {
             Refusals {}
             main { class: "panels",
                 if view.has_todos() {
-                    TodoPanel { list }
+                    TodoPanel { list: list.clone() }
                 }
                 if view.has_chat() {
                     ChatPanel { room }
                 }
             }
-            OwnServer { transport }
+            OwnServer { list, transport }
         }
     }
 }

@@ -24,10 +24,10 @@ pub fn App() -> impl IntoView {
             <Header transport />
             <Refusals />
             <main class="panels">
-                {view.has_todos().then(|| view! { <TodoPanel list /> })}
+                {view.has_todos().then(|| view! { <TodoPanel list=list.clone() /> })}
                 {view.has_chat().then(|| view! { <ChatPanel room /> })}
             </main>
-            <OwnServer transport />
+            <OwnServer list transport />
         </div>
     }
 }

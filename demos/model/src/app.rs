@@ -10,6 +10,7 @@ mod desktop;
 #[cfg(target_family = "wasm")]
 mod page;
 mod params;
+mod partysync;
 mod words;
 
 pub use contrail::{ContrailMessage, ContrailServer};
@@ -21,6 +22,7 @@ use page as place;
 #[cfg(target_family = "wasm")]
 pub use page::{keep_focus, scroll_into_view};
 pub use params::{Params, TRANSPORTS, View, reload_with_transport};
+pub use partysync::{PartyTodo, PartyTodos, PartysyncServer};
 pub use place::{clock_time, now_ms, storage_of};
 pub use words::{cleared_words, status_words, storage_word, transport_words};
 

@@ -1,8 +1,9 @@
 //! The to-do lists as partysync's clients know them: `ws://…/parties/todos/main`.
 
-use demo_model::list_space;
+use demo_model::{TodoChannel, list_space};
 use syncline_server::partysync::{Party, Partysync};
 
 pub(crate) fn parties() -> Partysync {
-    Partysync::new().party(Party::named("todos").rooms(|list| Some(list_space(list))))
+    let todos = Party::named("todos").rooms(|list| Some(list_space(list)));
+    Partysync::new().party(todos.channel::<TodoChannel>())
 }

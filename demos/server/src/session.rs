@@ -79,11 +79,15 @@ impl Sessions {
             headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         bearer.and_then(|token| self.verify(token)).or_else(|| {
             let name = cookie_name(seat);
-            let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-            let pairs =
-                cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-            pairs.filter(|(key, _)| *key == name).find_map(|(_, token)| self.verify(token))
+            self.in_cookies(headers, |key| key == name)
         })
+    }
+
+    /// The guest of the first good cookie that has such a name.
+    fn in_cookies(&self, headers: &HeaderMap, is_meant: impl Fn(&str) -> bool) -> Option<Guest> {
+        let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.filter(|(key, _)| is_meant(key)).find_map(|(_, token)| self.verify(token))
     }
 
     /// What tickets are signed with: another secret, that lasts as long as this one. No session is signed like that, as
@@ -92,11 +96,16 @@ impl Sessions {
         self.mac.clone().chain_update("tickets to watch").finalize().into_bytes().to_vec()
     }
 
-    /// What Syncline asks for every connection: who is it?
+    /// What Syncline asks for every connection: who is it? Clients of other protocols cannot say which seat is theirs: they
+    /// are whoever sits in this browser.
     pub(crate) fn user(&self, credentials: &Credentials) -> Result<User, AuthError> {
         let guest = match &credentials.token {
             Some(token) => self.verify(token),
-            None => self.guest(&credentials.headers, None),
+            None => {
+                let headers = &credentials.headers;
+                let any_seat = |key: &str| key.starts_with(COOKIE_NAME);
+                self.guest(headers, None).or_else(|| self.in_cookies(headers, any_seat))
+            }
         };
         let guest =
             guest.ok_or_else(|| AuthError::new("The session is missing or not one of this server's."))?;
@@ -198,6 +207,19 @@ mod tests {
         assert_eq!(sessions().guest(&headers, Some("3")), None);
         headers.insert(AUTHORIZATION, format!("Bearer {}", sign(&eve)).parse().unwrap());
         assert_eq!(sessions().guest(&headers, None), Some(eve));
+    }
+
+    #[test]
+    fn who_names_no_seat_is_whoever_sits_in_this_browser() {
+        let mut headers = HeaderMap::new();
+        let cookies =
+            format!("a=b; syncline_demo_2=forged; syncline_demo_3={}", sessions().sign(&ada()).unwrap());
+        headers.insert(COOKIE, cookies.parse().unwrap());
+        let user = |token: Option<&str>| {
+            sessions().user(&Credentials { headers: headers.clone(), token: token.map(Into::into) })
+        };
+        assert_eq!(user(None).unwrap().id.as_str(), ada().id);
+        assert!(user(Some("forged")).is_err(), "a token counts before a cookie");
     }
 
     /// A folder of a test's own for its database.
