@@ -2,6 +2,7 @@
 #![cfg(target_arch = "wasm32")]
 
 mod actions;
+mod line;
 mod signals;
 
 use std::rc::Rc;
@@ -11,12 +12,13 @@ use futures::channel::oneshot;
 use futures::lock::Mutex;
 use syncline::hook::{RowHandle, Setter, Wanted, follow, latest, spawn_local};
 use syncline::storage::{IndexedDb, Storage as _, Table};
-use syncline::transport::{Link, memory};
+use syncline::transport::Link;
 use syncline::{CacheLimits, Client, ClientBuilder, Error, Record};
 use syncline_benches::Item;
 use wasm_bindgen::prelude::*;
 
 use actions::ItemChannel;
+use line::line;
 use signals::Signals;
 
 const SPACE: &str = "bench";
@@ -72,7 +74,7 @@ impl Store {
     }
 
     async fn connect(set_up: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Store, JsError> {
-        let (connector, mut listener) = memory::pair();
+        let (connector, server) = line();
         let builder = Client::builder("memory").connector(connector).client_id(CLIENT.into());
         let client = set_up(builder).build();
         let (wanted, wants) = latest();
@@ -80,8 +82,7 @@ impl Store {
         wanted.set(Wanted { query: Some(query), running: true });
         let signals = Signals::default();
         spawn_local(follow(client.clone(), wants, signals.clone()));
-        let incoming = listener.accept().await.ok_or_else(|| JsError::new("nobody connects"))?;
-        let server = Rc::new(Mutex::new(incoming.accept()));
+        let server = Rc::new(Mutex::new(server));
         Ok(Self { client, server, signals, _wanted: wanted })
     }
 
