@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import path from 'node:path';
 
+import { RECONNECT_MS } from './support/app.ts';
 import { Desktop, WINDOW } from './support/desktop.ts';
 import { expect, test } from './support/fixtures.ts';
 
@@ -26,37 +26,43 @@ test('edits travel between the desktop and a browser, also those made offline be
     }, 'the field is there when the app has started').toPass();
 
     // from the browser to the desktop: who ticks it off there has seen it
+    const belowMilk = await window.look(ada.todo('Milk'), 1);
     await ada.addTodo('Bread');
     await ada.expectTodos(['Milk', 'Bread']);
     const bread = ada.todo('Bread');
-    await window.kept('Bread');
+    await window.changes(belowMilk);
     await window.click(bread.getByTestId('todo-toggle'));
     await expect(bread).toHaveAttribute('data-done', 'true');
 
     // offline on the desktop, then its end, then its next start
     cable.passPagesOnly();
+    const belowBread = await window.look(bread, 1);
     await window.click(ada.todo('Milk').getByTestId('todo-toggle'));
     await window.click(ada.todoInput);
     await window.type('Eggs');
     await window.press('Return');
+    await window.changes(belowBread);
     // and what was done before it: they are kept in order
     await window.kept('Eggs');
-    window.photograph(path.join(info.outputDir, 'offline.png'));
+    const waiting = await window.look(bread, 1);
+    window.photograph(info.outputPath('offline.png'));
     await window.kill();
     await ada.expectTodos(['Milk', 'Bread']);
     await expect(ada.todo('Milk')).toHaveAttribute('data-done', 'false');
 
     await window.open(address);
+    await window.shows(waiting);
     cable.pass();
-    await ada.expectTodos(['Milk', 'Bread', 'Eggs'], 45_000);
+    await ada.expectTodos(['Milk', 'Bread', 'Eggs'], RECONNECT_MS);
     await expect(ada.todo('Milk')).toHaveAttribute('data-done', 'true');
     expect((await (await raw()).readTodos('main')).version, 'five actions, each once').toBe(5);
 
     // the person at the browser goes on, and the desktop sees that too
+    await window.changes(waiting);
     const eggs = await window.look(ada.todo('Eggs'));
     await ada.toggleTodo('Eggs');
-    await window.changes(eggs, ada.todo('Eggs'));
-    const pictures = ['desktop', 'browser', 'both'].map((name) => path.join(info.outputDir, `${name}.png`)) as [string, string, string];
+    await window.changes(eggs);
+    const pictures = ['desktop', 'browser', 'both'].map((name) => info.outputPath(`${name}.png`)) as [string, string, string];
     window.photograph(pictures[0]);
     await ada.page.screenshot({ path: pictures[1] });
     execFileSync('convert', [pictures[0], pictures[1], '+append', pictures[2]]);

@@ -16,6 +16,12 @@ interface Box {
   height: number;
 }
 
+/** What was seen, and where: everywhere without a box. */
+interface Sight {
+  box?: Box;
+  pixels: Buffer;
+}
+
 /** The Dioxus app in a window on a display that nobody sees. It keeps its data from one start to the next. */
 export class Desktop {
   readonly log: string[] = [];
@@ -44,7 +50,7 @@ export class Desktop {
   async open(address: string): Promise<void> {
     const program = process.env.SYNCLINE_DESKTOP;
     if (!program) throw new Error('SYNCLINE_DESKTOP names no program: run `cargo xtask desktop --test`');
-    const empty = this.picture();
+    const empty = this.see();
     const child = spawn(program, [address], { env: this.env(), stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (said: Buffer) => this.log.push(said.toString()));
     this.program = child;
@@ -76,15 +82,20 @@ export class Desktop {
     this.hands('key', key);
   }
 
-  /** Waits until what is seen, there where a browser shows an element, is not what it was. */
-  async changes(before: Buffer, twin?: Locator): Promise<void> {
-    const box = twin === undefined ? undefined : await boxOf(twin);
-    await expect.poll(() => this.picture(box).equals(before), { message: this.log.join('') }).toBe(false);
+  /** What is seen there where a browser shows an element, or as many rows like it further down: raw pixels. */
+  async look(twin: Locator, rowsBelow = 0): Promise<Sight> {
+    const { y, height, ...box } = await boxOf(twin);
+    return this.see({ ...box, y: y + rowsBelow * height, height });
   }
 
-  /** What is seen, or a part of it: raw pixels. */
-  async look(twin: Locator): Promise<Buffer> {
-    return this.picture(await boxOf(twin));
+  /** Waits until what is seen at a place is not what it was. */
+  async changes({ pixels, box }: Sight): Promise<void> {
+    await expect.poll(() => this.see(box).pixels.equals(pixels), { message: this.log.join('') }).toBe(false);
+  }
+
+  /** Waits until the same is seen at a place as it was. */
+  async shows({ pixels, box }: Sight): Promise<void> {
+    await expect.poll(() => this.see(box).pixels.equals(pixels), { message: this.log.join('') }).toBe(true);
   }
 
   /** Saves what is seen as a picture. */
@@ -111,10 +122,10 @@ export class Desktop {
     return Promise.all(files.map((file) => readFile(path.join(file.parentPath ?? file.path, file.name))));
   }
 
-  private picture(box?: Box): Buffer {
+  private see(box?: Box): Sight {
     const crop = box === undefined ? [] : ['-crop', `${round(box.width)}x${round(box.height)}+${round(box.x)}+${round(box.y)}`];
     const options = { env: this.env(), maxBuffer: 64 << 20, stdio: ['ignore', 'pipe', 'ignore'] as ('ignore' | 'pipe')[] };
-    return execFileSync('import', ['-window', 'root', ...crop, 'rgb:-'], options);
+    return { box, pixels: execFileSync('import', ['-window', 'root', ...crop, 'rgb:-'], options) };
   }
 
   private hands(...args: string[]): void {

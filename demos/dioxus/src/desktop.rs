@@ -5,6 +5,7 @@ use dioxus::prelude::*;
 
 /// What index.html has for a browser.
 const HEAD: &str = concat!(
+    "<meta charset=\"utf-8\" />",
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />",
     "<style>",
     include_str!("../../assets/style.css"),
