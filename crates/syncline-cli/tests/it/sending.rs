@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::server::Server;
-use crate::tool::{Tool, ran};
+use crate::tool::{Tool, ran, ran_reading};
 
 #[tokio::test]
 async fn a_write_is_done_whole_or_refused_with_its_code() {
@@ -77,6 +77,22 @@ async fn an_action_is_done_and_its_output_said() {
     let (_, said, _) = ran(&["send", url, "l", "lists", rename, "--json"]).await;
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&said["event"], &said["output"]), (&json!("applied"), &json!(1)));
+}
+
+#[tokio::test]
+async fn what_is_read_may_have_several_lines() {
+    let server = Server::start().await;
+    let url = &*server.url();
+    for transport in ["ws", "sse"] {
+        let row = "{\n  \"id\": \"a\",\n  \"text\": \"Milk\"\n}\n";
+        let put = ["send", url, "l", "--put", "todos", "-", "--transport", transport, "--timeout", "5"];
+        let (code, said, complaint) = ran_reading(&put, row).await;
+        assert!(code == 0 && said.starts_with("done"), "{transport}: {code} {said} {complaint}");
+        let rename = "{\n  \"type\": \"rename\",\n  \"payload\": { \"id\": \"a\", \"text\": \"Bread\" }\n}\n";
+        let act = ["send", url, "l", "lists", "-", "--transport", transport, "--timeout", "5"];
+        let (code, said, complaint) = ran_reading(&act, rename).await;
+        assert!(code == 0 && said.ends_with(": 1\n"), "{transport}: {code} {said} {complaint}");
+    }
 }
 
 #[tokio::test]
