@@ -323,7 +323,8 @@ impl<'f, 'g> Channel<'f, 'g> {
             return None;
         }
         let message = Bytes::from(reply::update(name, &rows));
-        if is_same_for_all {
+        // a client that is being answered anew is not told of some rows, or of none: others are
+        if is_same_for_all && rows.len() == entry.of(self.spoke.collection).len() {
             self.history.keep(version, name, &message);
         }
         Some(Piece::whole(message))
@@ -402,3 +403,6 @@ fn tombstone_now(history: &History, spoke: &Spoke, key: &str, version: Version) 
         None => tombstone(spoke, key, None, history.at(version)),
     }
 }
+
+#[cfg(test)]
+mod tests;

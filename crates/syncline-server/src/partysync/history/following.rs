@@ -26,7 +26,7 @@ pub(super) struct Changed {
 }
 
 impl Landing {
-    pub(super) fn of(commit: &Commit, collections: &Arc<[&'static str]>) -> Self {
+    pub(in crate::partysync) fn of(commit: &Commit, collections: &Arc<[&'static str]>) -> Self {
         let rows = commit.rows.iter().filter(|row| collections.contains(&row.collection)).map(|row| {
             let changed =
                 Changed { version: row.version, is_there: row.json.is_some(), before: row.before.clone() };
