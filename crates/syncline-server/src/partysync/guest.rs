@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::connection::{Connection, Shared, stopping};
 use crate::credentials::bearer;
-use crate::partysync::history::{Asked, History};
+use crate::partysync::history::{Asked, InUse};
 use crate::partysync::moment::From;
 use crate::partysync::request::{Act, Request};
 use crate::partysync::translation::Streaming;
@@ -87,7 +87,7 @@ pub(super) struct Pending {
 pub(super) struct Guest {
     shared: Arc<Shared>,
     pub(super) connection: Connection,
-    pub(super) history: Arc<History>,
+    pub(super) history: InUse,
     space: SpaceId,
     pub(super) spokes: Spokes,
     pub(super) followed: Vec<Followed>,

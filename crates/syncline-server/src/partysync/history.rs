@@ -6,6 +6,7 @@
 
 mod entry;
 mod following;
+mod resting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use crate::partysync::history::entry::Touch;
 pub(super) use crate::partysync::history::entry::{Asked, Entry, Gone};
 pub(crate) use crate::partysync::history::following::{Following, Histories, Landing};
+pub(super) use crate::partysync::history::resting::InUse;
 use crate::partysync::layout::Times;
 
 /// Bytes of deleted rows that are kept, so that it can be said what they were.
@@ -111,7 +113,7 @@ impl History {
 
     /// The number of a collection.
     pub(super) fn collection(&self, name: &str) -> Option<usize> {
-        self.collections.iter().position(|collection| *collection == name)
+        number_of(&self.collections, name)
     }
 
     /// An action of a connection is on its way.
@@ -192,43 +194,22 @@ impl History {
 
     /// Takes in what storage has.
     pub(super) fn load(&self, image: &SpaceImage) {
+        self.take_up(self.reading().read(image));
+    }
+
+    /// How what storage has is to be read, by whoever has the time for it.
+    fn reading(&self) -> Reading {
+        Reading { collections: Arc::clone(&self.collections), bounds: self.bounds }
+    }
+
+    /// Begins with what was read.
+    fn take_up(&self, read: Recalled) {
         let mut state = self.lock();
         let (sent, forsaken) = (std::mem::take(&mut state.sent), std::mem::take(&mut state.forsaken));
-        *state = State { sent, forsaken, ..State::default() };
-        state.rows.resize_with(self.collections.len(), BTreeMap::new);
-        state.gone.resize_with(self.collections.len(), BTreeMap::new);
-        state.touched.resize_with(self.collections.len(), BTreeMap::new);
-        for logged in &image.log {
-            let touched = logged.touched.iter().filter_map(|(collection, key)| {
-                Some(Touch { collection: self.collection(collection)?, key: key.as_str().into(), gone: None })
-            });
-            let entry = Entry::by(logged, touched.collect());
-            state.go_to(logged.version);
-            state.push(entry, self.bounds);
-        }
-        state.go_to(image.version + 1);
-        state.version = image.version;
-        let oldest = state.entries.front().map_or(0, |entry| entry.at);
-        for row in &image.rows {
-            let Some(collection) = self.collection(&row.collection) else { continue };
-            let updated = state.entry(row.version).map_or(oldest, |entry| entry.at);
-            let dated =
-                Dated { times: Times { created: oldest.min(updated), updated }, version: row.version };
-            state.rows[collection].insert(row.key.as_str().into(), dated);
-        }
-        // the oldest change of a row that is known stands for its beginning
-        let State { entries, rows, gone, .. } = &mut *state;
-        let first = first_of(image.version, entries);
-        for (place, entry) in entries.iter().enumerate().rev() {
-            for Touch { collection, key, .. } in entry.touched() {
-                match rows[*collection].get_mut(key) {
-                    Some(dated) => dated.times.created = entry.at,
-                    None => {
-                        gone[*collection].entry(key.clone()).or_insert(first + place as u64);
-                    }
-                }
-            }
-        }
+        let before = std::mem::replace(&mut *state, State { sent, forsaken, ..read.0 });
+        drop(state);
+        // of all rows, perhaps: nobody need wait for that
+        drop(before);
     }
 
     /// Takes in a commit that storage has taken.
@@ -272,6 +253,66 @@ impl History {
             self.quiet.send_replace(version);
         }
     }
+}
+
+/// See [`History::reading`].
+#[derive(Clone)]
+pub(crate) struct Reading {
+    collections: Arc<[&'static str]>,
+    bounds: Bounds,
+}
+
+/// What a space was when it was read.
+pub(crate) struct Recalled(State);
+
+impl Reading {
+    /// Reads all rows there are, and what the log says of them.
+    pub(crate) fn read(&self, image: &SpaceImage) -> Recalled {
+        let mut state = State::default();
+        state.rows.resize_with(self.collections.len(), BTreeMap::new);
+        state.gone.resize_with(self.collections.len(), BTreeMap::new);
+        state.touched.resize_with(self.collections.len(), BTreeMap::new);
+        for logged in &image.log {
+            let touched = logged.touched.iter().filter_map(|(collection, key)| {
+                Some(Touch {
+                    collection: number_of(&self.collections, collection)?,
+                    key: key.as_str().into(),
+                    gone: None,
+                })
+            });
+            let entry = Entry::by(logged, touched.collect());
+            state.go_to(logged.version);
+            state.push(entry, self.bounds);
+        }
+        state.go_to(image.version + 1);
+        state.version = image.version;
+        let oldest = state.entries.front().map_or(0, |entry| entry.at);
+        for row in &image.rows {
+            let Some(collection) = number_of(&self.collections, &row.collection) else { continue };
+            let updated = state.entry(row.version).map_or(oldest, |entry| entry.at);
+            let dated =
+                Dated { times: Times { created: oldest.min(updated), updated }, version: row.version };
+            state.rows[collection].insert(row.key.as_str().into(), dated);
+        }
+        // the oldest change of a row that is known stands for its beginning
+        let State { entries, rows, gone, .. } = &mut state;
+        let first = first_of(image.version, entries);
+        for (place, entry) in entries.iter().enumerate().rev() {
+            for Touch { collection, key, .. } in entry.touched() {
+                match rows[*collection].get_mut(key) {
+                    Some(dated) => dated.times.created = entry.at,
+                    None => {
+                        gone[*collection].entry(key.clone()).or_insert(first + place as u64);
+                    }
+                }
+            }
+        }
+        Recalled(state)
+    }
+}
+
+fn number_of(collections: &[&'static str], name: &str) -> Option<usize> {
+    collections.iter().position(|collection| *collection == name)
 }
 
 impl State {
@@ -320,6 +361,9 @@ impl State {
             && let Some(oldest) = self.entries.pop_front()
         {
             let version = self.first() - 1;
+            while self.gone_with_content.front().is_some_and(|gone| *gone <= version) {
+                self.gone_with_content.pop_front();
+            }
             self.keys -= oldest.touched().len();
             for touch in oldest.touched() {
                 self.gone_bytes -= touch.gone.as_ref().map_or(0, Gone::bytes);

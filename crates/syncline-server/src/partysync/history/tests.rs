@@ -154,6 +154,20 @@ fn what_deleted_rows_were_has_a_bound() {
     assert!(history.lock().gone_bytes <= GONE_BYTES);
 }
 
+#[test]
+fn deletions_whose_versions_are_forgotten_leave_nothing_behind() {
+    let history = history(BOUNDS);
+    for from in 0..5_000 {
+        let key = format!("k{}", from / 2);
+        let (put, del): (&[&str], &[&str]) = if from % 2 == 0 { (&[&key], &[]) } else { (&[], &[&key]) };
+        history.land(&landing(from, &[(10, put, del)]));
+    }
+    let state = history.lock();
+    assert_eq!(state.entries.len(), 100);
+    assert!(state.gone_with_content.len() <= 100, "{}", state.gone_with_content.len());
+    assert!(state.gone[1].len() <= 100);
+}
+
 /// Work that grew with the square of a change would take minutes here.
 #[test]
 fn a_large_change_is_told_of_in_a_time_that_grows_with_its_rows() {
