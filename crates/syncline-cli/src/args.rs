@@ -14,8 +14,7 @@ use syncline_core::ops::{ROWS, RowOp, RowOps};
 use syncline_core::query::FilterOp;
 use syncline_core::{Direction, Filter, OrderBy, QuerySpec, Scalar, SpaceId};
 
-const HELP: &str = "\
-What is in a Syncline space, what happens there, and writes to it.
+const HELP: &str = r#"What is in a Syncline space, what happens there, and writes to it.
 
     syncline watch URL SPACE COLLECTION [options]   show the rows, then every change
     syncline tail  URL SPACE COLLECTION [options]   show the changes alone
@@ -38,15 +37,17 @@ What to write, in this order:
 ROW, FIELDS and ACTION are JSON; - reads it from the standard input.
 
 Everywhere:
-    --json                  one JSON object a line; errors too
+    --json                  one JSON object a line; what is on the standard error too:
+                            {"error":…} why it ends, {"retry":…} why it is not connected just now
     --token TOKEN           who you are; also taken from SYNCLINE_TOKEN, which others on this machine do not see
     --transport ws|sse      only this one; otherwise the one that works
     --trust FILE            also trust the authority with this certificate (DER)
     --schema N              the application's schema version [0]
     -h, --help    -V, --version
 
-Exit codes: 0 all went well, or Ctrl-C; 1 it failed, with a stable code on the standard error; 2 called wrongly.
-";
+Exit codes: 0 all went well, or Ctrl-C during `watch` or `tail`; 1 it failed, with a stable code on the standard error; 2 called
+wrongly; 130 Ctrl-C during `send`, when the write may have been done or not.
+"#;
 
 /// What to do.
 #[derive(Debug)]
@@ -127,6 +128,11 @@ struct Said {
     within: Option<Duration>,
     server: Server,
     json: bool,
+}
+
+/// Whether a program reads what the tool says, however else it was called.
+pub(crate) fn is_for_a_program() -> bool {
+    std::env::args_os().any(|arg| arg == "--json")
 }
 
 pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Args, Wrong> {

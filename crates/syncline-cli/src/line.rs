@@ -11,7 +11,7 @@ use syncline_core::{ClientId, Error, code};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::args::Server;
-use crate::output::complain;
+use crate::output;
 
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -29,10 +29,12 @@ pub(crate) struct Way {
     /// It has worked.
     proven: bool,
     failures: u32,
+    /// A program reads what is said of it.
+    json: bool,
 }
 
 impl Way {
-    pub(crate) fn to(server: Server) -> Result<Self, Error> {
+    pub(crate) fn to(server: Server, json: bool) -> Result<Self, Error> {
         let transport = match server.transport {
             TransportPreference::Auto | TransportPreference::WebSocket => Transport::WebSocket,
             TransportPreference::Sse => Transport::Sse,
@@ -42,7 +44,7 @@ impl Way {
             None => TokioConnector::new(),
         };
         let client = ClientId::from(format!("{:016x}{:016x}", random()?, random()?));
-        Ok(Self { server, connector, client, transport, proven: false, failures: 0 })
+        Ok(Self { server, connector, client, transport, proven: false, failures: 0, json })
     }
 
     /// The author of what is written.
@@ -104,7 +106,7 @@ impl Way {
         self.failures = self.failures.saturating_add(1);
         // anywhere between nothing and the most: not everybody comes back at once
         let wait = most.mul_f64(f64::from(random()? as u32) / f64::from(u32::MAX));
-        complain(&format!("{error}; trying again in {:.1} s", wait.as_secs_f64()));
+        output::retry(error, wait, self.json);
         sleep(wait).await;
         Ok(())
     }

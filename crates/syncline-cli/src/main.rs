@@ -10,8 +10,8 @@
 //! `watch` shows the rows and then every change, `tail` the changes alone. Both come back by themselves when the connection
 //! or the server goes, and tell what has changed meanwhile: nothing is missed and nothing told twice. `send` makes one write,
 //! of rows or of a channel's action, and waits for the server's word; it takes effect once, however often the connection
-//! breaks. The exit code is 0 when all went well or Ctrl-C ended it, 1 when the server or the connection failed it, 2 when it was called
-//! wrongly.
+//! breaks. The exit code is 0 when all went well or Ctrl-C ended a `watch` or `tail`, 1 when the server or the connection failed it, 2 when it
+//! was called wrongly, 130 when Ctrl-C ended a `send`, which may have been done or not.
 //!
 //! Rows are whatever the server says: the tool knows no types. It speaks the protocol itself and keeps the rows that it has shown; only which field is the key it
 //! has to be told, where that is not `id`.
@@ -25,7 +25,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use syncline_core::Error;
+use syncline_core::{Error, code};
 
 use args::{Args, Run, Task};
 use output::Output;
@@ -38,7 +38,8 @@ async fn main() -> ExitCode {
             return Output::new(false).text(&text).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
         }
         Err(error) => {
-            output::complain(&format!("{error}; `syncline --help` says more"));
+            let why = format!("{error}; `syncline --help` says more");
+            output::end("usage", &why, args::is_for_a_program());
             return ExitCode::from(2);
         }
     };
@@ -54,7 +55,7 @@ async fn main() -> ExitCode {
         ended = work => ended,
         // where the system gives no notice of it, it ends the tool by itself
         Ok(()) = tokio::signal::ctrl_c() => {
-            return if is_write { undecided() } else { ExitCode::SUCCESS };
+            return if is_write { undecided(json) } else { ExitCode::SUCCESS };
         }
     };
     match ended {
@@ -67,8 +68,9 @@ async fn main() -> ExitCode {
 }
 
 /// A write was interrupted.
-fn undecided() -> ExitCode {
-    output::complain("interrupted: the server may have done it, or may not");
+fn undecided(json: bool) -> ExitCode {
+    let why = "interrupted: the server may have done it, or may not";
+    output::end(code::OUTCOME_UNKNOWN, why, json);
     ExitCode::from(130)
 }
 

@@ -1,6 +1,7 @@
 //! What the tool says: rows and changes to whoever reads it, everything else on the standard error.
 
 use std::io::{self, Write as _};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use syncline_core::{Error, Version};
@@ -16,6 +17,11 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         Self { json }
+    }
+
+    /// Whether a program reads it.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
     }
 
     /// A row that is there.
@@ -95,18 +101,27 @@ fn write(lines: &str) -> Result<(), End> {
     stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush()).map_err(|_| End::Reader)
 }
 
-/// Something for a person to know.
-pub(crate) fn complain(text: &str) {
-    // there is nobody else to tell
-    let _ = writeln!(io::stderr().lock(), "syncline: {}", clean(text));
-}
-
 /// Why the tool ends.
 pub(crate) fn fail(error: &Error, json: bool) {
-    match json {
-        true => drop(writeln!(io::stderr().lock(), "{}", json!({ "error": error }))),
-        false => complain(&error.to_string()),
-    }
+    complain(json, json!({ "error": error }), &error.to_string());
+}
+
+/// Why the tool ends, where a person needs no code.
+pub(crate) fn end(code: &'static str, why: &str, json: bool) {
+    complain(json, json!({ "error": Error::new(code, why.to_owned()) }), why);
+}
+
+/// What failed for now, and how long until it is tried again.
+pub(crate) fn retry(error: &Error, wait: Duration, json: bool) {
+    let object =
+        json!({ "retry": { "error": error, "in_ms": u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) } });
+    complain(json, object, &format!("{error}; trying again in {:.1} s", wait.as_secs_f64()));
+}
+
+fn complain(json: bool, object: Value, text: &str) {
+    let line = if json { object.to_string() } else { format!("syncline: {}", clean(text)) };
+    // there is nobody else to tell
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// The fields of a row, `name=value`.

@@ -25,7 +25,7 @@ struct Verdict {
 }
 
 pub(crate) async fn run(server: Server, send: Send, output: &mut Output) -> Result<(), End> {
-    let mut way = Way::to(server)?;
+    let mut way = Way::to(server, output.is_json())?;
     let write = Write {
         space: send.space,
         client: way.client().clone(),

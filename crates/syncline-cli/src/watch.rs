@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::rows::{Change, News, Rows};
 
 pub(crate) async fn run(server: Server, watch: Watch, output: &mut Output) -> Result<(), End> {
-    let mut way = Way::to(server)?;
+    let mut way = Way::to(server, output.is_json())?;
     let mut rows = Rows::new(watch.query, watch.key);
     loop {
         let mut line = way.connect().await?;

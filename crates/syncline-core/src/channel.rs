@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::draft::Draft;
 use crate::error::{Error, code};
 use crate::id::SpaceId;
+use crate::one_line::to_one_line;
 use crate::query::{Filter, OrderBy, Query};
 use crate::record::Record;
 use crate::tx::Tx;
@@ -187,12 +188,12 @@ impl ActionPayload {
         })
     }
 
-    /// Writes the payload.
+    /// Writes the payload, in one line.
     ///
     /// # Errors
     /// `bad_action` when it cannot be written as JSON, which it can.
     pub fn to_payload(&self) -> Result<Box<RawValue>, Error> {
-        serde_json::value::to_raw_value(self).map_err(|error| {
+        to_one_line(self).map_err(|error| {
             Error::new(code::BAD_ACTION, format!("the action cannot be written as JSON: {error}"))
         })
     }
@@ -350,6 +351,15 @@ pub(crate) fn not_an_action(error: &serde_json::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_payload_is_one_line_however_the_action_was_written() {
+        let written = "{\r\n  \"type\": \"create\",\n\t\"payload\": { \"text\": \"a  b\\n\\\"c\\\\\" }\n}";
+        let action = RawValue::from_string(written.into()).unwrap();
+        let payload = ActionPayload { channel: "todos".into(), action }.to_payload().unwrap();
+        let expected = r#"{"channel":"todos","action":{"type":"create","payload":{"text":"a  b\n\"c\\"}}}"#;
+        assert_eq!(payload.get(), expected);
+    }
 
     #[test]
     fn an_action_is_named_however_it_is_tagged() {

@@ -66,6 +66,8 @@ pub mod code {
     /// The action was sent and the answer was lost; it may have been done. Said where the server is not one of Syncline's
     /// own, which would know.
     pub const OUTCOME_UNKNOWN: &str = "outcome_unknown";
+    /// These rows are changed by the actions of a channel, and not by writing them. HTTP 403.
+    pub const ACTIONS_ONLY: &str = "actions_only";
     /// The action was done, and what it gave back is not known any more.
     pub const OUTPUT_LOST: &str = "output_lost";
     /// A job that a handler left cannot be kept.

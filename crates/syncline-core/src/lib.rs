@@ -26,6 +26,7 @@ pub mod diff;
 pub mod draft;
 pub mod error;
 pub mod id;
+mod one_line;
 pub mod ops;
 pub mod query;
 pub mod record;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, code};
+use crate::one_line::to_one_line;
 use crate::record::Record;
 use crate::tx::Tx;
 
@@ -101,13 +102,13 @@ impl RowOps {
         Ok(())
     }
 
-    /// Writes the payload.
+    /// Writes the payload, in one line.
     ///
     /// # Errors
     /// `bad_write` when it has more than 1,000 steps or cannot be written as JSON.
     pub fn to_payload(&self) -> Result<Box<RawValue>, Error> {
         self.check_steps()?;
-        serde_json::value::to_raw_value(self).map_err(|error| {
+        to_one_line(self).map_err(|error| {
             Error::new(code::BAD_WRITE, format!("the write cannot be written as JSON: {error}"))
         })
     }
@@ -193,6 +194,13 @@ mod tests {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[record(opaque)]
         labels: Vec<String>,
+    }
+
+    #[test]
+    fn a_payload_is_one_line_however_a_row_was_written() {
+        let row = RawValue::from_string("{\n  \"id\": \"a\",\n  \"labels\": [ \"x y\" ]\n}".into()).unwrap();
+        let payload = RowOps { ops: vec![RowOp::Put("notes".into(), row)] }.to_payload().unwrap();
+        assert_eq!(payload.get(), r#"{"ops":[{"put":["notes",{"id":"a","labels":["x y"]}]}]}"#);
     }
 
     thread_local! {

@@ -20,7 +20,7 @@ use crate::jobs::{Handlers, Job, Jobs};
 use crate::origin::Origins;
 use crate::partysync::{self, Partysync, Spoken};
 use crate::problem::INTERNAL;
-use crate::rules::Rules;
+use crate::rules::{ActionsOnly, Rules};
 use crate::storage::Storage;
 use crate::syncline::{Doors, Syncline};
 use crate::watch_records::{Face, WatchRecords};
@@ -161,8 +161,9 @@ impl<S> Builder<S> {
     /// a [job](Self::job) with [`Tx::enqueue`]. The [`Rules`] of collections are not asked about what it writes: it is the
     /// rule. A handler that panics refuses the one action.
     ///
-    /// The collection of the channel's records is added too, as by [`collection`](Self::collection)`(())`, unless it is there already: give it rules
-    /// before or after this, or everybody who may open a space may also write its rows past the channel.
+    /// The collection of the channel's records is added too, unless it is there already. Everybody who may open a space reads it, and nobody
+    /// writes its rows past the channel: that is `actions_only`. [`collection`](Self::collection), before or after this, gives it other rules; with
+    /// `()` people write as they like.
     ///
     /// ```
     /// use syncline_server::{Error, Syncline};
@@ -212,7 +213,7 @@ impl<S> Builder<S> {
             self.schema.add::<C::Record>();
             self
         } else {
-            self.collection::<C::Record>(())
+            self.collection::<C::Record>(ActionsOnly)
         }
     }
 

@@ -27,7 +27,7 @@ use crate::credentials::{Authenticator, Credentials};
 use crate::hub::clock::Clock;
 use crate::jobs::{self, Jobs, Running};
 use crate::outbox::{Outbox, Put};
-use crate::partysync::{Following, History};
+use crate::partysync::{Following, History, Recalled};
 use crate::problem::INTERNAL;
 use crate::storage::{Storage, failed};
 use crate::syncline::{Doors, Syncline};
@@ -89,7 +89,7 @@ pub(crate) enum Event {
     /// What storage has of a space, for its history.
     Recalled {
         space: SpaceId,
-        result: Result<SpaceImage, Error>,
+        result: Result<Recalled, Error>,
     },
     /// No job is under way any more.
     JobsEnded,
@@ -389,12 +389,20 @@ impl<S: Storage> Hub<S> {
         self.read(space, |space, result| Event::Loaded { space, result });
     }
 
-    /// Reads a space for its history.
+    /// Reads a space for its history; all rows are looked at there and not here.
     fn recall(&mut self, space: SpaceId) {
-        self.read(space, |space, result| Event::Recalled { space, result });
+        let Some(reading) = self.following.reading(&space) else { return };
+        self.read(space, move |space, result| Event::Recalled {
+            space,
+            result: result.map(|image| reading.read(&image)),
+        });
     }
 
-    fn read(&mut self, space: SpaceId, event: fn(SpaceId, Result<SpaceImage, Error>) -> Event) {
+    fn read(
+        &mut self,
+        space: SpaceId,
+        event: impl FnOnce(SpaceId, Result<SpaceImage, Error>) -> Event + Send + 'static,
+    ) {
         let (storage, answers) = (Arc::clone(&self.storage), self.answers.clone());
         let span = tracing::debug_span!("load", %space);
         let loading = async move {

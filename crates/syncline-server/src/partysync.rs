@@ -61,7 +61,7 @@
 //! < {"type":"success","rpc":true,"channel":C,"id":I,"result":[row…]}        to the sender
 //! < {"broadcast":true,"type":"update","channel":C,"payload":[row…]}         to all others
 //! < {"broadcast":true,"type":"delete-all","channel":C}                      to all
-//! < {"type":"error","rpc":true,"channel":C,"id":I,"error":[text],"code":code}
+//! < {"type":"error","rpc":true,"channel":C,"id":I,"error":[text],"code":code,"field":action,"data":data}
 //! < {"type":"error","sync":true,"channel":C,"error":[text],"code":code}
 //! < {"type":"exception","rpc":true,"exception":[text]}                      it was not understood
 //! ```
@@ -77,6 +77,8 @@
 //! | `payload` | the rows of a sync, or those that somebody else changed. Of an action that changed none it is empty |
 //! | `error`, `exception` | one text for a person. Never SQL, never a path, and never what a panic said |
 //! | `code` | the error's stable code |
+//! | `field` | the action that the error is about, `todos/toggle`, unless the error names something itself |
+//! | `data` | what the handler's own [error](Channel::Error) is as JSON, up to 16 KiB; left out where it was not the handler |
 //!
 //! A row is an array: the fields in the order of [`Record::FIELDS`](syncline_core::Record::FIELDS), then `created_at`,
 //! `updated_at` and `deleted_at`, which is `null` for a row that is there. A *tombstone* is a row with a time there. Relations of the
@@ -132,13 +134,13 @@
 //! credentials are too old; 1001: the server stops; 1011 and others: try again later.
 //!
 //! For each room that somebody speaks partysync in, the server keeps the times of its rows in memory, about 100 bytes a row, and reads
-//! the space from storage once more.
+//! the space from storage once more. What it knows then is kept for a minute after the last client has gone, of the last 32 such rooms.
 //!
 //! # What is different from partysync
 //!
 //! - Syncs tell of deletions.
 //! - Everything is answered: an unknown channel, a message that is neither a sync nor a call, an action without an `id`.
-//! - Errors have a `code`.
+//! - Errors have a `code`, and those of actions name the action.
 //! - An action that deletes from a list that is empty changes nothing: there is no `delete-all`.
 //! - A number in `from` is a time, even where rows have their times as text.
 //! - Others are told of an action even when its sender hangs up at once.
@@ -165,7 +167,7 @@ use crate::config::Config;
 use crate::partysync::history::Histories;
 use crate::partysync::layout::Layout;
 
-pub(crate) use history::{Following, History};
+pub(crate) use history::{Following, History, Recalled};
 pub(crate) use routes::router;
 
 type Rooms = Arc<dyn Fn(&str) -> Option<SpaceId> + Send + Sync>;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use syncline_core::wire::User;
-use syncline_core::{Error, Record, SpaceId};
+use syncline_core::{Error, Record, SpaceId, code};
 
 /// What people may do with the rows of one collection, asked after whether they may open the space at all.
 ///
@@ -54,6 +54,16 @@ pub trait Rules<R: Record>: Send + Sync + 'static {
 
 /// No rules: everybody who may open a space reads and writes there.
 impl<R: Record> Rules<R> for () {}
+
+/// The rules of a collection of which nothing is known but that a channel has it: its handler is the only way to write.
+pub(crate) struct ActionsOnly;
+
+impl<R: Record> Rules<R> for ActionsOnly {
+    fn write(&self, _: &User, _: &SpaceId, _: Change<'_, R>) -> Result<(), Error> {
+        let error = Error::new(code::ACTIONS_ONLY, "these rows are changed by actions only");
+        Err(error.with_field(R::COLLECTION))
+    }
+}
 
 /// Which rows of a collection a person sees.
 ///

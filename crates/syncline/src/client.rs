@@ -301,9 +301,10 @@ impl Client {
         self.shared().setup.latency.set(latency);
     }
 
-    /// Says who is here now, where the server is a contrail service; see
-    /// [`Contrail::identity`](crate::contrail::Contrail::identity). Of somebody else nothing stays to be seen: every stream
-    /// begins again, with tickets and credentials that are asked for anew, and with what was kept of this person. With
+    /// Says who is here now, where the server is a contrail service, see
+    /// [`Contrail::identity`](crate::contrail::Contrail::identity), or speaks partysync. Of somebody else nothing stays to be
+    /// seen or sent: every stream begins again, with tickets and credentials that are asked for anew, and with what was kept of this
+    /// person; every room is left and entered again, and actions that waited there are `foreign_client`. With
     /// `None` nothing is kept. A Syncline server says by itself who is here, and then this does nothing.
     ///
     /// ```
@@ -324,7 +325,8 @@ impl Client {
     /// Somebody leaves and takes everything along: what is kept of this server between visits is removed, whoever it
     /// belongs to, and nothing more is kept before the server says who is here, or [`set_identity`](Self::set_identity) where
     /// it does not. To be called once the server has been told,
-    /// or it would say the same person again. What is shown now stays until then.
+    /// or it would say the same person again. What is shown now stays until then. Rooms of a partysync server are left and
+    /// entered again at once, and actions that waited there are `foreign_client`.
     ///
     /// # Errors
     /// Why storage could not be reached, and what is in it may still be there; `closed` when the client is.
@@ -342,7 +344,7 @@ impl Client {
     }
 
     async fn part(&self, wipe: bool) -> Result<(), Error> {
-        self.shared().act(|state, _| state.core.pause_storing(wipe));
+        self.shared().act(|state, now| state.core.pause_storing(now, wipe));
         if self.shared().setup.cache.is_none() {
             return Ok(());
         }

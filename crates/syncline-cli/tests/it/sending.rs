@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::server::Server;
-use crate::tool::{Tool, ran};
+use crate::tool::{Tool, ran, ran_reading};
 
 #[tokio::test]
 async fn a_write_is_done_whole_or_refused_with_its_code() {
@@ -80,6 +80,45 @@ async fn an_action_is_done_and_its_output_said() {
 }
 
 #[tokio::test]
+async fn what_is_read_may_have_several_lines() {
+    let server = Server::start().await;
+    let url = &*server.url();
+    for transport in ["ws", "sse"] {
+        let row = "{\n  \"id\": \"a\",\n  \"text\": \"Milk\"\n}\n";
+        let put = ["send", url, "l", "--put", "todos", "-", "--transport", transport, "--timeout", "5"];
+        let (code, said, complaint) = ran_reading(&put, row).await;
+        assert!(code == 0 && said.starts_with("done"), "{transport}: {code} {said} {complaint}");
+        let rename = "{\n  \"type\": \"rename\",\n  \"payload\": { \"id\": \"a\", \"text\": \"Bread\" }\n}\n";
+        let act = ["send", url, "l", "lists", "-", "--transport", transport, "--timeout", "5"];
+        let (code, said, complaint) = ran_reading(&act, rename).await;
+        assert!(code == 0 && said.ends_with(": 1\n"), "{transport}: {code} {said} {complaint}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_is_interrupted_says_so_and_is_no_success() {
+    let (_, help, _) = ran(&["--help"]).await;
+    assert!(help.contains("130 Ctrl-C during `send`"), "{help}");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/sync", listener.local_addr().unwrap());
+    let send = ["send", &url, "l", "--delete", "todos", "a"];
+    for json in [false, true] {
+        let more: &[&str] = if json { &["--json"] } else { &[] };
+        let tool = Tool::start(&[&send, more].concat());
+        let _silent = listener.accept().await.unwrap();
+        let (code, complaints) = tool.interrupted().await;
+        let [complaint] = complaints.as_slice() else { panic!("{complaints:?}") };
+        assert_eq!(code, 130);
+        if json {
+            let complaint: Value = serde_json::from_str(complaint).unwrap();
+            assert_eq!(complaint["error"]["code"], "outcome_unknown");
+        } else {
+            assert!(complaint.starts_with("syncline: interrupted: "), "{complaint}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_action_that_is_refused_says_why() {
     let server = Server::start().await;
     let url = &*server.url();
@@ -139,4 +178,11 @@ async fn a_write_whose_answer_was_lost_is_sent_again_and_done_once() {
     let (code, said, complaint) = ran(&["send", &url, "l", "--put", "todos", row]).await;
     assert_eq!((code, said.as_str()), (0, "done at version 1\n"), "{complaint}");
     assert_eq!(complaint.matches("trying again").count(), 1, "{complaint}");
+    // the same for a program
+    let (address, _cutting) = cutting(server.address).await;
+    let url = format!("ws://{address}/sync");
+    let (code, _, complaint) = ran(&["send", &url, "l", "--put", "todos", row, "--json"]).await;
+    let complaint: Value = serde_json::from_str(&complaint).unwrap();
+    assert_eq!((code, &complaint["retry"]["error"]["code"]), (0, &json!("connection")));
+    assert!(complaint["retry"]["in_ms"].is_u64() && complaint.get("error").is_none(), "{complaint}");
 }

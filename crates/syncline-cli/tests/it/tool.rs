@@ -2,7 +2,7 @@
 
 use std::process::{Output, Stdio};
 
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use crate::soon;
@@ -28,6 +28,17 @@ pub(crate) async fn run(args: &[&str]) -> Output {
 /// The same: its exit code, what it said and what it complained about.
 pub(crate) async fn ran(args: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = run(args).await;
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+/// The same with something to read on the standard input.
+pub(crate) async fn ran_reading(args: &[&str], input: &str) -> (i32, String, String) {
+    let mut command = command(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+    let Output { status, stdout, stderr } = soon(child.wait_with_output()).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
 }
@@ -68,11 +79,20 @@ impl Tool {
     }
 
     /// Presses Ctrl-C, and gives the exit code.
-    pub(crate) async fn interrupt(mut self) -> i32 {
+    pub(crate) async fn interrupt(self) -> i32 {
+        self.interrupted().await.0
+    }
+
+    /// The same, and what it complains about.
+    pub(crate) async fn interrupted(mut self) -> (i32, Vec<String>) {
         let id = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().await.unwrap().success());
         let code = soon(self.child.wait()).await.unwrap().code().unwrap();
         assert_eq!(soon(self.said.next_line()).await.unwrap(), None);
-        code
+        let mut complaints = Vec::new();
+        while let Some(complaint) = soon(self.complained.next_line()).await.unwrap() {
+            complaints.push(complaint);
+        }
+        (code, complaints)
     }
 }

@@ -97,7 +97,8 @@ async fn a_watch_outlives_its_server_and_misses_nothing() {
         assert!(tool.line().await.contains("live"));
         server.stop().await;
         let complaint = tool.complaint().await;
-        assert!(complaint.contains("(connection)") && complaint.contains("trying again"), "{complaint}");
+        let complaint: Value = serde_json::from_str(&complaint).unwrap();
+        assert_eq!(complaint["retry"]["error"]["code"], "connection");
 
         // what happened while nobody listened comes once, and nothing else
         let elsewhere = Server::of(&file, None).await;
@@ -191,6 +192,13 @@ async fn who_calls_it_wrongly_is_told_so() {
     let (code, said, complaint) = ran(&["look"]).await;
     assert_eq!((code, said.as_str()), (2, ""));
     assert!(complaint.starts_with("syncline: there is no `look`"), "{complaint}");
+    for wrong in [&["look", "--json"][..], &["--json", "--limit", "many"], &["watch", "--no-such", "--json"]]
+    {
+        let (code, said, complaint) = ran(wrong).await;
+        assert_eq!((code, said.as_str()), (2, ""));
+        let complaint: Value = serde_json::from_str(&complaint).unwrap();
+        assert_eq!(complaint["error"]["code"], "usage");
+    }
     let (code, said, complaint) = ran(&["--help"]).await;
     assert!(code == 0 && said.contains("Exit codes") && complaint.is_empty());
 }

@@ -214,7 +214,10 @@ impl ClientCore {
     /// Somebody leaves: nothing is stored any more before the server has said who is here, or
     /// [`set_identity`](Self::set_identity) where the server does not. With `wipe` nothing is left of what was; else their
     /// writes wait in storage until they are back.
-    pub fn pause_storing(&mut self, wipe: bool) {
+    ///
+    /// Rooms of a partysync server keep nothing, and whose their sockets are only the cookie says: all are left, and what waits
+    /// there is given up, as `foreign_client`.
+    pub fn pause_storing(&mut self, now: Duration, wipe: bool) {
         self.cache.drop_unsaved();
         self.cache.paused = true;
         (self.cache.assumed, self.cache.known) = (None, None);
@@ -222,6 +225,7 @@ impl ClientCore {
         if wipe {
             self.forget_kept_writes();
         }
+        self.part_from_rooms(now);
     }
 
     /// Storage has failed, or works again.

@@ -22,6 +22,7 @@
 mod actions;
 mod address;
 mod frame;
+mod identity;
 mod records;
 mod room;
 mod rooms;

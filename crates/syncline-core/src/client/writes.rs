@@ -380,16 +380,23 @@ impl ClientCore {
 
     /// Nothing of the person before is left; the connection is another matter.
     pub(super) fn forget_person(&mut self) {
+        self.end_queue();
+        self.forget_everybody();
+        self.commit_all();
+    }
+
+    /// What waits is not sent any more, and what is made from now on is another author's.
+    pub(super) fn end_queue(&mut self) {
         self.config.client =
             ClientId::from(format!("{:016x}{:016x}", self.rng.next_u64(), self.rng.next_u64()));
         let ended = self.park_queue().into_iter();
         self.outputs.extend(ended.map(|(write, why)| Output::Settled { write, result: Err(why) }));
-        let ids: Vec<_> = self.spaces.keys().cloned().collect();
         self.ask_refused_again();
-        self.forget_everybody();
-        for space in &ids {
-            self.commit(space);
-        }
+    }
+
+    pub(super) fn commit_all(&mut self) {
+        let ids: Vec<_> = self.spaces.keys().cloned().collect();
+        ids.iter().for_each(|space| self.commit(space));
     }
 
     pub(super) fn unsend_writes(&mut self) {

@@ -481,7 +481,7 @@ fn after_somebody_has_left_nothing_is_stored_before_it_is_known_who_is_here() {
     let mut rig = rig();
     rig.visit(&all());
     rig.snapshot(1, &todos(2));
-    rig.core.pause_storing(false);
+    rig.core.pause_storing(rig.now, false);
     rig.change(1, &[Todo::new("x", 1)], &[], &[]);
     rig.wait(LATER);
     rig.watch(&open());

@@ -251,7 +251,7 @@ fn writes_wait_where_their_author_has_parked_them_and_are_gone_where_they_were_w
         rig.put(&Todo::new("a", 1));
         let batch = rig.keeps()[0].batch;
         rig.stored(batch);
-        rig.core.pause_storing(wipe);
+        rig.core.pause_storing(rig.now, wipe);
         rig.lose();
         rig.wait_for_deadline();
         rig.connect_as("bob");

@@ -253,7 +253,7 @@ fn an_answer_for_somebody_who_has_left_is_not_shown() {
     assert!(rig.shown(watch).is_empty());
     // nor to nobody, until somebody is here again
     let (load, user) = rig.loads.remove(0);
-    rig.core.pause_storing(false);
+    rig.core.pause_storing(rig.now, false);
     rig.input(Input::Loaded { load, user: user.clone(), stored: Some(&stored) });
     assert!(rig.shown(watch).is_empty());
     rig.core.set_identity(rig.now, user);

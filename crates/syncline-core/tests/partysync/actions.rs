@@ -90,6 +90,36 @@ fn a_refused_action_is_undone_and_later_ones_stay() {
     );
 }
 
+/// Syncline's own servers say more than partysync's do.
+#[test]
+fn a_refusal_is_the_handlers_own_where_the_server_says_so() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Refusal {
+        Full { most: u32 },
+    }
+    let (mut rig, socket, _) = Rig::live(&[]);
+    let mut refused = |more: Value| {
+        rig.act(create("a"));
+        let mut frame =
+            json!({"type": "error", "rpc": true, "channel": "todos", "id": rig.request(), "error": ["no"]});
+        frame.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        rig.say(&socket, frame);
+        rig.verdicts().remove(0).1.unwrap_err()
+    };
+    let full = json!({"code": "full", "field": "todos/create", "data": {"Full": {"most": 3}}});
+    let error = refused(full);
+    assert_eq!((error.code(), error.message(), error.field()), ("full", "no", Some("todos/create")));
+    assert_eq!(ActionError::<Refusal>::from(error).refusal(), Some(&Refusal::Full { most: 3 }));
+    // by name alone
+    let error = refused(json!({"code": "full"}));
+    assert_eq!((error.code(), error.field(), error.data()), ("full", Some("todos/create"), None));
+    // what is no code is none
+    for odd in [json!({"code": 7}), json!({"code": ""}), json!({"code": null, "data": 1})] {
+        let error = refused(odd);
+        assert_eq!((error.code(), error.data()), ("action_failed", Some(&json!({"error": ["no"]}))));
+    }
+}
+
 #[test]
 fn words_are_cut_to_a_length_that_can_be_kept() {
     let (mut rig, socket, _) = Rig::live(&[]);

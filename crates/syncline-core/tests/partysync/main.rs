@@ -7,6 +7,7 @@ mod actions;
 mod channels;
 mod defects;
 mod double;
+mod identity;
 mod lines;
 mod random;
 mod rig;

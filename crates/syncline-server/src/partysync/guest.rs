@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::connection::{Connection, Shared, stopping};
 use crate::credentials::bearer;
-use crate::partysync::history::{Asked, History};
+use crate::partysync::history::{Asked, InUse};
 use crate::partysync::moment::From;
 use crate::partysync::request::{Act, Request};
 use crate::partysync::translation::Streaming;
@@ -28,6 +28,9 @@ const REVOKED: CloseCode = CloseCode::Library(4003);
 
 /// The requests of one client that wait for their answers; further ones are not read before.
 pub(super) const IN_FLIGHT: usize = 64;
+
+/// The most characters of an action's name that an error repeats.
+const MAX_NAME: usize = 256;
 
 /// A message, or a part of one.
 pub(super) struct Piece {
@@ -84,7 +87,7 @@ pub(super) struct Pending {
 pub(super) struct Guest {
     shared: Arc<Shared>,
     pub(super) connection: Connection,
-    pub(super) history: Arc<History>,
+    pub(super) history: InUse,
     space: SpaceId,
     pub(super) spokes: Spokes,
     pub(super) followed: Vec<Followed>,
@@ -238,7 +241,13 @@ impl Guest {
 
     async fn act(&mut self, act: Act) -> Result<(), String> {
         let Act { id, channel: name, action, once } = act;
-        let refuse = |error: Error| reply::call_error(&name, &id, &error);
+        let payload = ActionPayload { channel: name.as_str().into(), action };
+        let refuse = |error: Error| {
+            // a name is whatever somebody has sent
+            let about = || payload.name().chars().take(MAX_NAME).collect::<String>();
+            let error = if error.field().is_some() { error } else { error.with_field(about()) };
+            reply::call_error(&name, &id, &error)
+        };
         let (channel, spoke) = self.spoke(&name).map_err(refuse)?;
         let asked = Asked { name: spoke.name, collection: spoke.collection };
         let (client, write) = match once {
@@ -246,7 +255,6 @@ impl Guest {
             None => (self.client.clone(), self.next_write),
         };
         let settled = if client == self.client { self.settled() } else { 0 };
-        let payload = ActionPayload { channel: name.as_str().into(), action };
         let payload = payload.to_payload().map_err(refuse)?;
         let (space, kind) = (self.space.clone(), ACTION.into());
         let message =

@@ -6,6 +6,7 @@
 
 mod entry;
 mod following;
+mod resting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use crate::partysync::history::entry::Touch;
 pub(super) use crate::partysync::history::entry::{Asked, Entry, Gone};
 pub(crate) use crate::partysync::history::following::{Following, Histories, Landing};
+pub(super) use crate::partysync::history::resting::InUse;
 use crate::partysync::layout::Times;
 
 /// Bytes of deleted rows that are kept, so that it can be said what they were.
@@ -59,7 +61,9 @@ pub(crate) struct History {
 struct State {
     version: Version,
     /// Those that lead up to `version`, without a gap.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Arc<Entry>>,
+    /// The known versions that touched each row, by collection: oldest first.
+    touched: Vec<BTreeMap<Key, VecDeque<Version>>>,
     keys: usize,
     /// Of the last one; times never go back from one version to the next, whatever the clock did.
     at: u64,
@@ -109,7 +113,7 @@ impl History {
 
     /// The number of a collection.
     pub(super) fn collection(&self, name: &str) -> Option<usize> {
-        self.collections.iter().position(|collection| *collection == name)
+        number_of(&self.collections, name)
     }
 
     /// An action of a connection is on its way.
@@ -134,11 +138,11 @@ impl History {
     }
 
     /// What the versions after `from`, up to `to`, did, as far as that is known.
-    pub(super) fn between(&self, from: Version, to: Version) -> Vec<(Version, Entry)> {
+    pub(super) fn between(&self, from: Version, to: Version) -> Vec<(Version, Arc<Entry>)> {
         let state = self.lock();
         let first = state.first();
         let versions = (from + 1).max(first)..=to.min(state.version);
-        versions.filter_map(|version| Some((version, state.entry(version)?.clone()))).collect()
+        versions.filter_map(|version| Some((version, Arc::clone(state.entry(version)?)))).collect()
     }
 
     /// When a row, as it is at `version`, came to be and was changed last.
@@ -190,42 +194,22 @@ impl History {
 
     /// Takes in what storage has.
     pub(super) fn load(&self, image: &SpaceImage) {
+        self.take_up(self.reading().read(image));
+    }
+
+    /// How what storage has is to be read, by whoever has the time for it.
+    fn reading(&self) -> Reading {
+        Reading { collections: Arc::clone(&self.collections), bounds: self.bounds }
+    }
+
+    /// Begins with what was read.
+    fn take_up(&self, read: Recalled) {
         let mut state = self.lock();
         let (sent, forsaken) = (std::mem::take(&mut state.sent), std::mem::take(&mut state.forsaken));
-        *state = State { sent, forsaken, ..State::default() };
-        state.rows.resize_with(self.collections.len(), BTreeMap::new);
-        state.gone.resize_with(self.collections.len(), BTreeMap::new);
-        for logged in &image.log {
-            let touched = logged.touched.iter().filter_map(|(collection, key)| {
-                Some(Touch { collection: self.collection(collection)?, key: key.as_str().into(), gone: None })
-            });
-            let entry = Entry { touched: touched.collect(), ..Entry::by(logged) };
-            state.go_to(logged.version);
-            state.push(entry, self.bounds);
-        }
-        state.go_to(image.version + 1);
-        state.version = image.version;
-        let oldest = state.entries.front().map_or(0, |entry| entry.at);
-        for row in &image.rows {
-            let Some(collection) = self.collection(&row.collection) else { continue };
-            let updated = state.entry(row.version).map_or(oldest, |entry| entry.at);
-            let dated =
-                Dated { times: Times { created: oldest.min(updated), updated }, version: row.version };
-            state.rows[collection].insert(row.key.as_str().into(), dated);
-        }
-        // the oldest change of a row that is known stands for its beginning
-        let State { entries, rows, gone, .. } = &mut *state;
-        let first = first_of(image.version, entries);
-        for (place, entry) in entries.iter().enumerate().rev() {
-            for Touch { collection, key, .. } in &entry.touched {
-                match rows[*collection].get_mut(key) {
-                    Some(dated) => dated.times.created = entry.at,
-                    None => {
-                        gone[*collection].entry(key.clone()).or_insert(first + place as u64);
-                    }
-                }
-            }
-        }
+        let before = std::mem::replace(&mut *state, State { sent, forsaken, ..read.0 });
+        drop(state);
+        // of all rows, perhaps: nobody need wait for that
+        drop(before);
     }
 
     /// Takes in a commit that storage has taken.
@@ -240,9 +224,7 @@ impl History {
             state.go_to(version);
             let sent = state.sent.remove(&(logged.client.clone(), logged.write));
             let at = logged.at.max(state.at);
-            let mut entry = Entry { at, ..Entry::by(logged) };
-            (entry.sender, entry.channel) = (sent.map(|sent| sent.conn), sent.map(|sent| sent.channel));
-            let mut deleted = Vec::new();
+            let (mut touched, mut deleted) = (Vec::new(), Vec::new());
             for (collection, key) in &logged.touched {
                 let Some(collection) = self.collection(collection) else { continue };
                 let key = Key::from(key.as_str());
@@ -250,8 +232,11 @@ impl History {
                 if gone.is_some() {
                     deleted.push(collection);
                 }
-                entry.touched.push(Touch { collection, key, gone });
+                touched.push(Touch { collection, key, gone });
             }
+            let mut entry = Entry::by(logged, touched);
+            entry.at = at;
+            (entry.sender, entry.channel) = (sent.map(|sent| sent.conn), sent.map(|sent| sent.channel));
             let is_emptied = |collection: &usize| {
                 let several = deleted.iter().filter(|it| *it == collection).count() > 1;
                 several && state.rows[*collection].is_empty()
@@ -270,14 +255,79 @@ impl History {
     }
 }
 
+/// See [`History::reading`].
+#[derive(Clone)]
+pub(crate) struct Reading {
+    collections: Arc<[&'static str]>,
+    bounds: Bounds,
+}
+
+/// What a space was when it was read.
+pub(crate) struct Recalled(State);
+
+impl Reading {
+    /// Reads all rows there are, and what the log says of them.
+    pub(crate) fn read(&self, image: &SpaceImage) -> Recalled {
+        let mut state = State::default();
+        state.rows.resize_with(self.collections.len(), BTreeMap::new);
+        state.gone.resize_with(self.collections.len(), BTreeMap::new);
+        state.touched.resize_with(self.collections.len(), BTreeMap::new);
+        for logged in &image.log {
+            let touched = logged.touched.iter().filter_map(|(collection, key)| {
+                Some(Touch {
+                    collection: number_of(&self.collections, collection)?,
+                    key: key.as_str().into(),
+                    gone: None,
+                })
+            });
+            let entry = Entry::by(logged, touched.collect());
+            state.go_to(logged.version);
+            state.push(entry, self.bounds);
+        }
+        state.go_to(image.version + 1);
+        state.version = image.version;
+        let oldest = state.entries.front().map_or(0, |entry| entry.at);
+        for row in &image.rows {
+            let Some(collection) = number_of(&self.collections, &row.collection) else { continue };
+            let updated = state.entry(row.version).map_or(oldest, |entry| entry.at);
+            let dated =
+                Dated { times: Times { created: oldest.min(updated), updated }, version: row.version };
+            state.rows[collection].insert(row.key.as_str().into(), dated);
+        }
+        // the oldest change of a row that is known stands for its beginning
+        let State { entries, rows, gone, .. } = &mut state;
+        let first = first_of(image.version, entries);
+        for (place, entry) in entries.iter().enumerate().rev() {
+            for Touch { collection, key, .. } in entry.touched() {
+                match rows[*collection].get_mut(key) {
+                    Some(dated) => dated.times.created = entry.at,
+                    None => {
+                        gone[*collection].entry(key.clone()).or_insert(first + place as u64);
+                    }
+                }
+            }
+        }
+        Recalled(state)
+    }
+}
+
+fn number_of(collections: &[&'static str], name: &str) -> Option<usize> {
+    collections.iter().position(|collection| *collection == name)
+}
+
 impl State {
     /// The first version that is known.
     fn first(&self) -> Version {
         first_of(self.version, &self.entries)
     }
 
-    fn entry(&self, version: Version) -> Option<&Entry> {
+    fn entry(&self, version: Version) -> Option<&Arc<Entry>> {
         self.entries.get(usize::try_from(version.checked_sub(self.first())?).ok()?)
+    }
+
+    fn entry_mut(&mut self, version: Version) -> Option<&mut Entry> {
+        let place = usize::try_from(version.checked_sub(self.first())?).ok()?;
+        self.entries.get_mut(place).map(Arc::make_mut)
     }
 
     fn forget_sent(&mut self, author: &(ClientId, WriteId), conn: ConnId) {
@@ -290,6 +340,8 @@ impl State {
     fn go_to(&mut self, version: Version) {
         if version != self.version + 1 {
             self.entries.clear();
+            self.touched.iter_mut().for_each(BTreeMap::clear);
+            self.gone.iter_mut().for_each(BTreeMap::clear);
             self.gone_with_content.clear();
             (self.keys, self.gone_bytes) = (0, 0);
         }
@@ -299,15 +351,29 @@ impl State {
     fn push(&mut self, mut entry: Entry, bounds: Bounds) {
         entry.at = entry.at.max(self.at);
         self.at = entry.at;
-        self.keys += entry.touched.len();
-        self.entries.push_back(entry);
+        self.keys += entry.touched().len();
+        for touch in entry.touched() {
+            let versions = self.touched[touch.collection].entry(touch.key.clone()).or_default();
+            versions.push_back(self.version);
+        }
+        self.entries.push_back(Arc::new(entry));
         while (self.entries.len() as u64 > bounds.versions || self.keys > bounds.keys)
             && let Some(oldest) = self.entries.pop_front()
         {
             let version = self.first() - 1;
-            self.keys -= oldest.touched.len();
-            for touch in oldest.touched {
+            while self.gone_with_content.front().is_some_and(|gone| *gone <= version) {
+                self.gone_with_content.pop_front();
+            }
+            self.keys -= oldest.touched().len();
+            for touch in oldest.touched() {
                 self.gone_bytes -= touch.gone.as_ref().map_or(0, Gone::bytes);
+                let rows = &mut self.touched[touch.collection];
+                if let Some(versions) = rows.get_mut(&touch.key) {
+                    versions.pop_front();
+                    if versions.is_empty() {
+                        rows.remove(&touch.key);
+                    }
+                }
                 if self.gone.get(touch.collection).and_then(|gone| gone.get(&touch.key)) == Some(&version) {
                     self.gone[touch.collection].remove(&touch.key);
                 }
@@ -347,37 +413,38 @@ impl State {
             && self.gone_with_content.len() > 1
             && let Some(version) = self.gone_with_content.pop_front()
         {
-            let first = self.first();
-            let place = version.checked_sub(first).and_then(|place| usize::try_from(place).ok());
-            let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) else { continue };
-            for gone in entry.touched.iter_mut().filter_map(|touch| touch.gone.as_mut()) {
-                self.gone_bytes -= gone.bytes();
+            let mut bytes = 0;
+            let Some(entry) = self.entry_mut(version) else { continue };
+            for gone in entry.touched_mut().iter_mut().filter_map(|touch| touch.gone.as_mut()) {
+                bytes += gone.bytes();
                 gone.json = None;
             }
+            self.gone_bytes -= bytes;
         }
     }
 
     /// A commit that storage gave away already: what it deleted was not in there.
     fn remember(&mut self, landing: &Landing, history: &History) {
-        let first = self.first();
         for logged in &landing.log {
             let sent = self.sent.remove(&(logged.client.clone(), logged.write));
-            let place = logged.version.checked_sub(first).and_then(|place| usize::try_from(place).ok());
-            let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) else { continue };
+            let (mut bytes, mut deletions) = (0, 0);
+            let Some(entry) = self.entry_mut(logged.version) else { continue };
             (entry.sender, entry.channel) = (sent.map(|sent| sent.conn), sent.map(|sent| sent.channel));
-            for touch in &mut entry.touched {
+            let at = entry.at;
+            for touch in entry.touched_mut() {
                 let change = landing.change(touch.collection, &touch.key);
                 let deleted = change.filter(|it| it.version == logged.version && !it.is_there);
                 if let Some(change) = deleted {
-                    let gone = Gone { times: Times::at(entry.at), json: change.before.clone() };
-                    self.gone_bytes += gone.bytes();
-                    self.gone_with_content.push_back(logged.version);
+                    let gone = Gone { times: Times::at(at), json: change.before.clone() };
+                    (bytes, deletions) = (bytes + gone.bytes(), deletions + 1);
                     touch.gone = Some(gone);
                 }
             }
             if entry.is_quiet() {
                 history.quiet.send_replace(logged.version);
             }
+            self.gone_bytes += bytes;
+            self.gone_with_content.extend(std::iter::repeat_n(logged.version, deletions));
         }
         self.forget_contents();
     }
@@ -391,11 +458,12 @@ impl State {
             return dated.times;
         }
         // it has changed since, or is gone: how it was then is in the log
-        let before = self.first()..=version.min(self.version);
-        let of_version = |version: Version| {
-            self.entry(version).filter(|entry| entry.touch(collection, key).is_some()).map(|entry| entry.at)
-        };
-        let updated = before.rev().find_map(of_version).unwrap_or(oldest);
+        let touched = self.touched.get(collection).and_then(|rows| rows.get(key));
+        let last = touched.and_then(|versions| {
+            let before = versions.partition_point(|touched| *touched <= version);
+            versions.get(before.checked_sub(1)?)
+        });
+        let updated = last.and_then(|last| self.entry(*last)).map_or(oldest, |entry| entry.at);
         let created = dated.map_or(updated, |dated| dated.times.created.min(updated));
         Times { created, updated }
     }
@@ -415,7 +483,7 @@ impl State {
     }
 }
 
-fn first_of(version: Version, entries: &VecDeque<Entry>) -> Version {
+fn first_of(version: Version, entries: &VecDeque<Arc<Entry>>) -> Version {
     version + 1 - entries.len() as u64
 }
 

@@ -26,13 +26,15 @@ pub(super) fn delete_all(channel: &str) -> String {
     format!(r#"{{"broadcast":true,"type":"delete-all","channel":{}}}"#, text(channel))
 }
 
-/// The error's sentence, as partysync has it, and beside it the code, which it does not have. What it is about and what an
-/// application put into it is left out.
+/// The error's sentence, as partysync has it, and beside it what that does not have: the code, the action, and the
+/// handler's own error.
 pub(super) fn call_error(channel: &str, id: &RawValue, error: &Error) -> String {
     let (channel, id) = (text(channel), id.get());
     let (message, code) = (text(error.message()), text(error.code()));
+    let field = error.field().map(|field| format!(r#","field":{}"#, text(field))).unwrap_or_default();
+    let data = error.data().map(|data| format!(r#","data":{data}"#)).unwrap_or_default();
     format!(
-        r#"{{"type":"error","rpc":true,"channel":{channel},"id":{id},"error":[{message}],"code":{code}}}"#
+        r#"{{"type":"error","rpc":true,"channel":{channel},"id":{id},"error":[{message}],"code":{code}{field}{data}}}"#
     )
 }
 
@@ -71,10 +73,15 @@ mod tests {
         );
         assert_eq!(delete_all("todos"), r#"{"broadcast":true,"type":"delete-all","channel":"todos"}"#);
         assert_eq!(sync_begin("todos") + SYNC_END, r#"{"sync":true,"channel":"todos","payload":[]}"#);
-        let error = Error::new("gone", "id is required").with_field("todos/delete").with_data(json!("x"));
+        let error = Error::new("gone", "id is required");
         assert_eq!(
             call_error("todos", &id, &error),
             r#"{"type":"error","rpc":true,"channel":"todos","id":"r1","error":["id is required"],"code":"gone"}"#
+        );
+        let error = error.with_field("todos/delete").with_data(json!({ "Gone": "x" }));
+        assert_eq!(
+            call_error("todos", &id, &error),
+            r#"{"type":"error","rpc":true,"channel":"todos","id":"r1","error":["id is required"],"code":"gone","field":"todos/delete","data":{"Gone":"x"}}"#
         );
     }
 }

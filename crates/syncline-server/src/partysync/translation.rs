@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use syncline_core::wire::{Ack, Changes, Failed, Resume, Snapshot, SubId, WriteState};
@@ -35,9 +36,11 @@ enum Role {
 
 /// The rows of a frame that a client is shown of one channel.
 #[derive(Default)]
-struct News<'a> {
+struct News<'a, 'g> {
     put: BTreeMap<Cow<'a, str>, Fields<'a>>,
     del: BTreeSet<Cow<'a, str>>,
+    /// The last of the frame's versions that touched a row.
+    last: BTreeMap<&'g str, Version>,
 }
 
 impl Guest {
@@ -264,13 +267,13 @@ struct Channel<'f, 'g> {
     followed: &'g Followed,
     changes: &'f Changes,
     lines: &'g [&'f [u8]],
-    entries: &'g [(Version, Entry)],
+    entries: &'g [(Version, Arc<Entry>)],
     history: &'g History,
     /// Read when they are needed: most of the time somebody else has made a message of them already.
-    news: Option<News<'f>>,
+    news: Option<News<'f, 'g>>,
 }
 
-impl<'f> Channel<'f, '_> {
+impl<'f, 'g> Channel<'f, 'g> {
     /// Tells what a version did: to those who asked for it, or as news.
     fn tell(
         &mut self,
@@ -320,7 +323,8 @@ impl<'f> Channel<'f, '_> {
             return None;
         }
         let message = Bytes::from(reply::update(name, &rows));
-        if is_same_for_all {
+        // a client that is being answered anew is not told of some rows, or of none: others are
+        if is_same_for_all && rows.len() == entry.of(self.spoke.collection).len() {
             self.history.keep(version, name, &message);
         }
         Some(Piece::whole(message))
@@ -328,18 +332,17 @@ impl<'f> Channel<'f, '_> {
 
     /// What a version changed of what the client sees.
     fn rows(&mut self, version: Version, entry: &Entry, empties: bool) -> Vec<String> {
-        let (spoke, history, entries) = (self.spoke, self.history, self.entries);
+        let (spoke, history) = (self.spoke, self.history);
         let news = self.news();
         let mut rows = Vec::new();
-        for touch in entry.touched.iter().filter(|touch| touch.collection == spoke.collection) {
+        for touch in entry.of(spoke.collection) {
             let key = touch.key.as_str();
             if let Some(row) = news.put.get(key) {
                 let times = history.times(spoke.collection, key, version);
                 rows.push(spoke.layout.row(row, times));
             } else if news.del.contains(key) && !empties {
-                let mut later = entries.iter().filter(|(later, _)| *later > version);
                 // the last version that touched it says what has become of it
-                if !later.any(|(_, entry)| entry.touch(spoke.collection, key).is_some()) {
+                if news.last.get(key) == Some(&version) {
                     rows.push(tombstone(spoke, key, touch.gone.as_ref(), entry.at));
                 }
             }
@@ -349,10 +352,9 @@ impl<'f> Channel<'f, '_> {
 
     /// What came and went without having been touched by anything that is known.
     fn tell_rest(&mut self, pieces: &mut Vec<Piece>) {
-        let (spoke, history, entries, to) = (self.spoke, self.history, self.entries, self.changes.to);
-        let is_told =
-            |key: &str| entries.iter().any(|(_, entry)| entry.touch(spoke.collection, key).is_some());
+        let (spoke, history, to) = (self.spoke, self.history, self.changes.to);
         let news = self.news();
+        let is_told = |key: &str| news.last.contains_key(key);
         let put = news.put.iter().filter(|(key, _)| !is_told(key));
         let mut rows: Vec<_> = put.filter_map(|(_, row)| row_at(history, spoke, row, to)).collect();
         let del = news.del.iter().filter(|key| !is_told(key));
@@ -362,8 +364,9 @@ impl<'f> Channel<'f, '_> {
         }
     }
 
-    fn news(&mut self) -> &News<'f> {
+    fn news(&mut self) -> &News<'f, 'g> {
         let (followed, spoke, lines, changes) = (self.followed, self.spoke, self.lines, self.changes);
+        let entries = self.entries;
         self.news.get_or_insert_with(|| {
             let mut news = News::default();
             let parts = changes.parts.iter().filter(|part| part.sub == followed.sub && followed.is_live);
@@ -371,6 +374,10 @@ impl<'f> Channel<'f, '_> {
                 let rows = part.put.iter().filter_map(|&line| Fields::read(lines.get(line)?));
                 news.put.extend(rows.filter_map(|row| Some((spoke.layout.key(&row)?, row))));
                 news.del.extend(part.del.iter().map(|key| Cow::Borrowed(&**key)));
+            }
+            for (version, entry) in entries {
+                news.last
+                    .extend(entry.of(spoke.collection).iter().map(|touch| (touch.key.as_str(), *version)));
             }
             news
         })
@@ -396,3 +403,6 @@ fn tombstone_now(history: &History, spoke: &Spoke, key: &str, version: Version) 
         None => tombstone(spoke, key, None, history.at(version)),
     }
 }
+
+#[cfg(test)]
+mod tests;

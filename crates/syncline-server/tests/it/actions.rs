@@ -192,6 +192,32 @@ fn two_channels_of_one_name_are_a_mistake() {
     let _ = Syncline::builder().channel::<NoteChannel>(handle).channel::<NoteChannel>(handle);
 }
 
+#[tokio::test]
+async fn rows_of_a_channel_are_changed_by_its_actions_alone_unless_there_are_rules() {
+    let builder = Syncline::builder().storage(Memory::new()).channel::<NoteChannel>(handle);
+    let server = Server::of(builder.build().await.unwrap()).await;
+    let mut ws = Ws::open(&server, "client-a").await;
+    let said = ack(&mut ws, &put("client-a", 1, "list", &note("n1", "past the handler"))).await;
+    assert_eq!(wrong(&said), (code::ACTIONS_ONLY, "notes"));
+    let said = ack(&mut ws, &act("client-a", 2, "list", &add("n1"))).await;
+    assert_eq!(said["output"], json!({"notes": 1}));
+    for ops in [json!([{"delete": ["notes", "n1"]}]), json!([{"patch": ["notes", "n1", {"text": "x"}]}])] {
+        let write = json!({ "write": { "space": "list", "client": "client-b", "id": 1, "kind": "rows", "payload": { "ops": ops } } });
+        let mut ws = Ws::open(&server, "client-b").await;
+        assert_eq!(wrong(&ack(&mut ws, &write).await).0, code::ACTIONS_ONLY);
+    }
+    // whichever is named first
+    for builder in [
+        Syncline::builder().storage(Memory::new()).collection::<Note>(()).channel::<NoteChannel>(handle),
+        Syncline::builder().storage(Memory::new()).channel::<NoteChannel>(handle).collection::<Note>(()),
+    ] {
+        let server = Server::of(builder.build().await.unwrap()).await;
+        let mut ws = Ws::open(&server, "client-a").await;
+        let said = ack(&mut ws, &put("client-a", 1, "list", &note("n1", "Milk"))).await;
+        assert_eq!(said["error"], Value::Null);
+    }
+}
+
 struct NobodyWrites;
 
 impl syncline_server::Rules<Note> for NobodyWrites {

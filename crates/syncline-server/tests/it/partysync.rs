@@ -1,6 +1,7 @@
 //! partysync's protocol through real sockets.
 
 mod calling;
+mod coming_back;
 mod hostile;
 mod rights;
 mod slow_reader;

@@ -8,12 +8,14 @@ use crate::client::session::Session;
 use crate::id::UserId;
 
 impl ClientCore {
-    /// Says who is here, where the server is a contrail service; one of Syncline's own says so itself, and then this does
-    /// nothing.
+    /// Says who is here, where the server is a contrail service or speaks partysync; one of Syncline's own says so itself,
+    /// and then this does nothing.
     ///
-    /// When it is somebody else than before, nothing of that person may be seen any more: rows go, and what waits on top of
-    /// them, and every stream begins again, with what was kept of this person. With `None` nothing is kept.
+    /// When it is somebody else than before, nothing of that person may be seen or sent any more: rows go, and what waits on
+    /// top of them, and every stream begins again, with what was kept of this person. With `None` nothing is kept. Rooms are
+    /// left and entered again; what waited there is `foreign_client`.
     pub fn set_identity(&mut self, now: Duration, user: Option<UserId>) {
+        self.identify_in_rooms(now, user.as_ref());
         let Some(streams) = self.streams.as_ref().filter(|streams| !streams.closed) else { return };
         if self.cache.assumed() == user.as_ref() {
             return;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::frame;
 use super::room::{Done, Phase, Request, Room};
@@ -116,11 +117,11 @@ impl ClientCore {
         space: &SpaceId,
         room: &mut Room,
         id: &str,
-        words: Vec<String>,
+        error: Error,
     ) {
         let Some(place) = room.requests.iter().position(|request| request.id == id) else { return };
         let request = room.requests.remove(place);
-        self.refuse(space, &request, refusal(code::ACTION_FAILED, words));
+        self.refuse(space, &request, error);
         self.finish_actions(now, space, room);
     }
 
@@ -197,10 +198,22 @@ impl ClientCore {
 }
 
 /// The server's words, for a person and for a program.
-fn refusal(code: &'static str, words: Vec<String>) -> Error {
-    let message = match words.is_empty() {
+pub(super) fn refusal(code: &'static str, words: Vec<String>) -> Error {
+    Error::new(code, sentence(&words)).with_data(json!({ "error": words }))
+}
+
+/// A refusal of which the server says what it is to a program.
+pub(super) fn own_refusal(code: String, words: &[String], data: Option<&RawValue>) -> Error {
+    let error = Error::new(code, sentence(words));
+    match data.and_then(|data| serde_json::from_str::<Value>(data.get()).ok()) {
+        None | Some(Value::Null) => error,
+        Some(data) => error.with_data(data),
+    }
+}
+
+fn sentence(words: &[String]) -> String {
+    match words.is_empty() {
         true => "the server refused it".to_owned(),
         false => words.join("; "),
-    };
-    Error::new(code, message).with_data(json!({ "error": words }))
+    }
 }

@@ -23,8 +23,8 @@ pub(super) enum Frame<'a> {
         rows: Vec<&'a RawValue>,
         result: Option<&'a RawValue>,
     },
-    /// An action was not done.
-    Error { id: Cow<'a, str>, words: Vec<String> },
+    /// An action was not done. Servers of Syncline have a code for it, and the handler's own error where it was the handler.
+    Error { id: Cow<'a, str>, words: Vec<String>, code: Option<Cow<'a, str>>, data: Option<&'a RawValue> },
     /// Something of what was sent could not be read. It is not said what.
     Exception { words: Vec<String> },
     /// Nothing of interest: something that the application says for itself, say.
@@ -53,7 +53,15 @@ impl<'a> Frame<'a> {
                 let rows = rows(result).unwrap_or_default();
                 Self::Success { id: text(field("id")?)?, channel: channel(), rows, result }
             }
-            "error" => Self::Error { id: text(field("id")?)?, words: words(field("error")) },
+            "error" => {
+                let code = field("code").and_then(text).filter(|code| !code.is_empty());
+                Self::Error {
+                    id: text(field("id")?)?,
+                    words: words(field("error")),
+                    code,
+                    data: field("data"),
+                }
+            }
             "exception" => Self::Exception { words: words(field("exception")) },
             _ => Self::Other,
         })

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::actions;
 use super::frame::Frame;
 use super::room::{Channel, Done, Room};
 use super::rooms::looks;
@@ -13,6 +14,7 @@ use super::row::Row;
 use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
 use crate::client::session::{Phase, Session, SessionId};
+use crate::error::code;
 use crate::id::{Key, SpaceId};
 use crate::schema::CollectionDef;
 
@@ -62,7 +64,13 @@ impl ClientCore {
                 let done = Done { rows, result: result.map(ToOwned::to_owned) };
                 self.action_done(now, space, room, &id, channel.as_deref(), done);
             }
-            Frame::Error { id, words } => self.action_refused(now, space, room, &id, words),
+            Frame::Error { id, words, code, data } => {
+                let error = match code {
+                    Some(code) => actions::own_refusal(code.into_owned(), &words, data),
+                    None => actions::refusal(code::ACTION_FAILED, words),
+                };
+                self.action_refused(now, space, room, &id, error);
+            }
             Frame::Exception { words } => self.something_refused(now, space, room, words),
             Frame::Other => {}
         }

@@ -22,10 +22,10 @@ pub(in crate::client) struct Rooms {
     lines: BTreeMap<Line, SpaceId>,
     next_line: Line,
     pub(super) enabled: bool,
-    closed: bool,
+    pub(super) closed: bool,
     /// A channel has become known: there may be something to do.
     wake: bool,
-    last_error: Option<Error>,
+    pub(super) last_error: Option<Error>,
 }
 
 /// What happened on a line.
@@ -129,7 +129,7 @@ impl ClientCore {
         });
     }
 
-    fn with_room(
+    pub(super) fn with_room(
         &mut self,
         now: Duration,
         space: &SpaceId,
@@ -182,7 +182,7 @@ impl ClientCore {
     }
 
     /// The line is closed; what was on its way on it may have been done or not. The rows stay.
-    fn leave_line(&mut self, now: Duration, space: &SpaceId, room: &mut Room) {
+    pub(super) fn leave_line(&mut self, now: Duration, space: &SpaceId, room: &mut Room) {
         // before anything is asked on it once more
         let line = room.line.take();
         self.give_up_requests(now, space, room, |_| true);
@@ -405,7 +405,7 @@ impl ClientCore {
         self.commit(space);
     }
 
-    fn end_room(&mut self, now: Duration, space: &SpaceId) {
+    pub(super) fn end_room(&mut self, now: Duration, space: &SpaceId) {
         let room = self.rooms.as_mut().and_then(|rooms| rooms.rooms.remove(space));
         let Some(mut room) = room else { return };
         self.leave_line(now, space, &mut room);
@@ -436,7 +436,8 @@ impl ClientCore {
         });
     }
 
-    /// Whoever it is now is to be seen by the server; the rows stay until it has answered.
+    /// Whoever it is now is to be seen by the server; the rows stay until it has answered. What waits is still theirs who
+    /// made it: of another person it is told [otherwise](ClientCore::set_identity).
     pub(in crate::client) fn enter_rooms_again(&mut self, now: Duration) {
         self.in_all_rooms(now, |core, space, room| {
             if room.phase != Phase::Off {

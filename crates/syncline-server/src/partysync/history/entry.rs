@@ -17,7 +17,8 @@ pub(crate) struct Entry {
     pub(in crate::partysync) sender: Option<ConnId>,
     /// The channel it was asked for in.
     pub(in crate::partysync) channel: Option<Asked>,
-    pub(in crate::partysync) touched: Vec<Touch>,
+    /// By collection and key.
+    touched: Vec<Touch>,
     /// The collections of which it deleted all rows, which were several.
     pub(in crate::partysync) emptied: Vec<usize>,
 }
@@ -54,24 +55,43 @@ impl Gone {
 }
 
 impl Entry {
-    /// Of this write, and nothing more.
-    pub(super) fn by(logged: &LogEntry) -> Self {
+    /// Of this write, which touched these rows.
+    pub(super) fn by(logged: &LogEntry, mut touched: Vec<Touch>) -> Self {
+        // as a rule they are in this order
+        touched.sort_by(|one, other| (one.collection, &one.key).cmp(&(other.collection, &other.key)));
         Self {
             at: logged.at,
             author: (logged.client.clone(), logged.write),
             sender: None,
             channel: None,
-            touched: Vec::new(),
+            touched,
             emptied: Vec::new(),
         }
     }
 
-    pub(in crate::partysync) fn touch(&self, collection: usize, key: &str) -> Option<&Touch> {
-        self.touched.iter().find(|touch| touch.collection == collection && touch.key == *key)
+    /// The rows that it touched, by collection and key.
+    pub(super) fn touched(&self) -> &[Touch] {
+        &self.touched
+    }
+
+    pub(super) fn touched_mut(&mut self) -> &mut [Touch] {
+        &mut self.touched
+    }
+
+    /// The rows of a collection that it touched, by key.
+    pub(in crate::partysync) fn of(&self, collection: usize) -> &[Touch] {
+        let from = self.touched.partition_point(|touch| touch.collection < collection);
+        let rest = &self.touched[from..];
+        &rest[..rest.partition_point(|touch| touch.collection == collection)]
+    }
+
+    pub(super) fn touch(&self, collection: usize, key: &str) -> Option<&Touch> {
+        let all = self.of(collection);
+        all.binary_search_by(|touch| touch.key.as_str().cmp(key)).ok().map(|place| &all[place])
     }
 
     pub(in crate::partysync) fn touches(&self, collection: usize) -> bool {
-        self.touched.iter().any(|touch| touch.collection == collection)
+        !self.of(collection).is_empty()
     }
 
     /// An action of this face that left the rows of its channel alone, so that no frame tells of it.

@@ -9,7 +9,8 @@ use syncline_core::{Error, Key, SpaceId, Version};
 use crate::config::Config;
 use crate::connection::{Shared, stopping};
 use crate::hub::Event;
-use crate::partysync::history::{Bounds, History, Stage};
+use crate::partysync::history::resting::{InUse, Resting};
+use crate::partysync::history::{Bounds, History, Reading, Recalled, Stage};
 
 /// What is to be known of a commit once it is stored.
 pub(crate) struct Landing {
@@ -26,7 +27,7 @@ pub(super) struct Changed {
 }
 
 impl Landing {
-    pub(super) fn of(commit: &Commit, collections: &Arc<[&'static str]>) -> Self {
+    pub(in crate::partysync) fn of(commit: &Commit, collections: &Arc<[&'static str]>) -> Self {
         let rows = commit.rows.iter().filter(|row| collections.contains(&row.collection)).map(|row| {
             let changed =
                 Changed { version: row.version, is_there: row.json.is_some(), before: row.before.clone() };
@@ -46,12 +47,13 @@ pub(crate) struct Histories {
     collections: Arc<[&'static str]>,
     bounds: Bounds,
     spaces: Mutex<BTreeMap<SpaceId, Weak<History>>>,
+    resting: Arc<Resting>,
 }
 
 impl Histories {
     pub(in crate::partysync) fn new(collections: Vec<&'static str>, config: &Config) -> Self {
         let bounds = Bounds { versions: config.engine.log_retention, keys: config.engine.log_keys };
-        Self { collections: collections.into(), bounds, spaces: Mutex::default() }
+        Self { collections: collections.into(), bounds, spaces: Mutex::default(), resting: Arc::default() }
     }
 
     /// The number that histories give a collection.
@@ -63,17 +65,13 @@ impl Histories {
     ///
     /// # Errors
     /// `storage`, `connection`.
-    pub(in crate::partysync) async fn of(
-        &self,
-        shared: &Shared,
-        space: &SpaceId,
-    ) -> Result<Arc<History>, Error> {
+    pub(in crate::partysync) async fn of(&self, shared: &Shared, space: &SpaceId) -> Result<InUse, Error> {
         let history = self.join(shared, space)?;
         let mut stage = history.stage.subscribe();
         let stage = stage.wait_for(|stage| !matches!(stage, Stage::Loading)).await.map_err(|_| stopping())?;
         match &*stage {
             Stage::Failed(error) => Err(error.clone()),
-            Stage::Loading | Stage::Ready => Ok(Arc::clone(&history)),
+            Stage::Loading | Stage::Ready => Ok(InUse::new(Arc::clone(&history), &self.resting)),
         }
     }
 
@@ -128,14 +126,19 @@ impl Following {
         self.spaces.insert(space, followed);
     }
 
-    /// What storage has. Comes back with `true` when it is to be read again.
-    pub(crate) fn loaded(&mut self, space: &SpaceId, result: Result<SpaceImage, Error>) -> bool {
+    /// How what storage has of a space is to be read for its history; `None` when nobody wants it any more.
+    pub(crate) fn reading(&self, space: &SpaceId) -> Option<Reading> {
+        Some(self.spaces.get(space)?.history.upgrade()?.reading())
+    }
+
+    /// What storage has, as it was [read](Self::reading). Comes back with `true` when it is to be read again.
+    pub(crate) fn loaded(&mut self, space: &SpaceId, result: Result<Recalled, Error>) -> bool {
         let Some(followed) = self.spaces.get_mut(space) else { return false };
         let Some(history) = followed.history.upgrade() else { return false };
         let stage = match result {
             Ok(_) if std::mem::take(&mut followed.missed) => return true,
-            Ok(image) => {
-                history.load(&image);
+            Ok(read) => {
+                history.take_up(read);
                 followed.early.take().into_iter().flatten().for_each(|landing| history.land(&landing));
                 Stage::Ready
             }

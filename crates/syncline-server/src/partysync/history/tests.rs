@@ -155,6 +155,38 @@ fn what_deleted_rows_were_has_a_bound() {
 }
 
 #[test]
+fn deletions_whose_versions_are_forgotten_leave_nothing_behind() {
+    let history = history(BOUNDS);
+    for from in 0..5_000 {
+        let key = format!("k{}", from / 2);
+        let (put, del): (&[&str], &[&str]) = if from % 2 == 0 { (&[&key], &[]) } else { (&[], &[&key]) };
+        history.land(&landing(from, &[(10, put, del)]));
+    }
+    let state = history.lock();
+    assert_eq!(state.entries.len(), 100);
+    assert!(state.gone_with_content.len() <= 100, "{}", state.gone_with_content.len());
+    assert!(state.gone[1].len() <= 100);
+}
+
+/// Work that grew with the square of a change would take minutes here.
+#[test]
+fn a_large_change_is_told_of_in_a_time_that_grows_with_its_rows() {
+    const ROWS: usize = 60_000;
+    let history = history(Bounds { versions: 1_000, keys: 10 * ROWS });
+    let keys: Vec<String> = (0..ROWS).map(|number| format!("key-number-{number:06}")).collect();
+    let all: Vec<&str> = keys.iter().map(String::as_str).collect();
+    history.land(&landing(0, &[(10, &all, &[])]));
+    history.land(&landing(1, &[(20, &all, &[])]));
+    history.land(&landing(2, &[(30, &[], &all)]));
+    let began = std::time::Instant::now();
+    for key in &all {
+        assert_eq!(updated(&history, key, 1), (10, 10));
+        assert_eq!(history.gone(1, key).unwrap().1, 30);
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[test]
 fn what_storage_has_says_as_much_as_its_log() {
     let stored = |key: &str, version| StoredRow {
         collection: "todos".into(),
@@ -216,7 +248,7 @@ fn a_list_is_emptied_by_what_deletes_all_of_it() {
     let history = history(BOUNDS);
     history.land(&landing(0, &[(10, &["a", "b", "c"], &[])]));
     history.land(&landing(1, &[(20, &[], &["a"]), (30, &[], &["b", "c"]), (40, &["d"], &[])]));
-    let emptied: Vec<_> = history.between(0, 4).into_iter().map(|(_, entry)| entry.emptied).collect();
+    let emptied: Vec<_> = history.between(0, 4).into_iter().map(|(_, entry)| entry.emptied.clone()).collect();
     assert_eq!(emptied, [vec![], vec![], vec![1], vec![]]);
     history.land(&landing(4, &[(50, &[], &["d"])]));
     assert!(history.between(4, 5)[0].1.emptied.is_empty(), "one row is told of by its tombstone");

@@ -75,16 +75,29 @@ async fn what_a_handler_refuses_is_for_its_sender_alone() {
     ada.call(&create("t1")).await;
     bob.hear().await;
     let refused = ada.call(&create("t1")).await;
-    let error = ["there is one already"];
+    // what is beside partysync's own fields, it need not know
+    let typed = refused["data"].clone();
     assert_eq!(
         refused,
-        json!({"type": "error", "rpc": true, "channel": "todos", "id": "r2", "error": error, "code": "taken"})
+        json!({"type": "error", "rpc": true, "channel": "todos", "id": "r2", "error": ["there is one already"],
+            "code": "taken", "field": "a field of the handler's", "data": typed})
     );
+    assert_eq!(typed["code"], "taken", "the handler's own error, as it is");
     let failed = ada.call(&json!({ "type": "panic" })).await;
     assert_eq!((&failed["type"], &failed["code"]), (&json!("error"), &json!("action_failed")));
+    assert_eq!((&failed["field"], failed.get("data")), (&json!("todos/panic"), None));
     assert!(!failed.to_string().contains("secret"));
     let bad = ada.call(&json!({ "type": "fly", "payload": {} })).await;
-    assert_eq!(bad["code"], "bad_action");
+    assert_eq!((&bad["code"], &bad["field"]), (&json!("bad_action"), &json!("todos/fly")));
+    let mut nowhere = call("r", &create("t1"));
+    nowhere["channel"] = "nope".into();
+    ada.say(&nowhere).await;
+    let unknown = ada.hear().await;
+    assert_eq!((&unknown["code"], &unknown["field"]), (&json!("unknown_channel"), &json!("nope/create")));
+    let mut large = create("large");
+    large["payload"]["text"] = "x".repeat(2 * 1024 * 1024 - 130).into();
+    let large = ada.call(&large).await;
+    assert_eq!((&large["code"], &large["field"]), (&json!("frame_too_large"), &json!("todos/create")));
     ada.call(&create("t2")).await;
     assert_eq!(ids(&bob.hear().await), ["t2"], "others have noticed nothing, and the list goes on");
 }

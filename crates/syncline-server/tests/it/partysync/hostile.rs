@@ -61,7 +61,7 @@ async fn a_channel_is_looked_up_and_nothing_else() {
         let told = ada.hear().await;
         let expected = json!({
             "type": "error", "rpc": true, "channel": channel, "id": "r1",
-            "error": ["there is no such channel"], "code": "unknown_channel",
+            "error": ["there is no such channel"], "code": "unknown_channel", "field": format!("{channel}/create"),
         });
         assert_eq!(told, expected);
         ada.say(&json!({ "channel": channel, "sync": true, "from": null })).await;

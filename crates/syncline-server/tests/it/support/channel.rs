@@ -94,6 +94,7 @@ pub(crate) fn with_channel<S: Storage>(storage: S) -> Builder<S> {
             "closed" => Err(Error::new("members_only", "This is for members.")),
             _ => Ok(()),
         })
+        .collection::<Note>(())
         .channel::<NoteChannel>(handle)
 }
 

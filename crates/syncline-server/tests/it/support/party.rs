@@ -90,7 +90,8 @@ pub(crate) fn parties() -> Partysync {
 
 /// A server of lists that everybody reads and writes.
 pub(crate) fn todos<S: Storage>(storage: S) -> Builder<S> {
-    Syncline::builder().storage(storage).authenticate(who).channel::<Todos>(on_todo).partysync(parties())
+    let builder = Syncline::builder().storage(storage).authenticate(who).collection::<Todo>(());
+    builder.channel::<Todos>(on_todo).partysync(parties())
 }
 
 pub(crate) async fn server() -> Server {
