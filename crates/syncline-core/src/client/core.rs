@@ -117,6 +117,10 @@ impl ClientCore {
                 self.adopted(&user, &client, writes);
                 Event::None
             }
+            Input::StorageReplaced => {
+                self.storage_replaced();
+                Event::None
+            }
             Input::StorageDegraded(error) => {
                 self.storage_degraded(error);
                 Event::None
@@ -175,7 +179,7 @@ impl ClientCore {
             Input::Visible(false) => self.store(now, true),
             Input::Online(false) | Input::Credentials(_) => {}
             Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
-            Input::WritesStored { .. } | Input::Adopted { .. } => {}
+            Input::WritesStored { .. } | Input::Adopted { .. } | Input::StorageReplaced => {}
         }
     }
 
@@ -191,7 +195,7 @@ impl ClientCore {
             Input::Online(false) | Input::Visible(false) => {}
             Input::Access { .. } | Input::Credentials(_) => {}
             Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
-            Input::WritesStored { .. } | Input::Adopted { .. } => {}
+            Input::WritesStored { .. } | Input::Adopted { .. } | Input::StorageReplaced => {}
         }
     }
 

@@ -123,6 +123,11 @@ impl ClientCore {
         self.spaces.values_mut().for_each(|space| space.queue.forget_kept());
     }
 
+    /// Storage may have none of the writes that it has said to have: it is given them again.
+    pub(super) fn storage_replaced(&mut self) {
+        self.spaces.values_mut().for_each(|space| space.queue.keep_again());
+    }
+
     /// Has stored what is new in the queue, and removed what has left it: one batch at a time, with all that has come
     /// while storage was at work on the one before.
     pub(super) fn keep_writes(&mut self, now: Duration) {

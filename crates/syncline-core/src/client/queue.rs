@@ -403,6 +403,16 @@ impl Queue {
         self.gone.clear();
     }
 
+    /// Storage may not have any more what it has said to have.
+    pub(crate) fn keep_again(&mut self) {
+        for (&id, intent) in &mut self.intents {
+            if intent.kept == Kept::Yes {
+                intent.kept = Kept::No;
+                self.unkept.insert(id);
+            }
+        }
+    }
+
     /// The writes that storage may have and is to let go.
     pub(crate) fn take_gone(&mut self) -> Vec<(ClientId, WriteId)> {
         std::mem::take(&mut self.gone)

@@ -307,3 +307,21 @@ fn numbers_given_anew_are_stored_anew() {
     let del: Vec<_> = asked[0].del.iter().map(|name| name.id).collect();
     assert_eq!((del, ids(&asked[0].put)), (vec![2, 3], vec![("client-1".into(), 1), ("client-1".into(), 2)]));
 }
+
+#[test]
+fn what_another_database_may_lack_is_stored_again() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.put(&Todo::new("a", 1));
+    let batch = rig.keeps()[0].batch;
+    rig.stored(batch);
+    rig.input(Input::StorageReplaced);
+    assert_eq!(rig.unsaved(), 1);
+    let asked = rig.keeps();
+    assert_eq!(ids(&asked[0].put), [("client-1".into(), 1)]);
+    // what is on its way comes into the new one
+    rig.input(Input::StorageReplaced);
+    rig.stored(asked[0].batch);
+    assert_eq!((rig.keeps().len(), rig.unsaved()), (0, 0));
+}

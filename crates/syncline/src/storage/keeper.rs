@@ -135,6 +135,7 @@ impl Keeper {
                 Either::Left((command, _)) => return command,
                 Either::Right(_) => {
                     self.open = None;
+                    self.tell(Input::StorageReplaced);
                     self.make_sure_of_storage().await;
                 }
             }
@@ -205,6 +206,9 @@ impl Keeper {
                 Some(why)
             }
         };
+        if why.is_none() {
+            self.tell(Input::StorageReplaced);
+        }
         self.tell(Input::StorageDegraded(why));
     }
 
@@ -230,6 +234,8 @@ impl Keeper {
             // what does not answer will not do so the second time
             if std::mem::replace(&mut opened_again, true) || error.code() == code::TIMEOUT {
                 self.fall_back(error).await;
+            } else {
+                self.tell(Input::StorageReplaced);
             }
         }
     }

@@ -238,3 +238,29 @@ impl Channel for Shouting {
 
     fn reduce(_: &mut Draft<'_, Todo>, _: &Shout) {}
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_a_database_that_is_deleted_is_kept_in_the_next() {
+    for fails in [false, true] {
+        let storage = Faulty::default();
+        somebody_was_here(&storage).await;
+        let (client, _server) = page(&storage, "client-1");
+        let _watch = client.watch(Todo::in_space("l"));
+        sleep(Duration::from_secs(1)).await;
+        client.put("l", todo("a"));
+        state(&client, |state| (state.pending, state.unsaved) == (1, 0)).await;
+        if fails {
+            storage.set(Fault::Closed);
+        }
+        storage.delete().await;
+        if fails {
+            state(&client, |state| state.storage_degraded.is_some()).await;
+            assert_eq!(client.connection().unsaved, 1);
+            storage.set(Fault::None);
+        } else {
+            sleep(Duration::from_secs(1)).await;
+        }
+        state(&client, |state| (state.pending, state.unsaved) == (1, 0)).await;
+        assert_eq!(kept(&storage.memory).await, 1, "{fails}");
+    }
+}
