@@ -57,8 +57,18 @@ pub(crate) struct Shared {
     connection: Arc<Notifier>,
     driver: AtomicWaker,
     driven: AtomicBool,
-    /// The way to the task that uses storage, once there is one.
-    storage: Mutex<Option<mpsc::Sender<Command>>>,
+    storage: Mutex<Way>,
+}
+
+/// The way to the task that uses storage.
+#[derive(Default)]
+enum Way {
+    /// There is no task yet.
+    #[default]
+    None,
+    To(mpsc::Sender<Command>),
+    /// There will be none any more.
+    Closed,
 }
 
 /// What the lock protects.
@@ -103,7 +113,7 @@ impl Shared {
             connection: Arc::default(),
             driver: AtomicWaker::new(),
             driven: AtomicBool::new(false),
-            storage: Mutex::new(None),
+            storage: Mutex::default(),
         })
     }
 
@@ -160,15 +170,20 @@ impl Shared {
     /// waits than may, it is not done: nothing waits for storage longer than it would for one that does not answer.
     pub(crate) fn keep(&self, command: Command) {
         let Some((storage, limits)) = &self.setup.cache else { return };
-        let mut sender = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
-        // a runtime may have ended, and with it the task
-        if sender.as_ref().is_none_or(mpsc::Sender::is_closed) {
+        let mut way = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_missing = match &*way {
+            Way::None => true,
+            // a runtime may have ended, and with it the task
+            Way::To(sender) => sender.is_closed(),
+            Way::Closed => false,
+        };
+        if is_missing {
             let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
             let (shared, server) = (Weak::clone(&self.me), self.setup.storage_name());
             let start = || Keeper::start(shared, Arc::clone(storage), limits.clone(), &server, receiver);
-            *sender = self.setup.spawner.spawn(start).then_some(commands);
+            *way = if self.setup.spawner.spawn(start) { Way::To(commands) } else { Way::None };
         }
-        if let Some(sender) = &mut *sender {
+        if let Way::To(sender) = &mut *way {
             let _ = sender.try_send(command);
         }
     }
@@ -206,8 +221,7 @@ impl Shared {
             state.closed = true;
         });
         // the task ends when it has done what it was told
-        let storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(storage);
+        *self.storage.lock().unwrap_or_else(PoisonError::into_inner) = Way::Closed;
         // dropped outside the lock: waiting handles are woken by it
         let (watches, writes) =
             self.look(|state| (std::mem::take(&mut state.watches), std::mem::take(&mut state.writes)));

@@ -353,6 +353,7 @@ impl ClientCore {
         self.close_streams();
         self.close_rooms();
         self.after(now, event, out);
+        self.keep_last_writes(now);
     }
 
     /// What everything ends with: the link learns whether it is needed, what can be sent is sent.

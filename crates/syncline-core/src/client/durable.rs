@@ -131,7 +131,7 @@ impl ClientCore {
     /// Has stored what is new in the queue, and removed what has left it: one batch at a time, with all that has come
     /// while storage was at work on the one before.
     pub(super) fn keep_writes(&mut self, now: Duration) {
-        if !self.keeps() || self.cache.is_paused() || self.cache.degraded().is_some() {
+        if !self.may_keep() {
             return;
         }
         match self.durable.busy_until {
@@ -139,6 +139,21 @@ impl ClientCore {
             Some(_) => self.give_batch_up(),
             None => {}
         }
+        self.keep_now(now);
+    }
+
+    /// The client ends, and no other batch will follow: this one does not wait for storage to be done with the one before.
+    pub(super) fn keep_last_writes(&mut self, now: Duration) {
+        if self.may_keep() {
+            self.keep_now(now);
+        }
+    }
+
+    fn may_keep(&self) -> bool {
+        self.keeps() && !self.cache.is_paused() && self.cache.degraded().is_none()
+    }
+
+    fn keep_now(&mut self, now: Duration) {
         let Some(user) = self.durable.owner.clone() else { return };
         let batch = self.durable.batches + 1;
         let (mut put, mut del) = (Vec::new(), Vec::new());

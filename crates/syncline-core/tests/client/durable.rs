@@ -325,3 +325,16 @@ fn what_another_database_may_lack_is_stored_again() {
     rig.stored(asked[0].batch);
     assert_eq!((rig.keeps().len(), rig.unsaved()), (0, 0));
 }
+
+#[test]
+fn what_waits_behind_a_batch_is_stored_when_the_client_is_closed() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    for key in ["a", "b", "c"] {
+        rig.put(&Todo::new(key, 1));
+    }
+    assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 1)]);
+    rig.core.close(rig.now);
+    assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 2), ("client-1".into(), 3)]);
+}

@@ -264,3 +264,26 @@ async fn what_was_in_a_database_that_is_deleted_is_kept_in_the_next() {
         assert_eq!(kept(&storage.memory).await, 1, "{fails}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn everything_that_was_written_is_kept_when_the_client_ends() {
+    for close in [false, true] {
+        let storage = Faulty::default();
+        somebody_was_here(&storage).await;
+        let (client, _server) = page(&storage, "client-1");
+        let watch = client.watch(Todo::in_space("l"));
+        sleep(Duration::from_secs(1)).await;
+        let opened = storage.opened();
+        for key in ["a", "b", "c"] {
+            client.put("l", todo(key));
+        }
+        let clone = close.then(|| client.clone());
+        if let Some(clone) = &clone {
+            clone.close();
+        }
+        drop((client, watch));
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(kept(&storage.memory).await, 3, "{close}");
+        assert_eq!(storage.opened(), opened, "nobody starts anew who has ended");
+    }
+}
