@@ -287,3 +287,33 @@ async fn everything_that_was_written_is_kept_when_the_client_ends() {
         assert_eq!(storage.opened(), opened, "nobody starts anew who has ended");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_has_left_can_have_their_writes_brought_up_elsewhere() {
+    for parks in [true, false] {
+        let storage = Faulty::default();
+        somebody_was_here(&storage).await;
+        let (first, mut first_server) = page(&storage, "client-first");
+        let _first_watch = first.watch(Todo::in_space("l"));
+        sleep(Duration::from_secs(1)).await;
+        first.put("l", todo("a"));
+        state(&first, |state| (state.pending, state.unsaved) == (1, 0)).await;
+        let _peer = if parks {
+            first.park_storage().await.unwrap();
+            None
+        } else {
+            let (mut peer, _) = first_server.hello().await;
+            let user = User { id: "eve".into(), name: None };
+            let (encoding, limits) = ("json".into(), Limits::default());
+            let welcome = Welcome { protocol: 1, user, encoding, heartbeat_ms: 30_000, limits, link: None };
+            peer.say(&ServerMessage::Welcome(welcome), &[]).await;
+            state(&first, |state| state.user.is_some()).await;
+            Some(peer)
+        };
+        let (second, mut second_server) = page(&storage, "client-second");
+        let _second_watch = second.watch(Todo::in_space("l"));
+        let mut peer = second_server.welcome().await;
+        let sent = timeout(Duration::from_secs(60), written(&mut peer)).await.unwrap();
+        assert_eq!(name(&sent), ("client-first".into(), 1), "{parks}");
+    }
+}
