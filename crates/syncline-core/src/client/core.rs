@@ -376,7 +376,9 @@ impl ClientCore {
         self.look_for_queues(now);
         self.keep_writes(now);
         self.note_status_changes();
-        self.spaces.retain(|_, space| !space.is_idle() || space.queue.has_numbered());
+        let is_over =
+            |space: &Space| space.is_idle() && !space.queue.has_numbered() && !space.queue.has_gone();
+        self.spaces.retain(|_, space| !is_over(space));
     }
 
     /// Whether the server is one of Syncline's own.

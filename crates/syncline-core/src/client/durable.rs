@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 use crate::channel::ACTION;
 use crate::client::core::ClientCore;
 use crate::client::pending::{Kept, Letter, Stage};
+use crate::client::space::Space;
 use crate::client::{Output, WriteRef};
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, UserId, WriteId};
@@ -110,12 +111,28 @@ impl ClientCore {
 
     /// Somebody else is here: what was kept waits in storage for its author.
     pub(super) fn park_queue(&mut self) -> Vec<(WriteRef, Error)> {
+        self.let_settled_go();
         (self.durable.owner, self.durable.adopted) = (None, None);
         let mut ended = Vec::new();
         for space in self.spaces.values_mut() {
             ended.extend(space.queue.clear().into_iter().map(|(write, kept)| (write, ended_as(kept))));
         }
         ended
+    }
+
+    /// Whoever was here has left: there is no other time for what they have settled to be let go.
+    fn let_settled_go(&mut self) {
+        let Some(user) = self.durable.owner.clone().filter(|_| self.keeps()) else { return };
+        let batch = self.durable.batches + 1;
+        let mut del = Vec::new();
+        for (id, space) in &mut self.spaces {
+            let name = |(client, write)| WriteName { space: id.clone(), client, id: write };
+            del.extend(space.queue.take_gone(batch).into_iter().map(name));
+        }
+        if !del.is_empty() {
+            self.durable.batches = batch;
+            self.outputs.push_back(Output::StoreWrites { batch, user, put: Vec::new(), del });
+        }
     }
 
     /// Storage is emptied: what still waits is to be stored anew, once it may.
@@ -159,7 +176,7 @@ impl ClientCore {
         let (mut put, mut del) = (Vec::new(), Vec::new());
         for (id, space) in &mut self.spaces {
             let name = |(client, write)| WriteName { space: id.clone(), client, id: write };
-            del.extend(space.queue.take_gone().into_iter().map(name));
+            del.extend(space.queue.take_gone(batch).into_iter().map(name));
             for (client, write, Letter { kind, payload }) in space.queue.take_unkept(batch) {
                 let name = WriteName { space: id.clone(), client, id: write };
                 put.push(StoredWrite { name, kind: kind.into(), payload: (*payload).to_owned() });
@@ -190,7 +207,8 @@ impl ClientCore {
 
     /// When storage is to be given something again that it did not take.
     pub(super) fn keep_at(&self) -> Option<Duration> {
-        let waits = self.unsaved_writes() > 0 && !self.cache.is_paused() && self.cache.degraded().is_none();
+        let waits = |space: &Space| space.queue.unkept() > 0 || space.queue.has_gone();
+        let waits = self.may_keep() && self.spaces.values().any(waits);
         self.durable.busy_until.filter(|_| waits)
     }
 
@@ -240,8 +258,12 @@ impl ClientCore {
                 // of another version of this library
                 _ => continue,
             };
-            let known = self.spaces.get_mut(&name.space).and_then(|space| space.queue.sequence_mut(client));
-            if name.client != *client || known.is_some_and(|sequence| sequence.has(name.id)) {
+            let is_known = self.spaces.get_mut(&name.space).is_some_and(|space| {
+                // one that has its verdict may still lie in storage
+                space.queue.is_gone(client, name.id)
+                    || space.queue.sequence_mut(client).is_some_and(|sequence| sequence.has(name.id))
+            });
+            if name.client != *client || is_known {
                 continue;
             }
             let letter = Letter { kind, payload: payload.into() };

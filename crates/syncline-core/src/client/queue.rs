@@ -44,8 +44,9 @@ pub(crate) struct Queue {
     new: BTreeSet<IntentId>,
     /// Writes that storage does not have, or has not said to have.
     unkept: BTreeSet<IntentId>,
-    /// Writes that storage may have and that have left the queue, or have another number.
-    gone: Vec<(ClientId, WriteId)>,
+    /// Writes that storage may have and that have left the queue, or have another number, until it has let them go: in this
+    /// batch, if it was asked.
+    gone: BTreeMap<(ClientId, WriteId), Option<u64>>,
     /// Intents that nobody knew how to show.
     unknown: BTreeSet<IntentId>,
 }
@@ -144,7 +145,7 @@ impl Queue {
                 && let Stage::Queued { id, .. } = &mut pending.stage
             {
                 if *id != next && pending.kept != Kept::No {
-                    self.gone.push((client.clone(), *id));
+                    self.gone.insert((client.clone(), *id), None);
                     pending.kept = Kept::No;
                     self.unkept.insert(intent);
                 }
@@ -283,7 +284,7 @@ impl Queue {
             Stage::Queued { client, id: write, .. } => {
                 self.unkept.remove(&id);
                 if kept != Kept::No {
-                    self.gone.push((client.clone(), *write));
+                    self.gone.insert((client.clone(), *write), None);
                 }
                 if let Some(sequence) = self.sequences.get_mut(client) {
                     sequence.remove(*write);
@@ -390,6 +391,13 @@ impl Queue {
             Some(_) => true,
             None => false,
         });
+        self.gone.retain(|_, asked| {
+            if *asked != Some(batch) {
+                return true;
+            }
+            *asked = None;
+            !done
+        });
     }
 
     /// Storage has none of the writes any more.
@@ -413,9 +421,26 @@ impl Queue {
         }
     }
 
-    /// The writes that storage may have and is to let go.
-    pub(crate) fn take_gone(&mut self) -> Vec<(ClientId, WriteId)> {
-        std::mem::take(&mut self.gone)
+    /// The writes that storage may have and has not been asked to let go; it is, in this batch.
+    pub(crate) fn take_gone(&mut self, batch: u64) -> Vec<(ClientId, WriteId)> {
+        let mut taken = Vec::new();
+        for (write, asked) in &mut self.gone {
+            if asked.is_none() {
+                *asked = Some(batch);
+                taken.push(write.clone());
+            }
+        }
+        taken
+    }
+
+    /// Whether there are writes that storage may have and has not let go.
+    pub(crate) fn has_gone(&self) -> bool {
+        !self.gone.is_empty()
+    }
+
+    /// Whether this is one of them.
+    pub(crate) fn is_gone(&self, client: &ClientId, write: WriteId) -> bool {
+        self.gone.contains_key(&(client.clone(), write))
     }
 
     /// Rows of a collection have come: what stood in for them is done.
