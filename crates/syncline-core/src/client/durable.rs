@@ -279,7 +279,10 @@ impl ClientCore {
 
 fn ended_as(kept: Kept) -> Error {
     match kept {
-        Kept::Yes => Error::new(code::PARKED, "it waits until the person who made it is back"),
-        Kept::No | Kept::Asked(_) => Error::new(code::FOREIGN_CLIENT, "made under another identity"),
+        // storage is about to have it: whoever made it will find it there
+        Kept::Yes | Kept::Asked(_) => {
+            Error::new(code::PARKED, "it waits until the person who made it is back")
+        }
+        Kept::No => Error::new(code::FOREIGN_CLIENT, "made under another identity"),
     }
 }

@@ -411,3 +411,15 @@ fn what_somebody_has_settled_is_let_go_after_they_have_left() {
     assert!(asked[0].batch > batch);
     assert_eq!((asked[0].user.as_str(), asked[0].del[0].id), ("ann", 1));
 }
+
+#[test]
+fn a_write_that_storage_is_about_to_keep_is_parked() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.put(&Todo::new("a", 1));
+    assert_eq!(rig.keeps().len(), 1);
+    rig.reopen();
+    rig.connect_as("bob");
+    assert_eq!(rig.ends(), ["parked"]);
+}
