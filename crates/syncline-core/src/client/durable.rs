@@ -242,6 +242,8 @@ impl ClientCore {
     pub(super) fn adopted(&mut self, user: &UserId, client: &ClientId, writes: Vec<StoredWrite>) {
         let others = |known: Option<&UserId>| known.is_some_and(|known| known != user);
         if !self.keeps()
+            // asked for somebody who has left
+            || self.cache.is_paused()
             || others(self.author())
             || others(self.owner_of_queue())
             || *client == self.config.client
