@@ -41,8 +41,9 @@ impl Setup {
     }
 }
 
-/// Commands that storage has not got to. The core has one list stored at a time and does not wait for what it asks, so that
-/// what is beyond this is not missed.
+/// Commands that storage has not got to. With more, lists are neither loaded nor stored, and with twice as many, queues that
+/// others have left are not looked for: the core waits for none of it. Writes are kept one batch at a time, and somebody
+/// leaves when they say so; that is done in any case.
 const MAX_COMMANDS: usize = 256;
 
 /// Refusals that nobody waited for; older ones are forgotten.
@@ -66,7 +67,7 @@ enum Way {
     /// There is no task yet.
     #[default]
     None,
-    To(mpsc::Sender<Command>),
+    To(mpsc::UnboundedSender<Command>),
     /// There will be none any more.
     Closed,
 }
@@ -178,13 +179,20 @@ impl Shared {
             Way::Closed => false,
         };
         if is_missing {
-            let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
+            let (commands, receiver) = mpsc::unbounded();
             let (shared, server) = (Weak::clone(&self.me), self.setup.storage_name());
             let start = || Keeper::start(shared, Arc::clone(storage), limits.clone(), &server, receiver);
             *way = if self.setup.spawner.spawn(start) { Way::To(commands) } else { Way::None };
         }
-        if let Way::To(sender) = &mut *way {
-            let _ = sender.try_send(command);
+        if let Way::To(sender) = &*way {
+            let most = match &command {
+                Command::Load { .. } | Command::Store { .. } => MAX_COMMANDS,
+                Command::Adopt { .. } => 2 * MAX_COMMANDS,
+                Command::StoreWrites { .. } | Command::Part { .. } => usize::MAX,
+            };
+            if sender.len() < most {
+                let _ = sender.unbounded_send(command);
+            }
         }
     }
 

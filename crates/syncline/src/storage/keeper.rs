@@ -44,7 +44,7 @@ pub(crate) struct Keeper {
     storage: Arc<dyn Storage>,
     limits: CacheLimits,
     server: String,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::UnboundedReceiver<Command>,
     open: Option<Open>,
     /// What is open is in memory only.
     fallback: Option<Fallback>,
@@ -70,7 +70,7 @@ impl Keeper {
         storage: Arc<dyn Storage>,
         limits: CacheLimits,
         server: &str,
-        commands: mpsc::Receiver<Command>,
+        commands: mpsc::UnboundedReceiver<Command>,
     ) -> BoxFuture<()> {
         let server = server_key(server);
         let (open, fallback, failures, claims) = (None, None, 0, BTreeMap::new());

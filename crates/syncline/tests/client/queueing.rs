@@ -317,3 +317,21 @@ async fn who_has_left_can_have_their_writes_brought_up_elsewhere() {
         assert_eq!(name(&sent), ("client-first".into(), 1), "{parks}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_write_is_kept_and_storage_wiped_however_many_lists_are_asked_for() {
+    let storage = Faulty::default();
+    somebody_was_here(&storage).await;
+    let (client, _server) = page(&storage, "client-1");
+    let _watch = client.watch(Todo::in_space("l"));
+    sleep(Duration::from_secs(1)).await;
+    let many = |of: &str| -> Vec<_> {
+        (0..300).map(|space| client.watch(Todo::in_space(format!("{of}{space}").as_str()))).collect()
+    };
+    let _first = many("a");
+    client.put("l", todo("a"));
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!((client.connection().unsaved, kept(&storage.memory).await), (0, 1));
+    let _second = many("b");
+    client.wipe_storage().await.unwrap();
+}
