@@ -16,7 +16,7 @@ use crate::{Todo, keys, rig_with, todo};
 /// A page of its own on one storage.
 fn page(storage: &Faulty, client: &str) -> (Client, Server) {
     let (builder, server) = rig_with();
-    (builder.storage(storage.clone()).client_id(client.into()).build(), server)
+    (builder.storage(storage.clone()).exact_client_id(client.into()).build(), server)
 }
 
 /// A visit that has told storage who is here.
@@ -334,4 +334,19 @@ async fn a_write_is_kept_and_storage_wiped_however_many_lists_are_asked_for() {
     assert_eq!((client.connection().unsaved, kept(&storage.memory).await), (0, 1));
     let _second = many("b");
     client.wipe_storage().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_names_its_client_begins_a_sequence_of_its_own_each_time() {
+    let mut authors = Vec::new();
+    for _ in 0..2 {
+        let (builder, mut server) = rig_with();
+        let client = builder.client_id("kitchen-display".into()).build();
+        let _watch = client.watch(Todo::in_space("l"));
+        let mut peer = server.welcome().await;
+        client.put("l", todo("a"));
+        authors.push(written(&mut peer).await.client);
+    }
+    assert!(authors.iter().all(|author| author.as_str().starts_with("kitchen-display")));
+    assert_ne!(authors[0], authors[1], "the server would take its writes for those of before");
 }
