@@ -8,9 +8,10 @@
 //!  a page that is gone: its writes ──Adopted──▶ the queue of another page ──▶ server
 //! ```
 //!
-//! A write is sent whether or not it has been stored yet; the server takes each number of a client once, whoever brings
-//! it. So a queue that is adopted keeps its client id and its numbers, and never gets a write more: a page makes its own
-//! writes under its own id. Writes are stored under the person who made them and are given back to nobody else.
+//! A write is sent whether or not it has been stored yet, unless storage has it under another number than it has now: the
+//! server takes each number of a client once, whoever brings it. So a queue that is adopted keeps its client id and its
+//! numbers, and never gets a write more: a page makes its own writes under its own id. Writes are stored under the person
+//! who made them and are given back to nobody else.
 
 use std::time::Duration;
 
@@ -140,6 +141,11 @@ impl ClientCore {
         self.spaces.values_mut().for_each(|space| space.queue.forget_kept());
     }
 
+    /// Storage is not given anything now: no write waits for it.
+    pub(super) fn stop_holding_writes(&mut self) {
+        self.spaces.values_mut().for_each(|space| space.queue.stop_holding());
+    }
+
     /// Storage may have none of the writes that it has said to have: it is given them again.
     pub(super) fn storage_replaced(&mut self) {
         self.spaces.values_mut().for_each(|space| space.queue.keep_again());
@@ -166,7 +172,8 @@ impl ClientCore {
         }
     }
 
-    fn may_keep(&self) -> bool {
+    /// Whether storage is given anything now.
+    pub(super) fn may_keep(&self) -> bool {
         self.keeps() && !self.cache.is_paused() && self.cache.degraded().is_none()
     }
 

@@ -109,7 +109,8 @@ impl Queue {
     pub(crate) fn send_next(&mut self, now: Duration) -> Option<Outgoing> {
         let waiting = self.sequences.iter_mut().filter_map(|(client, sequence)| {
             let first = sequence.first_waiting()?;
-            Some((first, client, sequence))
+            let is_held = self.intents.get(&first).is_some_and(|intent| intent.is_held);
+            (!is_held).then_some((first, client, sequence))
         });
         let (_, client, sequence) = waiting.min_by_key(|(first, ..)| *first)?;
         let settled = sequence.settled();
@@ -147,6 +148,7 @@ impl Queue {
                 if *id != next && pending.kept != Kept::No {
                     self.gone.insert((client.clone(), *id), None);
                     pending.kept = Kept::No;
+                    pending.is_held = true;
                     self.unkept.insert(intent);
                 }
                 *id = next;
@@ -386,6 +388,7 @@ impl Queue {
         self.unkept.retain(|id| match self.intents.get_mut(id) {
             Some(intent) if intent.kept == Kept::Asked(batch) => {
                 intent.kept = if done { Kept::Yes } else { Kept::No };
+                intent.is_held = false;
                 !done
             }
             Some(_) => true,
@@ -398,6 +401,11 @@ impl Queue {
             *asked = None;
             !done
         });
+    }
+
+    /// Storage does not keep anything now: no write waits for it.
+    pub(crate) fn stop_holding(&mut self) {
+        self.intents.values_mut().for_each(|intent| intent.is_held = false);
     }
 
     /// Storage has none of the writes any more.

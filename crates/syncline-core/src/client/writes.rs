@@ -317,6 +317,9 @@ impl ClientCore {
                         // part of this client's sequence is forgotten (the database was restored from an older copy):
                         // what has no verdict continues from where it stands now
                         self.space(space).queue.renumber(&ack.client, expected);
+                        if !self.may_keep() {
+                            self.stop_holding_writes();
+                        }
                     } else {
                         sequence.unsend_from(expected);
                     }

@@ -432,3 +432,35 @@ fn nothing_is_shown_of_somebody_who_has_left() {
     rig.adopt("ann", "client-0", &[left_behind("client-0", 1, &Todo::new("a", 1))]);
     assert_eq!((rig.shown(watch), rig.core.connection().pending), (vec![], 0));
 }
+
+#[test]
+fn a_write_with_another_number_is_not_sent_before_storage_has_it() {
+    for works in [true, false] {
+        let mut rig = rig();
+        rig.watch(&all());
+        rig.connect();
+        rig.snapshot(1, &[]);
+        for key in ["a", "b"] {
+            rig.put(&Todo::new(key, 1));
+        }
+        rig.change(1, &[Todo::new("a", 1)], &[], &[1]);
+        for _ in 0..3 {
+            rig.keeps().iter().for_each(|asked| rig.stored(asked.batch));
+        }
+        rig.reopen();
+        rig.connect();
+        let sub = rig.newest_sub();
+        rig.snapshot(sub, &[]);
+        rig.drain();
+        rig.server(
+            json!({"changes": {"space": "list", "from": 1, "to": 1, "acks": [{"client": "client-1", "id": 2,
+            "expected": 1, "error": {"code": "write_gap", "message": "an earlier write is missing"}}]}}),
+        );
+        let batch = rig.keeps()[0].batch;
+        rig.wait(Duration::from_secs(1));
+        assert!(sent(&rig.sent()).is_empty(), "whoever adopts it would give it the number it had");
+        let result = works.then_some(()).ok_or_else(|| Error::new(code::STORAGE_LOST, "lost"));
+        rig.input(Input::WritesStored { batch, result });
+        assert_eq!(sent(&rig.sent()), [("client-1".into(), 1)], "{works}");
+    }
+}
