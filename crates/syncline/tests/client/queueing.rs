@@ -350,3 +350,19 @@ async fn a_program_that_names_its_client_begins_a_sequence_of_its_own_each_time(
     assert!(authors.iter().all(|author| author.as_str().starts_with("kitchen-display")));
     assert_ne!(authors[0], authors[1], "the server would take its writes for those of before");
 }
+
+#[tokio::test(start_paused = true)]
+async fn writes_are_kept_where_there_is_no_room_for_lists() {
+    let storage = Faulty::default();
+    somebody_was_here(&storage).await;
+    let (client, mut server) = page(&storage, "client-1");
+    let _watch = client.watch(Todo::in_space("l"));
+    let mut peer = server.welcome().await;
+    let sub = peer.subscribed().await.sub;
+    storage.set(Fault::Room(0));
+    peer.snapshot(sub, 2, &[todo("x")]).await;
+    state(&client, |state| state.storage_degraded.is_some()).await;
+    client.put("l", todo("a"));
+    state(&client, |state| state.unsaved == 0).await;
+    assert_eq!((client.connection().pending, kept(&storage.memory).await), (1, 1));
+}
