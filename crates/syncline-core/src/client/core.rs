@@ -28,6 +28,8 @@ pub struct ClientCore {
     pub(super) config: Config,
     pub(super) rng: Rng,
     pub(super) schema: Schema,
+    /// How much of it the queues have been shown.
+    pub(super) learnt: usize,
     pub(super) link: Link,
     /// The streams, when the server is a contrail service; then the link stays idle.
     pub(super) streams: Option<Streams>,
@@ -79,6 +81,7 @@ impl ClientCore {
             rng,
             durable: Durable::default(),
             schema,
+            learnt: 0,
             link,
             streams,
             rooms,

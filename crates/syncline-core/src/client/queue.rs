@@ -502,7 +502,7 @@ impl Queue {
     /// A channel or a collection has become known: what was sent without being shown may be shown now. Says whether
     /// anything is.
     pub(crate) fn learn(&mut self, schema: &Schema) -> bool {
-        let before = self.unknown.len();
+        let mut first = None;
         for id in self.unknown.clone() {
             let Some(mut intent) = self.intents.remove(&id) else { continue };
             if let Stage::Queued { letter, .. } = &intent.stage {
@@ -513,19 +513,18 @@ impl Queue {
                 self.enter(id, &intent.footprint);
                 self.unknown.remove(&id);
                 self.new.insert(id);
-                // later ones come after it
-                let later: Vec<_> = self.intents.range(id..).map(|(id, _)| *id).collect();
-                for id in later {
-                    if let Some(intent) = self.intents.get(&id) {
-                        for (collection, key) in &intent.footprint.rows {
-                            self.stale.entry(collection).or_default().insert(key.clone());
-                        }
-                    }
-                }
+                first.get_or_insert(id);
             }
             self.intents.insert(id, intent);
         }
-        self.unknown.len() < before
+        // later ones come after it
+        let later = first.map(|first| self.intents.range(first..)).into_iter().flatten();
+        for (_, intent) in later {
+            for (collection, key) in &intent.footprint.rows {
+                self.stale.entry(collection).or_default().insert(key.clone());
+            }
+        }
+        first.is_some()
     }
 
     /// What the intents made of a collection at the last replay.
