@@ -11,7 +11,6 @@ use std::sync::Arc;
 use super::{IntentId, Queue, Rows};
 use crate::client::collection::{Overlaid, Overlay};
 use crate::client::pending::{Effect, Footprint};
-use crate::id::Key;
 use crate::record::AnyRow;
 use crate::schema::Schema;
 use crate::tx::{Place, ReadRows, Reads, Tx};
