@@ -75,7 +75,7 @@ impl Store {
 
     async fn connect(set_up: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Store, JsError> {
         let (connector, server) = line();
-        let builder = Client::builder("memory").connector(connector).client_id(CLIENT.into());
+        let builder = Client::builder("memory").connector(connector).exact_client_id(CLIENT.into());
         let client = set_up(builder).build();
         let (wanted, wants) = latest();
         let query = Item::in_space(SPACE).order_by(Item::created_at.desc());

@@ -198,6 +198,9 @@ pub enum Input<'a> {
         /// The writes.
         writes: Vec<StoredWrite>,
     },
+    /// Storage was opened anew, and may be another one than before: deleted meanwhile, say. It is not taken to have what it
+    /// has said to have.
+    StorageReplaced,
     /// Storage has failed, and what is stored does not outlive this visit; or it works again.
     StorageDegraded(Option<Error>),
     /// Time has passed; [`ClientCore::deadline`] says when it matters.

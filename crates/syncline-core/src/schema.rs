@@ -205,6 +205,11 @@ impl Schema {
         before.is_none()
     }
 
+    /// How many collections and channels there are.
+    pub(crate) fn len(&self) -> usize {
+        self.collections.len() + self.channels.len()
+    }
+
     /// The channel of this name.
     ///
     /// # Errors

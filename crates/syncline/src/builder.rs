@@ -168,8 +168,19 @@ impl ClientBuilder {
         self
     }
 
-    /// The author of the client's writes; random unless told, and never to be used by two clients at once.
-    pub fn client_id(mut self, client: ClientId) -> Self {
+    /// What the author of the client's writes is called: at most 47 letters, digits, `_` or `-`, behind which stand a `-` and
+    /// 16 random digits, others for each client that is built. All are random unless told.
+    ///
+    /// The server knows an author's writes by their numbers and takes each number once: an author who began anew would have
+    /// its writes taken for those of before.
+    pub fn client_id(mut self, name: ClientId) -> Self {
+        self.client = Some(ClientId::from(format!("{name}-{:016x}", random())));
+        self
+    }
+
+    /// The author's id as it is, for tests and benchmarks. Never to be used by two clients of one server.
+    #[doc(hidden)]
+    pub fn exact_client_id(mut self, client: ClientId) -> Self {
         self.client = Some(client);
         self
     }

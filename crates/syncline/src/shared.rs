@@ -41,8 +41,9 @@ impl Setup {
     }
 }
 
-/// Commands that storage has not got to. The core has one list stored at a time and does not wait for what it asks, so that
-/// what is beyond this is not missed.
+/// Commands that storage has not got to. With more, lists are neither loaded nor stored, and with twice as many, queues that
+/// others have left are not looked for: the core waits for none of it. Writes are kept one batch at a time, and somebody
+/// leaves when they say so; that is done in any case.
 const MAX_COMMANDS: usize = 256;
 
 /// Refusals that nobody waited for; older ones are forgotten.
@@ -57,8 +58,18 @@ pub(crate) struct Shared {
     connection: Arc<Notifier>,
     driver: AtomicWaker,
     driven: AtomicBool,
-    /// The way to the task that uses storage, once there is one.
-    storage: Mutex<Option<mpsc::Sender<Command>>>,
+    storage: Mutex<Way>,
+}
+
+/// The way to the task that uses storage.
+#[derive(Default)]
+enum Way {
+    /// There is no task yet.
+    #[default]
+    None,
+    To(mpsc::UnboundedSender<Command>),
+    /// There will be none any more.
+    Closed,
 }
 
 /// What the lock protects.
@@ -103,7 +114,7 @@ impl Shared {
             connection: Arc::default(),
             driver: AtomicWaker::new(),
             driven: AtomicBool::new(false),
-            storage: Mutex::new(None),
+            storage: Mutex::default(),
         })
     }
 
@@ -160,16 +171,28 @@ impl Shared {
     /// waits than may, it is not done: nothing waits for storage longer than it would for one that does not answer.
     pub(crate) fn keep(&self, command: Command) {
         let Some((storage, limits)) = &self.setup.cache else { return };
-        let mut sender = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
-        // a runtime may have ended, and with it the task
-        if sender.as_ref().is_none_or(mpsc::Sender::is_closed) {
-            let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
+        let mut way = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_missing = match &*way {
+            Way::None => true,
+            // a runtime may have ended, and with it the task
+            Way::To(sender) => sender.is_closed(),
+            Way::Closed => false,
+        };
+        if is_missing {
+            let (commands, receiver) = mpsc::unbounded();
             let (shared, server) = (Weak::clone(&self.me), self.setup.storage_name());
             let start = || Keeper::start(shared, Arc::clone(storage), limits.clone(), &server, receiver);
-            *sender = self.setup.spawner.spawn(start).then_some(commands);
+            *way = if self.setup.spawner.spawn(start) { Way::To(commands) } else { Way::None };
         }
-        if let Some(sender) = &mut *sender {
-            let _ = sender.try_send(command);
+        if let Way::To(sender) = &*way {
+            let most = match &command {
+                Command::Load { .. } | Command::Store { .. } => MAX_COMMANDS,
+                Command::Adopt { .. } => 2 * MAX_COMMANDS,
+                Command::StoreWrites { .. } | Command::Part { .. } => usize::MAX,
+            };
+            if sender.len() < most {
+                let _ = sender.unbounded_send(command);
+            }
         }
     }
 
@@ -206,8 +229,7 @@ impl Shared {
             state.closed = true;
         });
         // the task ends when it has done what it was told
-        let storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(storage);
+        *self.storage.lock().unwrap_or_else(PoisonError::into_inner) = Way::Closed;
         // dropped outside the lock: waiting handles are woken by it
         let (watches, writes) =
             self.look(|state| (std::mem::take(&mut state.watches), std::mem::take(&mut state.writes)));

@@ -222,6 +222,7 @@ impl ClientCore {
         self.cache.paused = true;
         (self.cache.assumed, self.cache.known) = (None, None);
         self.cache.imports.clear();
+        self.stop_holding_writes();
         if wipe {
             self.forget_kept_writes();
         }
@@ -231,6 +232,9 @@ impl ClientCore {
     /// Storage has failed, or works again.
     pub(super) fn storage_degraded(&mut self, error: Option<Error>) {
         self.cache.degraded = error;
+        if self.cache.degraded.is_some() {
+            self.stop_holding_writes();
+        }
     }
 
     /// Begins a session with what is known of its query from before.

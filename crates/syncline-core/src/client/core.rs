@@ -28,6 +28,8 @@ pub struct ClientCore {
     pub(super) config: Config,
     pub(super) rng: Rng,
     pub(super) schema: Schema,
+    /// How much of it the queues have been shown.
+    pub(super) learnt: usize,
     pub(super) link: Link,
     /// The streams, when the server is a contrail service; then the link stays idle.
     pub(super) streams: Option<Streams>,
@@ -79,6 +81,7 @@ impl ClientCore {
             rng,
             durable: Durable::default(),
             schema,
+            learnt: 0,
             link,
             streams,
             rooms,
@@ -115,6 +118,10 @@ impl ClientCore {
             }
             Input::Adopted { user, client, writes } => {
                 self.adopted(&user, &client, writes);
+                Event::None
+            }
+            Input::StorageReplaced => {
+                self.storage_replaced();
                 Event::None
             }
             Input::StorageDegraded(error) => {
@@ -175,7 +182,7 @@ impl ClientCore {
             Input::Visible(false) => self.store(now, true),
             Input::Online(false) | Input::Credentials(_) => {}
             Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
-            Input::WritesStored { .. } | Input::Adopted { .. } => {}
+            Input::WritesStored { .. } | Input::Adopted { .. } | Input::StorageReplaced => {}
         }
     }
 
@@ -191,7 +198,7 @@ impl ClientCore {
             Input::Online(false) | Input::Visible(false) => {}
             Input::Access { .. } | Input::Credentials(_) => {}
             Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
-            Input::WritesStored { .. } | Input::Adopted { .. } => {}
+            Input::WritesStored { .. } | Input::Adopted { .. } | Input::StorageReplaced => {}
         }
     }
 
@@ -349,6 +356,7 @@ impl ClientCore {
         self.close_streams();
         self.close_rooms();
         self.after(now, event, out);
+        self.keep_last_writes(now);
     }
 
     /// What everything ends with: the link learns whether it is needed, what can be sent is sent.
@@ -371,7 +379,9 @@ impl ClientCore {
         self.look_for_queues(now);
         self.keep_writes(now);
         self.note_status_changes();
-        self.spaces.retain(|_, space| !space.is_idle() || space.queue.has_numbered());
+        let is_over =
+            |space: &Space| space.is_idle() && !space.queue.has_numbered() && !space.queue.has_gone();
+        self.spaces.retain(|_, space| !is_over(space));
     }
 
     /// Whether the server is one of Syncline's own.

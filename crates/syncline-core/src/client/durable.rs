@@ -8,9 +8,10 @@
 //!  a page that is gone: its writes ──Adopted──▶ the queue of another page ──▶ server
 //! ```
 //!
-//! A write is sent whether or not it has been stored yet; the server takes each number of a client once, whoever brings
-//! it. So a queue that is adopted keeps its client id and its numbers, and never gets a write more: a page makes its own
-//! writes under its own id. Writes are stored under the person who made them and are given back to nobody else.
+//! A write is sent whether or not it has been stored yet, unless storage has it under another number than it has now: the
+//! server takes each number of a client once, whoever brings it. So a queue that is adopted keeps its client id and its
+//! numbers, and never gets a write more: a page makes its own writes under its own id. Writes are stored under the person
+//! who made them and are given back to nobody else.
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use serde_json::value::RawValue;
 use crate::channel::ACTION;
 use crate::client::core::ClientCore;
 use crate::client::pending::{Kept, Letter, Stage};
+use crate::client::space::Space;
 use crate::client::{Output, WriteRef};
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, UserId, WriteId};
@@ -110,6 +112,7 @@ impl ClientCore {
 
     /// Somebody else is here: what was kept waits in storage for its author.
     pub(super) fn park_queue(&mut self) -> Vec<(WriteRef, Error)> {
+        self.let_settled_go();
         (self.durable.owner, self.durable.adopted) = (None, None);
         let mut ended = Vec::new();
         for space in self.spaces.values_mut() {
@@ -118,15 +121,40 @@ impl ClientCore {
         ended
     }
 
+    /// Whoever was here has left: there is no other time for what they have settled to be let go.
+    fn let_settled_go(&mut self) {
+        let Some(user) = self.durable.owner.clone().filter(|_| self.keeps()) else { return };
+        let batch = self.durable.batches + 1;
+        let mut del = Vec::new();
+        for (id, space) in &mut self.spaces {
+            let name = |(client, write)| WriteName { space: id.clone(), client, id: write };
+            del.extend(space.queue.take_gone(batch).into_iter().map(name));
+        }
+        if !del.is_empty() {
+            self.durable.batches = batch;
+            self.outputs.push_back(Output::StoreWrites { batch, user, put: Vec::new(), del });
+        }
+    }
+
     /// Storage is emptied: what still waits is to be stored anew, once it may.
     pub(super) fn forget_kept_writes(&mut self) {
         self.spaces.values_mut().for_each(|space| space.queue.forget_kept());
     }
 
+    /// Storage is not given anything now: no write waits for it.
+    pub(super) fn stop_holding_writes(&mut self) {
+        self.spaces.values_mut().for_each(|space| space.queue.stop_holding());
+    }
+
+    /// Storage may have none of the writes that it has said to have: it is given them again.
+    pub(super) fn storage_replaced(&mut self) {
+        self.spaces.values_mut().for_each(|space| space.queue.keep_again());
+    }
+
     /// Has stored what is new in the queue, and removed what has left it: one batch at a time, with all that has come
     /// while storage was at work on the one before.
     pub(super) fn keep_writes(&mut self, now: Duration) {
-        if !self.keeps() || self.cache.is_paused() || self.cache.degraded().is_some() {
+        if !self.may_keep() {
             return;
         }
         match self.durable.busy_until {
@@ -134,12 +162,28 @@ impl ClientCore {
             Some(_) => self.give_batch_up(),
             None => {}
         }
+        self.keep_now(now);
+    }
+
+    /// The client ends, and no other batch will follow: this one does not wait for storage to be done with the one before.
+    pub(super) fn keep_last_writes(&mut self, now: Duration) {
+        if self.may_keep() {
+            self.keep_now(now);
+        }
+    }
+
+    /// Whether storage is given anything now.
+    pub(super) fn may_keep(&self) -> bool {
+        self.keeps() && !self.cache.is_paused() && self.cache.degraded().is_none()
+    }
+
+    fn keep_now(&mut self, now: Duration) {
         let Some(user) = self.durable.owner.clone() else { return };
         let batch = self.durable.batches + 1;
         let (mut put, mut del) = (Vec::new(), Vec::new());
         for (id, space) in &mut self.spaces {
             let name = |(client, write)| WriteName { space: id.clone(), client, id: write };
-            del.extend(space.queue.take_gone().into_iter().map(name));
+            del.extend(space.queue.take_gone(batch).into_iter().map(name));
             for (client, write, Letter { kind, payload }) in space.queue.take_unkept(batch) {
                 let name = WriteName { space: id.clone(), client, id: write };
                 put.push(StoredWrite { name, kind: kind.into(), payload: (*payload).to_owned() });
@@ -170,7 +214,8 @@ impl ClientCore {
 
     /// When storage is to be given something again that it did not take.
     pub(super) fn keep_at(&self) -> Option<Duration> {
-        let waits = self.unsaved_writes() > 0 && !self.cache.is_paused() && self.cache.degraded().is_none();
+        let waits = |space: &Space| space.queue.unkept() > 0 || space.queue.has_gone();
+        let waits = self.may_keep() && self.spaces.values().any(waits);
         self.durable.busy_until.filter(|_| waits)
     }
 
@@ -204,6 +249,8 @@ impl ClientCore {
     pub(super) fn adopted(&mut self, user: &UserId, client: &ClientId, writes: Vec<StoredWrite>) {
         let others = |known: Option<&UserId>| known.is_some_and(|known| known != user);
         if !self.keeps()
+            // asked for somebody who has left
+            || self.cache.is_paused()
             || others(self.author())
             || others(self.owner_of_queue())
             || *client == self.config.client
@@ -220,8 +267,12 @@ impl ClientCore {
                 // of another version of this library
                 _ => continue,
             };
-            let known = self.spaces.get_mut(&name.space).and_then(|space| space.queue.sequence_mut(client));
-            if name.client != *client || known.is_some_and(|sequence| sequence.has(name.id)) {
+            let is_known = self.spaces.get_mut(&name.space).is_some_and(|space| {
+                // one that has its verdict may still lie in storage
+                space.queue.is_gone(client, name.id)
+                    || space.queue.sequence_mut(client).is_some_and(|sequence| sequence.has(name.id))
+            });
+            if name.client != *client || is_known {
                 continue;
             }
             let letter = Letter { kind, payload: payload.into() };
@@ -237,7 +288,10 @@ impl ClientCore {
 
 fn ended_as(kept: Kept) -> Error {
     match kept {
-        Kept::Yes => Error::new(code::PARKED, "it waits until the person who made it is back"),
-        Kept::No | Kept::Asked(_) => Error::new(code::FOREIGN_CLIENT, "made under another identity"),
+        // storage is about to have it: whoever made it will find it there
+        Kept::Yes | Kept::Asked(_) => {
+            Error::new(code::PARKED, "it waits until the person who made it is back")
+        }
+        Kept::No => Error::new(code::FOREIGN_CLIENT, "made under another identity"),
     }
 }

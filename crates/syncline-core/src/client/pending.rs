@@ -24,6 +24,9 @@ pub(crate) struct Pending {
     /// What it was about when it was replayed last.
     pub(crate) footprint: Footprint,
     pub(crate) kept: Kept,
+    /// Storage has it under another number: whoever adopts it would send it under that one. So it is not sent before storage
+    /// has this one, or has failed.
+    pub(crate) is_held: bool,
 }
 
 /// Whether a write outlives the page.
@@ -157,7 +160,7 @@ impl Effect {
 impl Pending {
     pub(crate) fn new(write: WriteRef, effect: Effect, stage: Stage) -> Self {
         let footprint = effect.footprint();
-        Self { write, effect, stage, footprint, kept: Kept::No }
+        Self { write, effect, stage, footprint, kept: Kept::No, is_held: false }
     }
 
     /// Whether it waits for a person's decision.

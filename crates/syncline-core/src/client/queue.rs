@@ -44,8 +44,9 @@ pub(crate) struct Queue {
     new: BTreeSet<IntentId>,
     /// Writes that storage does not have, or has not said to have.
     unkept: BTreeSet<IntentId>,
-    /// Writes that storage may have and that have left the queue, or have another number.
-    gone: Vec<(ClientId, WriteId)>,
+    /// Writes that storage may have and that have left the queue, or have another number, until it has let them go: in this
+    /// batch, if it was asked.
+    gone: BTreeMap<(ClientId, WriteId), Option<u64>>,
     /// Intents that nobody knew how to show.
     unknown: BTreeSet<IntentId>,
 }
@@ -108,7 +109,8 @@ impl Queue {
     pub(crate) fn send_next(&mut self, now: Duration) -> Option<Outgoing> {
         let waiting = self.sequences.iter_mut().filter_map(|(client, sequence)| {
             let first = sequence.first_waiting()?;
-            Some((first, client, sequence))
+            let is_held = self.intents.get(&first).is_some_and(|intent| intent.is_held);
+            (!is_held).then_some((first, client, sequence))
         });
         let (_, client, sequence) = waiting.min_by_key(|(first, ..)| *first)?;
         let settled = sequence.settled();
@@ -144,8 +146,9 @@ impl Queue {
                 && let Stage::Queued { id, .. } = &mut pending.stage
             {
                 if *id != next && pending.kept != Kept::No {
-                    self.gone.push((client.clone(), *id));
+                    self.gone.insert((client.clone(), *id), None);
                     pending.kept = Kept::No;
+                    pending.is_held = true;
                     self.unkept.insert(intent);
                 }
                 *id = next;
@@ -283,7 +286,7 @@ impl Queue {
             Stage::Queued { client, id: write, .. } => {
                 self.unkept.remove(&id);
                 if kept != Kept::No {
-                    self.gone.push((client.clone(), *write));
+                    self.gone.insert((client.clone(), *write), None);
                 }
                 if let Some(sequence) = self.sequences.get_mut(client) {
                     sequence.remove(*write);
@@ -385,11 +388,24 @@ impl Queue {
         self.unkept.retain(|id| match self.intents.get_mut(id) {
             Some(intent) if intent.kept == Kept::Asked(batch) => {
                 intent.kept = if done { Kept::Yes } else { Kept::No };
+                intent.is_held = false;
                 !done
             }
             Some(_) => true,
             None => false,
         });
+        self.gone.retain(|_, asked| {
+            if *asked != Some(batch) {
+                return true;
+            }
+            *asked = None;
+            !done
+        });
+    }
+
+    /// Storage does not keep anything now: no write waits for it.
+    pub(crate) fn stop_holding(&mut self) {
+        self.intents.values_mut().for_each(|intent| intent.is_held = false);
     }
 
     /// Storage has none of the writes any more.
@@ -403,9 +419,36 @@ impl Queue {
         self.gone.clear();
     }
 
-    /// The writes that storage may have and is to let go.
-    pub(crate) fn take_gone(&mut self) -> Vec<(ClientId, WriteId)> {
-        std::mem::take(&mut self.gone)
+    /// Storage may not have any more what it has said to have.
+    pub(crate) fn keep_again(&mut self) {
+        for (&id, intent) in &mut self.intents {
+            if intent.kept == Kept::Yes {
+                intent.kept = Kept::No;
+                self.unkept.insert(id);
+            }
+        }
+    }
+
+    /// The writes that storage may have and has not been asked to let go; it is, in this batch.
+    pub(crate) fn take_gone(&mut self, batch: u64) -> Vec<(ClientId, WriteId)> {
+        let mut taken = Vec::new();
+        for (write, asked) in &mut self.gone {
+            if asked.is_none() {
+                *asked = Some(batch);
+                taken.push(write.clone());
+            }
+        }
+        taken
+    }
+
+    /// Whether there are writes that storage may have and has not let go.
+    pub(crate) fn has_gone(&self) -> bool {
+        !self.gone.is_empty()
+    }
+
+    /// Whether this is one of them.
+    pub(crate) fn is_gone(&self, client: &ClientId, write: WriteId) -> bool {
+        self.gone.contains_key(&(client.clone(), write))
     }
 
     /// Rows of a collection have come: what stood in for them is done.
@@ -459,7 +502,7 @@ impl Queue {
     /// A channel or a collection has become known: what was sent without being shown may be shown now. Says whether
     /// anything is.
     pub(crate) fn learn(&mut self, schema: &Schema) -> bool {
-        let before = self.unknown.len();
+        let mut first = None;
         for id in self.unknown.clone() {
             let Some(mut intent) = self.intents.remove(&id) else { continue };
             if let Stage::Queued { letter, .. } = &intent.stage {
@@ -470,19 +513,18 @@ impl Queue {
                 self.enter(id, &intent.footprint);
                 self.unknown.remove(&id);
                 self.new.insert(id);
-                // later ones come after it
-                let later: Vec<_> = self.intents.range(id..).map(|(id, _)| *id).collect();
-                for id in later {
-                    if let Some(intent) = self.intents.get(&id) {
-                        for (collection, key) in &intent.footprint.rows {
-                            self.stale.entry(collection).or_default().insert(key.clone());
-                        }
-                    }
-                }
+                first.get_or_insert(id);
             }
             self.intents.insert(id, intent);
         }
-        self.unknown.len() < before
+        // later ones come after it
+        let later = first.map(|first| self.intents.range(first..)).into_iter().flatten();
+        for (_, intent) in later {
+            for (collection, key) in &intent.footprint.rows {
+                self.stale.entry(collection).or_default().insert(key.clone());
+            }
+        }
+        first.is_some()
     }
 
     /// What the intents made of a collection at the last replay.

@@ -69,6 +69,10 @@ impl ClientCore {
 
     /// What was sent on an earlier visit may be shown now that more is known.
     pub(super) fn learn(&mut self) {
+        // before every write, and there may be many that nobody knows how to show
+        if std::mem::replace(&mut self.learnt, self.schema.len()) == self.schema.len() {
+            return;
+        }
         let schema = &self.schema;
         let learnt = self.spaces.iter_mut().filter_map(|(id, space)| space.queue.learn(schema).then_some(id));
         let learnt: Vec<_> = learnt.cloned().collect();
@@ -317,6 +321,9 @@ impl ClientCore {
                         // part of this client's sequence is forgotten (the database was restored from an older copy):
                         // what has no verdict continues from where it stands now
                         self.space(space).queue.renumber(&ack.client, expected);
+                        if !self.may_keep() {
+                            self.stop_holding_writes();
+                        }
                     } else {
                         sequence.unsend_from(expected);
                     }

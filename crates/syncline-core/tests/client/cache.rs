@@ -327,7 +327,7 @@ fn somebody_else_is_shown_their_own_rows() {
         }
         _ => None,
     });
-    assert_eq!(refused.as_deref(), Some(code::FOREIGN_CLIENT), "nothing is sent as somebody else");
+    assert_eq!(refused.as_deref(), Some(code::PARKED), "nothing is sent as somebody else");
     let load = outputs.iter().find_map(|output| match output {
         Output::Load { load, user, .. } => Some((*load, user.clone())),
         _ => None,

@@ -61,6 +61,17 @@ impl Rig {
         self.core.connection().unsaved
     }
 
+    /// The connection is lost, and another one is being opened.
+    fn reopen(&mut self) {
+        self.drain();
+        let before = self.attempt;
+        self.lose();
+        while self.attempt == before {
+            self.wait_for_deadline();
+            self.drain();
+        }
+    }
+
     fn connect_as(&mut self, user: &str) {
         self.accept();
         self.server(json!({"welcome": {
@@ -306,4 +317,150 @@ fn numbers_given_anew_are_stored_anew() {
     let asked = rig.keeps();
     let del: Vec<_> = asked[0].del.iter().map(|name| name.id).collect();
     assert_eq!((del, ids(&asked[0].put)), (vec![2, 3], vec![("client-1".into(), 1), ("client-1".into(), 2)]));
+}
+
+#[test]
+fn what_another_database_may_lack_is_stored_again() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.put(&Todo::new("a", 1));
+    let batch = rig.keeps()[0].batch;
+    rig.stored(batch);
+    rig.input(Input::StorageReplaced);
+    assert_eq!(rig.unsaved(), 1);
+    let asked = rig.keeps();
+    assert_eq!(ids(&asked[0].put), [("client-1".into(), 1)]);
+    // what is on its way comes into the new one
+    rig.input(Input::StorageReplaced);
+    rig.stored(asked[0].batch);
+    assert_eq!((rig.keeps().len(), rig.unsaved()), (0, 0));
+}
+
+#[test]
+fn what_waits_behind_a_batch_is_stored_when_the_client_is_closed() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    for key in ["a", "b", "c"] {
+        rig.put(&Todo::new(key, 1));
+    }
+    assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 1)]);
+    rig.core.close(rig.now);
+    assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 2), ("client-1".into(), 3)]);
+}
+
+#[test]
+fn a_write_that_was_not_let_go_is_let_go_later() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.put(&Todo::new("a", 1));
+    let batch = rig.keeps()[0].batch;
+    rig.stored(batch);
+    rig.change(1, &[Todo::new("a", 1)], &[], &[1]);
+    let asked = rig.keeps();
+    assert_eq!(asked[0].del.len(), 1);
+    let lost = Error::new(code::STORAGE_LOST, "lost");
+    rig.input(Input::WritesStored { batch: asked[0].batch, result: Err(lost) });
+    assert!(rig.core.deadline().is_some_and(|at| at <= rig.now + Duration::from_secs(5)));
+    rig.wait(Duration::from_secs(5));
+    let asked = rig.keeps();
+    assert_eq!((asked[0].del.len(), asked[0].del[0].id), (1, 1));
+    rig.stored(asked[0].batch);
+    rig.wait(Duration::from_secs(40));
+    assert!(rig.keeps().is_empty());
+}
+
+#[test]
+fn a_settled_write_does_not_come_back_before_storage_has_let_it_go() {
+    let mut rig = rig();
+    rig.watch(&all());
+    let mut elsewhere = left_behind("client-0", 1, &Todo::new("x", 1));
+    elsewhere.name.space = "elsewhere".into();
+    rig.adopt("ann", "client-0", std::slice::from_ref(&elsewhere));
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.put(&Todo::new("a", 1));
+    let batch = rig.keeps()[0].batch;
+    // nothing else is in that space, and storage is at work
+    rig.server(json!({"changes": {"space": "elsewhere", "from": 0, "to": 1, "acks": [
+        {"client": "client-0", "id": 1}]}}));
+    assert_eq!(rig.core.connection().pending, 1);
+    rig.adopt("ann", "client-0", std::slice::from_ref(&elsewhere));
+    assert_eq!(rig.core.connection().pending, 1, "it has its verdict");
+    rig.stored(batch);
+    let asked = rig.keeps();
+    assert_eq!(asked[0].del, [elsewhere.name]);
+}
+
+#[test]
+fn what_somebody_has_settled_is_let_go_after_they_have_left() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.put(&Todo::new("a", 1));
+    rig.put(&Todo::new("b", 1));
+    let batch = rig.keeps()[0].batch;
+    rig.change(1, &[Todo::new("a", 1)], &[], &[1]);
+    rig.reopen();
+    rig.connect_as("bob");
+    let asked = rig.keeps();
+    assert!(asked[0].batch > batch);
+    assert_eq!((asked[0].user.as_str(), asked[0].del[0].id), ("ann", 1));
+}
+
+#[test]
+fn a_write_that_storage_is_about_to_keep_is_parked() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.put(&Todo::new("a", 1));
+    assert_eq!(rig.keeps().len(), 1);
+    rig.reopen();
+    rig.connect_as("bob");
+    assert_eq!(rig.ends(), ["parked"]);
+}
+
+#[test]
+fn nothing_is_shown_of_somebody_who_has_left() {
+    let mut rig = rig();
+    let watch = rig.watch(&all());
+    rig.core.pause_storing(false);
+    rig.adopt("ann", "client-0", &[left_behind("client-0", 1, &Todo::new("a", 1))]);
+    assert_eq!((rig.shown(watch), rig.core.connection().pending), (vec![], 0));
+}
+
+#[test]
+fn a_write_with_another_number_is_not_sent_before_storage_has_it() {
+    for works in [true, false] {
+        let mut rig = rig();
+        rig.watch(&all());
+        rig.connect();
+        rig.snapshot(1, &[]);
+        for key in ["a", "b"] {
+            rig.put(&Todo::new(key, 1));
+        }
+        rig.change(1, &[Todo::new("a", 1)], &[], &[1]);
+        for _ in 0..3 {
+            rig.keeps().iter().for_each(|asked| rig.stored(asked.batch));
+        }
+        rig.reopen();
+        rig.connect();
+        let sub = rig.newest_sub();
+        rig.snapshot(sub, &[]);
+        rig.drain();
+        rig.server(
+            json!({"changes": {"space": "list", "from": 1, "to": 1, "acks": [{"client": "client-1", "id": 2,
+            "expected": 1, "error": {"code": "write_gap", "message": "an earlier write is missing"}}]}}),
+        );
+        let batch = rig.keeps()[0].batch;
+        rig.wait(Duration::from_secs(1));
+        assert!(sent(&rig.sent()).is_empty(), "whoever adopts it would give it the number it had");
+        let result = works.then_some(()).ok_or_else(|| Error::new(code::STORAGE_LOST, "lost"));
+        rig.input(Input::WritesStored { batch, result });
+        assert_eq!(sent(&rig.sent()), [("client-1".into(), 1)], "{works}");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::keeper::{Open, within};
 use super::{CacheLimits, Database, Step, Table};
-use crate::{BoxFuture, Error};
+use crate::{BoxFuture, Error, code};
 
 /// How long failed storage is left alone: so long at first, twice as long each time, and no longer than the other.
 const FIRST: Duration = Duration::from_secs(10);
@@ -83,14 +83,27 @@ impl Fallback {
             }
         }
         let [lists, people] = memory;
+        let mut brought = Vec::new();
         for (key, value) in within(lists).await? {
+            brought.push(key.clone());
             open.lists.put(key, value, now, &mut steps);
         }
         let person = |(key, value)| Step::Put { table: Table::People, key, value };
         steps.extend(within(people).await?.into_iter().map(person));
         open.lists.prune(limits, now, &mut steps);
-        let written = open.database.commit(steps);
-        within(written).await
+        let written = open.database.commit(steps.clone());
+        match within(written).await {
+            // what there is room for is not to wait for the rest: lists come from the server as well
+            Err(error) if error.code() == code::STORAGE_FULL && !brought.is_empty() => {
+                let is_list =
+                    |step: &Step| matches!(step, Step::Put { table: Table::Lists | Table::Uses, .. });
+                steps.retain(|step| !is_list(step));
+                brought.into_iter().for_each(|key| open.lists.delete(key, &mut steps));
+                let written = open.database.commit(steps);
+                within(written).await
+            }
+            written => written,
+        }
     }
 }
 

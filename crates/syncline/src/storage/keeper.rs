@@ -44,14 +44,15 @@ pub(crate) struct Keeper {
     storage: Arc<dyn Storage>,
     limits: CacheLimits,
     server: String,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::UnboundedReceiver<Command>,
     open: Option<Open>,
     /// What is open is in memory only.
     fallback: Option<Fallback>,
     /// How often storage has failed since something was last stored in it.
     failures: u32,
-    /// The authors whose writes this client looks after: its own, and those that it has adopted.
-    claims: BTreeMap<ClientId, Claim>,
+    /// The authors whose writes this client looks after: its own, and those that it has adopted. Each with the person whose
+    /// they are: a client does nothing for anybody but who is here.
+    claims: BTreeMap<ClientId, (UserId, Claim)>,
 }
 
 pub(super) struct Open {
@@ -69,7 +70,7 @@ impl Keeper {
         storage: Arc<dyn Storage>,
         limits: CacheLimits,
         server: &str,
-        commands: mpsc::Receiver<Command>,
+        commands: mpsc::UnboundedReceiver<Command>,
     ) -> BoxFuture<()> {
         let server = server_key(server);
         let (open, fallback, failures, claims) = (None, None, 0, BTreeMap::new());
@@ -135,6 +136,7 @@ impl Keeper {
                 Either::Left((command, _)) => return command,
                 Either::Right(_) => {
                     self.open = None;
+                    self.tell(Input::StorageReplaced);
                     self.make_sure_of_storage().await;
                 }
             }
@@ -205,6 +207,9 @@ impl Keeper {
                 Some(why)
             }
         };
+        if why.is_none() {
+            self.tell(Input::StorageReplaced);
+        }
         self.tell(Input::StorageDegraded(why));
     }
 
@@ -230,6 +235,8 @@ impl Keeper {
             // what does not answer will not do so the second time
             if std::mem::replace(&mut opened_again, true) || error.code() == code::TIMEOUT {
                 self.fall_back(error).await;
+            } else {
+                self.tell(Input::StorageReplaced);
             }
         }
     }
@@ -332,9 +339,10 @@ impl Keeper {
         put: &[StoredWrite],
         del: &[WriteName],
     ) -> Result<(), Error> {
+        self.release_others(user);
         // before anybody can find them
         for write in put {
-            self.claim(&write.name.client).await;
+            self.claim(user, &write.name.client).await;
         }
         let steps = writes::steps(&self.server, user, put, del);
         // every list may go before a write does
@@ -343,13 +351,18 @@ impl Keeper {
     }
 
     /// Whether the writes of an author are this client's to look after.
-    async fn claim(&mut self, client: &ClientId) -> bool {
+    async fn claim(&mut self, user: &UserId, client: &ClientId) -> bool {
         if !self.claims.contains_key(client) {
             let claim = self.storage.claim(writes::claim(&self.server, client)).await;
             let Some(claim) = claim else { return false };
-            self.claims.insert(client.clone(), claim);
+            self.claims.insert(client.clone(), (user.clone(), claim));
         }
         true
+    }
+
+    /// What others have left waits for wherever they come next.
+    fn release_others(&mut self, user: &UserId) {
+        self.claims.retain(|_, (claimed_for, _)| claimed_for == user);
     }
 
     /// Brings up the writes that pages have left behind which are gone.
@@ -361,10 +374,11 @@ impl Keeper {
                 None => return,
             },
         };
+        self.release_others(&user);
         let prefix = writes::writes_of(&self.server, &user);
         let found = self.attempt(|database| database.scan(Table::Writes, prefix.clone())).await;
         for (client, writes) in writes::by_client(found.unwrap_or_default()) {
-            if self.claim(&client).await {
+            if self.claim(&user, &client).await {
                 self.tell(Input::Adopted { user: user.clone(), client, writes });
             }
         }
@@ -383,6 +397,8 @@ impl Keeper {
             steps.extend(writes.into_iter().map(|(key, _)| Step::Delete { table: Table::Writes, key }));
         }
         let parted = self.attempt(|database| database.commit(steps.clone())).await;
+        // whoever it is that comes takes them anew
+        self.claims.clear();
         if let Some(open) = self.open.as_mut().filter(|_| wipe) {
             open.lists.clear(&mut Vec::new());
         }

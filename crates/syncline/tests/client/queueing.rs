@@ -16,7 +16,7 @@ use crate::{Todo, keys, rig_with, todo};
 /// A page of its own on one storage.
 fn page(storage: &Faulty, client: &str) -> (Client, Server) {
     let (builder, server) = rig_with();
-    (builder.storage(storage.clone()).client_id(client.into()).build(), server)
+    (builder.storage(storage.clone()).exact_client_id(client.into()).build(), server)
 }
 
 /// A visit that has told storage who is here.
@@ -237,4 +237,132 @@ impl Channel for Shouting {
     type Error = Error;
 
     fn reduce(_: &mut Draft<'_, Todo>, _: &Shout) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_a_database_that_is_deleted_is_kept_in_the_next() {
+    for fails in [false, true] {
+        let storage = Faulty::default();
+        somebody_was_here(&storage).await;
+        let (client, _server) = page(&storage, "client-1");
+        let _watch = client.watch(Todo::in_space("l"));
+        sleep(Duration::from_secs(1)).await;
+        client.put("l", todo("a"));
+        state(&client, |state| (state.pending, state.unsaved) == (1, 0)).await;
+        if fails {
+            storage.set(Fault::Closed);
+        }
+        storage.delete().await;
+        if fails {
+            state(&client, |state| state.storage_degraded.is_some()).await;
+            assert_eq!(client.connection().unsaved, 1);
+            storage.set(Fault::None);
+        } else {
+            sleep(Duration::from_secs(1)).await;
+        }
+        state(&client, |state| (state.pending, state.unsaved) == (1, 0)).await;
+        assert_eq!(kept(&storage.memory).await, 1, "{fails}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_that_was_written_is_kept_when_the_client_ends() {
+    for close in [false, true] {
+        let storage = Faulty::default();
+        somebody_was_here(&storage).await;
+        let (client, _server) = page(&storage, "client-1");
+        let watch = client.watch(Todo::in_space("l"));
+        sleep(Duration::from_secs(1)).await;
+        let opened = storage.opened();
+        for key in ["a", "b", "c"] {
+            client.put("l", todo(key));
+        }
+        let clone = close.then(|| client.clone());
+        if let Some(clone) = &clone {
+            clone.close();
+        }
+        drop((client, watch));
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(kept(&storage.memory).await, 3, "{close}");
+        assert_eq!(storage.opened(), opened, "nobody starts anew who has ended");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_left_can_have_their_writes_brought_up_elsewhere() {
+    for parks in [true, false] {
+        let storage = Faulty::default();
+        somebody_was_here(&storage).await;
+        let (first, mut first_server) = page(&storage, "client-first");
+        let _first_watch = first.watch(Todo::in_space("l"));
+        sleep(Duration::from_secs(1)).await;
+        first.put("l", todo("a"));
+        state(&first, |state| (state.pending, state.unsaved) == (1, 0)).await;
+        let _peer = if parks {
+            first.park_storage().await.unwrap();
+            None
+        } else {
+            let (mut peer, _) = first_server.hello().await;
+            let user = User { id: "eve".into(), name: None };
+            let (encoding, limits) = ("json".into(), Limits::default());
+            let welcome = Welcome { protocol: 1, user, encoding, heartbeat_ms: 30_000, limits, link: None };
+            peer.say(&ServerMessage::Welcome(welcome), &[]).await;
+            state(&first, |state| state.user.is_some()).await;
+            Some(peer)
+        };
+        let (second, mut second_server) = page(&storage, "client-second");
+        let _second_watch = second.watch(Todo::in_space("l"));
+        let mut peer = second_server.welcome().await;
+        let sent = timeout(Duration::from_secs(60), written(&mut peer)).await.unwrap();
+        assert_eq!(name(&sent), ("client-first".into(), 1), "{parks}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_is_kept_and_storage_wiped_however_many_lists_are_asked_for() {
+    let storage = Faulty::default();
+    somebody_was_here(&storage).await;
+    let (client, _server) = page(&storage, "client-1");
+    let _watch = client.watch(Todo::in_space("l"));
+    sleep(Duration::from_secs(1)).await;
+    let many = |of: &str| -> Vec<_> {
+        (0..300).map(|space| client.watch(Todo::in_space(format!("{of}{space}").as_str()))).collect()
+    };
+    let _first = many("a");
+    client.put("l", todo("a"));
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!((client.connection().unsaved, kept(&storage.memory).await), (0, 1));
+    let _second = many("b");
+    client.wipe_storage().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_names_its_client_begins_a_sequence_of_its_own_each_time() {
+    let mut authors = Vec::new();
+    for _ in 0..2 {
+        let (builder, mut server) = rig_with();
+        let client = builder.client_id("kitchen-display".into()).build();
+        let _watch = client.watch(Todo::in_space("l"));
+        let mut peer = server.welcome().await;
+        client.put("l", todo("a"));
+        authors.push(written(&mut peer).await.client);
+    }
+    assert!(authors.iter().all(|author| author.as_str().starts_with("kitchen-display")));
+    assert_ne!(authors[0], authors[1], "the server would take its writes for those of before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_are_kept_where_there_is_no_room_for_lists() {
+    let storage = Faulty::default();
+    somebody_was_here(&storage).await;
+    let (client, mut server) = page(&storage, "client-1");
+    let _watch = client.watch(Todo::in_space("l"));
+    let mut peer = server.welcome().await;
+    let sub = peer.subscribed().await.sub;
+    storage.set(Fault::Room(0));
+    peer.snapshot(sub, 2, &[todo("x")]).await;
+    state(&client, |state| state.storage_degraded.is_some()).await;
+    client.put("l", todo("a"));
+    state(&client, |state| state.unsaved == 0).await;
+    assert_eq!((client.connection().pending, kept(&storage.memory).await), (1, 1));
 }

@@ -336,7 +336,7 @@ async fn storage_that_works_again_is_used_again() {
 
 #[tokio::test(start_paused = true)]
 async fn storage_that_stays_broken_is_left_alone_for_longer_each_time() {
-    for fault in [Fault::Closed, Fault::Silent, Fault::Broken, Fault::Room(0)] {
+    for fault in [Fault::Closed, Fault::Silent, Fault::Broken, Fault::Full] {
         let storage = Faulty::new(fault);
         let (client, mut server) = visit(&storage);
         let (_watch, _peer) = live(&client, &mut server, list(), &[todo("a")]).await;

@@ -59,6 +59,16 @@ impl Faulty {
         }
     }
 
+    /// Somebody deletes it, with all that is in it.
+    pub(crate) async fn delete(&self) {
+        for table in Table::ALL {
+            let there = self.memory.scan(table, String::new()).await.unwrap().into_iter();
+            let steps = there.map(|(key, _)| Step::Delete { table, key }).collect();
+            self.memory.commit(steps).await.unwrap();
+        }
+        self.lose();
+    }
+
     fn fault(&self) -> Fault {
         *self.fault.lock().unwrap()
     }
