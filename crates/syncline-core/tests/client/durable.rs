@@ -428,7 +428,7 @@ fn a_write_that_storage_is_about_to_keep_is_parked() {
 fn nothing_is_shown_of_somebody_who_has_left() {
     let mut rig = rig();
     let watch = rig.watch(&all());
-    rig.core.pause_storing(false);
+    rig.core.pause_storing(rig.now, false);
     rig.adopt("ann", "client-0", &[left_behind("client-0", 1, &Todo::new("a", 1))]);
     assert_eq!((rig.shown(watch), rig.core.connection().pending), (vec![], 0));
 }
