@@ -4,7 +4,7 @@ test('channels, watches and spaces of a page share one connection', async ({ ope
   const ada = await open({ view: 'both' });
   const subscriptions = async () => (await server.gauges()).subscriptions;
   // the to-do page uses its channel twice, for the same rows: one subscription, and one for the room
-  expect(await subscriptions()).toBe(2);
+  await expect.poll(subscriptions).toBe(2);
 
   await ada.addTodo('Milk');
   await ada.toggleTodo('Milk');
