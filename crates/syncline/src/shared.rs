@@ -43,7 +43,7 @@ impl Setup {
 
 /// Commands that storage has not got to. With more, lists are neither loaded nor stored, and with twice as many, queues that
 /// others have left are not looked for: the core waits for none of it. Writes are kept one batch at a time, and somebody
-/// leaves when they say so; that is done in any case.
+/// leaves when they say so: beyond four times as many, a batch is asked for again later, and who leaves is told that it failed.
 const MAX_COMMANDS: usize = 256;
 
 /// Refusals that nobody waited for; older ones are forgotten.
@@ -188,7 +188,7 @@ impl Shared {
             let most = match &command {
                 Command::Load { .. } | Command::Store { .. } => MAX_COMMANDS,
                 Command::Adopt { .. } => 2 * MAX_COMMANDS,
-                Command::StoreWrites { .. } | Command::Part { .. } => usize::MAX,
+                Command::StoreWrites { .. } | Command::Part { .. } => 4 * MAX_COMMANDS,
             };
             if sender.len() < most {
                 let _ = sender.unbounded_send(command);
