@@ -30,10 +30,11 @@ struct Seen {
     done: Rc<Notify>,
 }
 
-pub(crate) fn run(report: &mut Report) -> Result<()> {
+pub(crate) fn run(report: &mut Report, contenders: &[Contender]) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for (subscribers, fast, paced, pace) in PLANS {
-        let mut figures = Contender::ALL.map(|contender| (contender, Vec::<[f64; 6]>::new()));
+        let mut figures: Vec<_> =
+            contenders.iter().map(|&contender| (contender, Vec::<[f64; 6]>::new())).collect();
         for _ in 0..ROUNDS {
             for (contender, rounds) in &mut figures {
                 let round = round(*contender, subscribers, fast, paced, pace);

@@ -39,10 +39,14 @@ fn main() -> Result<()> {
         }
         Some("load") => {
             let only = args.next();
+            let contenders = match args.next() {
+                Some(contender) => vec![contender.parse()?],
+                None => serve::Contender::ALL.to_vec(),
+            };
             let only = |name: &str| only.as_deref().is_none_or(|only| name.contains(only));
             let mut report = report::Report::default();
             if only("fanout") {
-                fanout::run(&mut report)?;
+                fanout::run(&mut report, &contenders)?;
             }
             if only("writers") {
                 writers::run(&mut report)?;

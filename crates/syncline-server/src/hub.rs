@@ -280,7 +280,13 @@ impl<S: Storage> Hub<S> {
                     self.feed(Input::Disconnected { conn });
                 }
             }
-            Event::Authenticated { conn, result } => self.feed(Input::Authenticated { conn, result }),
+            Event::Authenticated { conn, result } => {
+                // the handle of a task that has ended keeps its memory
+                if let Some(peer) = self.peers.get_mut(&conn) {
+                    peer.authentication = None;
+                }
+                self.feed(Input::Authenticated { conn, result });
+            }
             Event::Loaded { space, result } => {
                 if let Ok(image) = &result {
                     self.following.reloaded(&space, image);

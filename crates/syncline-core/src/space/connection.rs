@@ -8,11 +8,15 @@ use crate::query::{CompiledQuery, CompiledRelation, QuerySpec};
 use crate::space::access::Access;
 use crate::space::families::RelationKey;
 use crate::space::feed::Feed;
+use crate::space::io::ConnId;
 use crate::space::request::Request;
 use crate::space::shape::ShapeKey;
 use crate::space::timers::Alarm;
 use crate::space::writers::Writers;
 use crate::wire::{Held, PACKED, SubId, User};
+
+/// All of them. Boxed: numbers that only grow leave the nodes of a map half empty.
+pub(super) type Connections = BTreeMap<ConnId, Box<Connection>>;
 
 /// One connection.
 pub(super) struct Connection {
@@ -20,7 +24,8 @@ pub(super) struct Connection {
     pub(super) link: Option<String>,
     /// `None` until it says hello.
     pub(super) session: Option<Session>,
-    pub(super) subs: BTreeMap<SubId, Subscription>,
+    /// Boxed: a map has room for eleven as soon as there is one.
+    pub(super) subs: BTreeMap<SubId, Box<Subscription>>,
     pub(super) feed: Feed,
     pub(super) writers: Writers,
     /// Its writes that are not yet answered, and their bytes.

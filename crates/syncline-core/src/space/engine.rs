@@ -23,7 +23,7 @@ use crate::schema::Schema;
 use crate::space::access::Access;
 use crate::space::actions::{Actions, Channels};
 use crate::space::config::Config;
-use crate::space::connection::Connection;
+use crate::space::connection::{Connection, Connections};
 use crate::space::engine::clock::ms;
 use crate::space::feed::{Feed, Outputs};
 use crate::space::hosted::Hosted;
@@ -41,7 +41,7 @@ pub struct Engine {
     actions: Arc<dyn Actions>,
     rng: Rng,
     now: u64,
-    connections: BTreeMap<ConnId, Connection>,
+    connections: Connections,
     spaces: BTreeMap<SpaceId, Hosted>,
     loads: Loads,
     idle: Idle,
@@ -63,7 +63,7 @@ impl Engine {
             actions: Arc::new(Channels::default()),
             rng: Rng::new(seed),
             now: 0,
-            connections: BTreeMap::new(),
+            connections: Connections::new(),
             spaces: BTreeMap::new(),
             loads,
             idle: Idle::default(),
@@ -135,7 +135,8 @@ impl Engine {
         }
         let feed = Feed::new(conn, self.config.chunk_bytes, self.config.backlog_bytes);
         let writers = Writers::new(self.config.limits.writes_in_flight);
-        self.connections.insert(conn, Connection::new(link, feed, writers, self.now));
+        let connection = Connection::new(link, feed, writers, self.now);
+        self.connections.insert(conn, Box::new(connection));
         self.look_after(conn);
     }
 

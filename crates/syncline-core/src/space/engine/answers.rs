@@ -8,7 +8,7 @@ use crate::id::{ClientId, Cursor, Incarnation, SpaceId};
 use crate::query::QuerySpec;
 use crate::schema::{CollectionDef, Schema};
 use crate::space::access::Access;
-use crate::space::connection::{Connection, Subscription};
+use crate::space::connection::{Connection, Connections, Subscription};
 use crate::space::engine::Engine;
 use crate::space::feed::{Outputs, Owed, Step};
 use crate::space::hosted::Hosted;
@@ -55,7 +55,7 @@ impl Engine {
     /// answered anew.
     pub(super) fn fall_behind(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
-        let Connection { subs, feed, .. } = connection;
+        let Connection { subs, feed, .. } = &mut **connection;
         let mut void = Vec::new();
         for (&sub, subscription) in subs {
             let Some(shape) = subscription.shape.take() else { continue };
@@ -71,7 +71,7 @@ impl Engine {
 
     fn reset(&mut self, conn: ConnId, subs: BTreeSet<SubId>) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
-        let Connection { subs: open, feed, writers, .. } = connection;
+        let Connection { subs: open, feed, writers, .. } = &mut **connection;
         feed.control(&ServerMessage::Reset(Reset { subs: subs.into_iter().collect() }), &mut self.outputs);
         // the answer to a subscription tells of the writes to its space; where there is none, something else must
         let answered: BTreeSet<_> = open.values().map(|subscription| &subscription.spec.space).collect();
@@ -154,7 +154,7 @@ impl Engine {
 }
 
 fn both<'a>(
-    connections: &'a mut BTreeMap<ConnId, Connection>,
+    connections: &'a mut Connections,
     spaces: &'a mut BTreeMap<SpaceId, Hosted>,
     conn: ConnId,
     space: &SpaceId,

@@ -123,8 +123,9 @@ impl Engine {
     /// may see somebody else in them.
     fn check_rights(&mut self, conn: ConnId, changed: bool) {
         let Some(connection) = self.connections.get(&conn) else { return };
-        let selective = |subscription: &Subscription| subscription.is_selective(&*self.access);
-        let other = changed && connection.subs.values().any(selective);
+        let access = &*self.access;
+        let selective = || connection.subs.values().any(|subscription| subscription.is_selective(access));
+        let other = changed && selective();
         if other || self.closed_to(connection).next().is_some() {
             self.show_anew(conn);
         }

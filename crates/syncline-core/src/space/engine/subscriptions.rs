@@ -60,7 +60,7 @@ impl Engine {
         self.host(&space).subs.insert((conn, sub));
         if let Some(connection) = self.connections.get_mut(&conn) {
             let subscription = Subscription { spec, collection, query, relations, cursor, held, shape: None };
-            connection.subs.insert(sub, subscription);
+            connection.subs.insert(sub, Box::new(subscription));
             connection.feed.owe(Owed { space, sub: Some(sub) });
         }
         self.pump(conn);

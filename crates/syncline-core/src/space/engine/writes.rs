@@ -1,13 +1,13 @@
 //! Writes come in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::channel::{ACTION, ActionPayload};
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId};
 use crate::space::batch::{Asker, Batch, QueuedWrite, Workbench, not_handled, verdict};
-use crate::space::connection::Connection;
+use crate::space::connection::Connections;
 use crate::space::engine::Engine;
 use crate::space::engine::clock::ms;
 use crate::space::hosted::Hosted;
@@ -114,7 +114,7 @@ impl Engine {
 
 /// Those of the clients that nobody is connected as. To the others it was promised that nothing they have been told is
 /// forgotten as long as their connection lasts.
-pub(super) fn away(mut clients: Vec<ClientId>, connections: &BTreeMap<ConnId, Connection>) -> Vec<ClientId> {
+pub(super) fn away(mut clients: Vec<ClientId>, connections: &Connections) -> Vec<ClientId> {
     let sessions = connections.values().filter_map(|connection| connection.session.as_ref());
     let writers = connections.values().flat_map(|connection| connection.writers.all());
     let present: BTreeSet<&ClientId> = sessions.map(|session| &session.client).chain(writers).collect();
