@@ -1,6 +1,7 @@
 //! One connection, whatever it travels over: what routes hold of it, and the way to the hub.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -105,17 +106,20 @@ impl Connection {
         Ok(Self { shared: Arc::clone(shared), inbound, outbox, link, place })
     }
 
-    /// What to send next; `Err` when nothing follows. Asking says that the frame before has left.
+    /// What to send next; `Err` when nothing follows. Asking says that everything before has left.
     pub(crate) async fn next(&self) -> Result<Arc<[u8]>, Option<Error>> {
         loop {
-            match self.outbox.next().await {
+            match poll_fn(|cx| self.outbox.poll_next(cx)).await {
                 Next::Frame(frame) => return Ok(frame),
                 Next::Closed(error) => return Err(error),
-                Next::Drained { epoch } => {
-                    self.inbound.tell(Event::Drained { conn: self.inbound.conn, epoch })
-                }
+                Next::Drained { epoch } => self.drained(epoch),
             }
         }
+    }
+
+    /// Tells the hub: see [`Next::Drained`].
+    pub(crate) fn drained(&self, epoch: u64) {
+        self.inbound.tell(Event::Drained { conn: self.inbound.conn, epoch });
     }
 
     /// Ends it from this side: the client is told why, the engine forgets it at once.

@@ -347,7 +347,7 @@ impl<S: Storage> Hub<S> {
                     }
                 }
                 Output::Load { space } => self.load(space),
-                Output::Commit(commit) => self.commit(commit),
+                Output::Commit(commit) => self.commit(*commit),
                 Output::Acted { call, result } => {
                     // nobody may be waiting any more
                     self.calls.remove(&call).map(|answer| answer.send(result).ok());

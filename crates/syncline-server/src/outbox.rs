@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use syncline_core::Error;
 use syncline_core::wire::{ServerMessage, encode};
@@ -16,16 +17,17 @@ const FRAME_OVERHEAD: usize = 64;
 pub(crate) struct Outbox {
     limit: usize,
     state: Mutex<State>,
-    filled: Notify,
     closed: Notify,
 }
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Waiting>,
+    /// The task that waits for something to do.
+    waiting: Option<Waker>,
     /// The cost of everything in the queue.
     queued: usize,
-    /// The cost of the frame that was taken out last and is still leaving.
+    /// The cost of what was taken out last and is still leaving.
     leaving: usize,
     /// Somebody waits to hear that the leaving frame has left.
     tell_left: bool,
@@ -78,7 +80,7 @@ pub(crate) enum Next {
 
 impl Outbox {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, state: Mutex::default(), filled: Notify::new(), closed: Notify::new() }
+        Self { limit, state: Mutex::default(), closed: Notify::new() }
     }
 
     /// Puts a frame in. With `tell`, [`Next::Drained`] follows when it has left.
@@ -100,8 +102,7 @@ impl Outbox {
             state.queued += waiting.cost();
             state.queue.push_back(waiting);
         }
-        drop(state);
-        self.filled.notify_one();
+        wake(state);
         outcome
     }
 
@@ -117,8 +118,9 @@ impl Outbox {
 
     /// Ends the connection once everything that waits has left.
     pub(crate) fn close(&self, error: Option<Error>) {
-        self.lock().close.get_or_insert(error);
-        self.filled.notify_one();
+        let mut state = self.lock();
+        state.close.get_or_insert(error);
+        wake(state);
         self.closed.notify_waiters();
     }
 
@@ -131,8 +133,7 @@ impl Outbox {
             state.queue.push_back(Waiting { frame: frame.into(), lossy: false, tell: false });
             state.close = Some(Some(error));
         }
-        drop(state);
-        self.filled.notify_one();
+        wake(state);
         self.closed.notify_waiters();
     }
 
@@ -150,18 +151,35 @@ impl Outbox {
         }
     }
 
-    /// What to do next; asking says that the frame before has left. For the one task that sends.
-    pub(crate) async fn next(&self) -> Next {
-        loop {
-            if let Some(next) = self.lock().next() {
-                return next;
-            }
-            self.filled.notified().await;
+    /// What to do next; asking says that everything before has left. For the one task that sends.
+    pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Next> {
+        let mut state = self.lock();
+        if let Some(next) = state.next() {
+            return Poll::Ready(next);
         }
+        if !state.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(cx.waker())) {
+            state.waiting = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// One more frame of at most so many bytes, to leave together with the one before; `None` when what is next must leave
+    /// alone.
+    pub(crate) fn more(&self, room: usize) -> Option<Arc<[u8]>> {
+        self.lock().more(room)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has the task that sends look at it again.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waiting = state.waiting.take();
+    drop(state);
+    if let Some(waiting) = waiting {
+        waiting.wake();
     }
 }
 
@@ -200,10 +218,22 @@ impl State {
         }
         self.close.clone().map(Next::Closed)
     }
+
+    fn more(&mut self, room: usize) -> Option<Arc<[u8]>> {
+        let waiting = self.queue.front().filter(|waiting| waiting.frame.len() <= room && !self.tell_left)?;
+        let cost = waiting.cost();
+        let waiting = self.queue.pop_front()?;
+        self.leaving += cost;
+        self.queued = self.queued.saturating_sub(cost);
+        self.tell_left = waiting.tell;
+        Some(waiting.frame)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use futures::FutureExt as _;
     use syncline_core::code;
 
@@ -225,7 +255,7 @@ mod tests {
 
     /// The next thing to do, when there is one.
     fn next(outbox: &Outbox) -> Option<Next> {
-        outbox.next().now_or_never()
+        poll_fn(|cx| outbox.poll_next(cx)).now_or_never()
     }
 
     #[track_caller]
@@ -245,6 +275,21 @@ mod tests {
         assert!(matches!(next(&outbox), Some(Next::Drained { epoch: 0 })));
         assert_frame(&outbox, 30);
         assert!(next(&outbox).is_none());
+    }
+
+    #[test]
+    fn small_frames_may_leave_together_but_not_past_what_the_hub_wants_to_hear() {
+        let outbox = Outbox::new(LIMIT);
+        assert_eq!(put_lossy(&outbox, 20), Put::Done);
+        assert_eq!(outbox.put(frame(30), true, true), Put::Done);
+        assert_eq!(put_lossy(&outbox, 40), Put::Done);
+        assert_frame(&outbox, 20);
+        assert!(outbox.more(29).is_none());
+        assert_eq!(outbox.more(30).map(|frame| frame.len()), Some(30));
+        assert!(outbox.more(40).is_none());
+        assert_eq!(outbox.lock().leaving, 50 + 2 * FRAME_OVERHEAD);
+        assert!(matches!(next(&outbox), Some(Next::Drained { epoch: 0 })));
+        assert_frame(&outbox, 40);
     }
 
     #[test]
@@ -318,7 +363,7 @@ mod tests {
     #[test]
     fn waiting_ends_when_something_comes() {
         let outbox = Outbox::new(LIMIT);
-        let mut waiting = Box::pin(outbox.next());
+        let mut waiting = Box::pin(poll_fn(|cx| outbox.poll_next(cx)));
         assert!(waiting.as_mut().now_or_never().is_none());
         assert_eq!(put_lossy(&outbox, 20), Put::Done);
         assert!(matches!(waiting.now_or_never(), Some(Next::Frame(_))));

@@ -232,7 +232,7 @@ impl State {
                 Some(Input::Loaded { space, result })
             }
             Output::Commit(commit) if self.holds => {
-                self.held.push(commit);
+                self.held.push(*commit);
                 None
             }
             Output::Commit(commit) => Some(self.store(&commit)),

@@ -157,7 +157,7 @@ pub enum Output {
         space: SpaceId,
     },
     /// Store this, then feed [`Input::Committed`]. There is never a second one for a space before the answer.
-    Commit(Commit),
+    Commit(Box<Commit>),
     /// What came of [`Input::Act`]. An action that was not looked at leaves no trace and may be tried again under the same
     /// number: the codes of that are `storage`, `too_many`, `write_gap` and `connection`, and whatever refuses to open
     /// the space. Every other error is final.

@@ -120,7 +120,7 @@ impl Rig {
                 Output::Commit(commit) => {
                     let waits = self.commits.iter().any(|other| other.space == commit.space);
                     assert!(!waits, "one commit of a space at a time");
-                    self.commits.push_back(commit);
+                    self.commits.push_back(*commit);
                 }
                 Output::Acted { call, result } => {
                     let result = result.map(|(version, output)| (version, output.map(|it| it.to_string())));

@@ -1,7 +1,9 @@
 //! `GET /ws`: frames both ways, each one message.
 
+mod line;
 pub(super) mod upgrade;
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,6 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
-use syncline_core::wire::{self, JSON, ServerMessage};
 use syncline_core::{Error, code};
 use tokio::io::AsyncRead;
 use tokio::time::{sleep, timeout};
@@ -20,7 +21,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
 use tracing::Instrument as _;
 
@@ -28,6 +29,7 @@ use crate::config::Config;
 use crate::connection::{Connection, Shared};
 use crate::problem::{Problem, close_code};
 use crate::routes::body::too_large;
+use crate::routes::ws::line::{Frames, Protocol, halves};
 use crate::routes::ws::upgrade::{Upgrade, Wire};
 
 /// What a socket reads at a time. The default of 128 KiB is paid by every idle connection.
@@ -49,11 +51,11 @@ pub(super) async fn connect(
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
     let connection = Connection::open(&shared, &headers, None)?;
-    let (response, socket) = upgrade.accept(bounded(shared.config.engine.limits.frame_bytes));
+    let (response, wire) = upgrade.wire();
     let span = tracing::debug_span!("socket", conn = connection.inbound.conn);
     let serving = async move {
-        match socket.await {
-            Ok(socket) => serve(socket, &connection, &shared.config).await,
+        match wire.await {
+            Ok(wire) => serve(wire, &connection, &shared.config).await,
             Err(error) => tracing::debug!(%error, "the upgrade failed"),
         }
     };
@@ -75,33 +77,46 @@ pub(crate) fn bounded(message_bytes: usize) -> WebSocketConfig {
 enum End {
     /// The client is gone, or takes nothing any more.
     Gone,
-    /// The goodbye is sent; the client's is awaited.
-    Goodbye,
-    /// The goodbye is sent to a client that was not understood.
-    Refusal,
+    /// Everything has left; a goodbye follows, for this reason.
+    Goodbye(Option<Error>),
+    /// The same for a client that was not understood.
+    Refusal(Option<Error>),
 }
 
 /// Both directions at once: a client that is slow to read is still heard.
-async fn serve(socket: Socket, connection: &Connection, config: &Config) {
-    let (mut sink, mut source) = socket.split();
-    let end = both_ways(&mut sink, &mut source, connection, config).await;
-    match end {
+async fn serve(wire: Wire, connection: &Connection, config: &Config) {
+    let (mut frames, protocol) = halves(wire);
+    let settings = bounded(config.engine.limits.frame_bytes);
+    let mut socket = WebSocketStream::from_raw_socket(protocol, Role::Server, Some(settings)).await;
+    match both_ways(&mut frames, &mut socket, connection, config).await {
         End::Gone => {}
-        End::Goodbye => {
-            let _ = timeout(config.close_within, async { while source.next().await.is_some() {} }).await;
+        End::Goodbye(error) => {
+            let goodbye = async {
+                if say_goodbye(&mut socket, error.as_ref()).await.is_ok() {
+                    while socket.next().await.is_some() {}
+                }
+            };
+            let _ = timeout(config.close_within, goodbye).await;
         }
         // a socket that is closed with something unread takes back what it has sent
-        End::Refusal => {
-            if let Ok(socket) = sink.reunite(source) {
+        End::Refusal(error) => {
+            let goodbye = say_goodbye(&mut socket, error.as_ref());
+            if let Ok(Ok(())) = timeout(config.close_within, goodbye).await {
                 read_away(socket.into_inner(), config.close_within).await;
             }
         }
     }
 }
 
-async fn both_ways(sink: &mut Sink, source: &mut Source, connection: &Connection, config: &Config) -> End {
-    let mut sending = pin!(send(sink, connection));
-    let mut receiving = pin!(receive(source, connection, config));
+async fn both_ways(
+    frames: &mut Frames<Wire>,
+    socket: &mut WebSocketStream<Protocol<Wire>>,
+    connection: &Connection,
+    config: &Config,
+) -> End {
+    let mut sending =
+        pin!(poll_fn(|cx| frames.poll_end(cx, &connection.outbox, |epoch| connection.drained(epoch))));
+    let mut receiving = pin!(receive(socket, connection, config));
     let mut overdue = pin!(async {
         connection.outbox.closed().await;
         sleep(config.close_within).await;
@@ -109,48 +124,35 @@ async fn both_ways(sink: &mut Sink, source: &mut Source, connection: &Connection
     let mut is_receiving = true;
     loop {
         tokio::select! {
+            // to be told of a change is what it is woken for most often
+            biased;
+            sent = &mut sending => return match sent {
+                Ok(error) if is_receiving => End::Goodbye(error),
+                Ok(error) => End::Refusal(error),
+                Err(_) => End::Gone,
+            },
             () = &mut receiving, if is_receiving => {
                 is_receiving = false;
                 if !connection.outbox.is_closed() {
                     return End::Gone;
                 }
             }
-            sent = &mut sending => return match sent {
-                Ok(()) if is_receiving => End::Goodbye,
-                Ok(()) => End::Refusal,
-                Err(_) => End::Gone,
-            },
             () = &mut overdue => return End::Gone,
         }
     }
 }
 
-/// Sends what comes out of the outbox, a close frame last.
-async fn send(sink: &mut Sink, connection: &Connection) -> Result<(), SocketError> {
-    let mut kind = Data::Text;
-    loop {
-        match connection.next().await {
-            Ok(frame) => {
-                let encoding = welcomed_encoding(&frame);
-                for fragment in fragments(Bytes::from_owner(frame), kind) {
-                    sink.send(Message::Frame(fragment)).await?;
-                }
-                if let Some(encoding) = encoding {
-                    kind = if encoding == JSON { Data::Text } else { Data::Binary };
-                }
-            }
-            Err(error) => {
-                let code = close_code(error.as_ref());
-                let reason = error.as_ref().map(|error| short(error.code())).unwrap_or_default();
-                return sink.send(Message::Close(Some(CloseFrame { code, reason }))).await;
-            }
-        }
-    }
+async fn say_goodbye(
+    socket: &mut WebSocketStream<Protocol<Wire>>,
+    error: Option<&Error>,
+) -> Result<(), SocketError> {
+    let reason = error.map(|error| short(error.code())).unwrap_or_default();
+    socket.send(Message::Close(Some(CloseFrame { code: close_code(error), reason }))).await
 }
 
 /// Hands what the client says to the hub, until the client is gone or not understood any more.
-async fn receive(source: &mut Source, connection: &Connection, config: &Config) {
-    while let Some(received) = source.next().await {
+async fn receive(socket: &mut WebSocketStream<Protocol<Wire>>, connection: &Connection, config: &Config) {
+    while let Some(received) = socket.next().await {
         let frame = match received {
             Ok(Message::Text(text)) => Bytes::from(text),
             Ok(Message::Binary(bytes)) => bytes,
@@ -188,17 +190,6 @@ pub(crate) fn fragments(bytes: Bytes, kind: Data) -> impl Iterator<Item = Frame>
         let opcode = if number == 0 { kind } else { Data::Continue };
         Frame::message(bytes.slice(start..end), OpCode::Data(opcode), end == bytes.len())
     })
-}
-
-/// The encoding that a welcome names; `None` for any other frame.
-fn welcomed_encoding(frame: &[u8]) -> Option<String> {
-    if !frame.starts_with(br#"{"welcome""#) {
-        return None;
-    }
-    match wire::Frame::parse(frame).ok()?.message {
-        ServerMessage::Welcome(welcome) => Some(welcome.encoding),
-        _ => None,
-    }
 }
 
 /// A close frame has room for 123 bytes of reason; an application's code may be longer.

@@ -190,7 +190,7 @@ impl Sim {
                 let takes = self.disk_takes();
                 self.push(takes, Event::Loaded { life, space });
             }
-            space::Output::Commit(commit) => self.begin_commit(commit),
+            space::Output::Commit(commit) => self.begin_commit(*commit),
             space::Output::Acted { call, .. } => self.fail(format_args!("nobody made call {call}")),
             space::Output::Unreadable { space, collection, key, code } => {
                 self.fail(format_args!("the engine cannot read {collection}/{key} in {space}: {code}"));

@@ -89,7 +89,7 @@ impl Engine {
             self.commits += 1;
             let commit = batch.commit(self.commits, set);
             space.in_flight = Some((self.commits, batch));
-            self.outputs.push_back(Output::Commit(commit));
+            self.outputs.push_back(Output::Commit(Box::new(commit)));
         }
     }
 

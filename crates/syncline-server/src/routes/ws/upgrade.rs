@@ -48,22 +48,27 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
 }
 
 impl Upgrade {
-    /// The answer to the request, and the socket once the answer has been sent.
-    pub(crate) fn accept(
-        self,
-        config: WebSocketConfig,
-    ) -> (Response, impl Future<Output = Result<WebSocketStream<Wire>, hyper::Error>> + Send) {
+    /// The answer to the request, and what travels below the WebSocket once the answer has been sent.
+    pub(crate) fn wire(self) -> (Response, impl Future<Output = Result<Wire, hyper::Error>> + Send) {
         let Self { accept, upgraded } = self;
         let headers = [
             (CONNECTION, HeaderValue::from_static("upgrade")),
             (UPGRADE, HeaderValue::from_static("websocket")),
         ];
         let response = (StatusCode::SWITCHING_PROTOCOLS, headers, [(SEC_WEBSOCKET_ACCEPT, accept)]);
+        (response.into_response(), async move { Ok(TokioIo::new(upgraded.await?)) })
+    }
+
+    /// The answer to the request, and the socket once the answer has been sent.
+    pub(crate) fn accept(
+        self,
+        config: WebSocketConfig,
+    ) -> (Response, impl Future<Output = Result<WebSocketStream<Wire>, hyper::Error>> + Send) {
+        let (response, wire) = self.wire();
         let socket = async move {
-            let wire = TokioIo::new(upgraded.await?);
-            Ok(WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await)
+            Ok(WebSocketStream::from_raw_socket(wire.await?, Role::Server, Some(config)).await)
         };
-        (response.into_response(), socket)
+        (response, socket)
     }
 }
 
