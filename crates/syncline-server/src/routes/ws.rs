@@ -1,5 +1,6 @@
 //! `GET /ws`: frames both ways, each one message.
 
+mod apart;
 mod line;
 pub(super) mod upgrade;
 
@@ -29,6 +30,7 @@ use crate::config::Config;
 use crate::connection::{Connection, Shared};
 use crate::problem::{Problem, close_code};
 use crate::routes::body::too_large;
+use crate::routes::ws::apart::Apart;
 use crate::routes::ws::line::{Frames, Protocol, halves};
 use crate::routes::ws::upgrade::{Upgrade, Wire};
 
@@ -116,11 +118,12 @@ async fn both_ways(
 ) -> End {
     let mut sending =
         pin!(poll_fn(|cx| frames.poll_end(cx, &connection.outbox, |epoch| connection.drained(epoch))));
-    let mut receiving = pin!(receive(socket, connection, config));
-    let mut overdue = pin!(async {
+    let receiving = pin!(receive(socket, connection, config));
+    let overdue = pin!(async {
         connection.outbox.closed().await;
         sleep(config.close_within).await;
     });
+    let (mut receiving, mut overdue) = (Apart::new(receiving), Apart::new(overdue));
     let mut is_receiving = true;
     loop {
         tokio::select! {
