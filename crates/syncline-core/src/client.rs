@@ -198,6 +198,9 @@ pub enum Input<'a> {
         /// The writes.
         writes: Vec<StoredWrite>,
     },
+    /// Answers [`Output::Adopt`], after an [`Input::Adopted`] for each queue that there was: no other is known of now. What is
+    /// made meanwhile is not sent before what was left behind, unless the answer takes 2 s.
+    AdoptDone,
     /// Storage was opened anew, and may be another one than before: deleted meanwhile, say. It is not taken to have what it
     /// has said to have.
     StorageReplaced,
@@ -286,7 +289,7 @@ pub enum Output {
         del: Vec<WriteName>,
     },
     /// Look for writes of this person that pages have left behind which are gone, and answer with an
-    /// [`Input::Adopted`] for each of their clients, if there are any.
+    /// [`Input::Adopted`] for each of their clients, if there are any, and [`Input::AdoptDone`].
     Adopt {
         /// Whose; without one, those of whoever was here last.
         user: Option<UserId>,

@@ -120,6 +120,10 @@ impl ClientCore {
                 self.adopted(&user, &client, writes);
                 Event::None
             }
+            Input::AdoptDone => {
+                self.adopt_done();
+                Event::None
+            }
             Input::StorageReplaced => {
                 self.storage_replaced();
                 Event::None
@@ -182,7 +186,8 @@ impl ClientCore {
             Input::Visible(false) => self.store(now, true),
             Input::Online(false) | Input::Credentials(_) => {}
             Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
-            Input::WritesStored { .. } | Input::Adopted { .. } | Input::StorageReplaced => {}
+            Input::WritesStored { .. } | Input::Adopted { .. } | Input::AdoptDone => {}
+            Input::StorageReplaced => {}
         }
     }
 
@@ -198,7 +203,8 @@ impl ClientCore {
             Input::Online(false) | Input::Visible(false) => {}
             Input::Access { .. } | Input::Credentials(_) => {}
             Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
-            Input::WritesStored { .. } | Input::Adopted { .. } | Input::StorageReplaced => {}
+            Input::WritesStored { .. } | Input::Adopted { .. } | Input::AdoptDone => {}
+            Input::StorageReplaced => {}
         }
     }
 
@@ -251,7 +257,8 @@ impl ClientCore {
         let open = self.link.is_open();
         let loading = self.sessions.values().filter_map(|session| session.loading.and_then(Loading::until));
         let late = sessions.chain(self.oldest_unanswered_write()).chain(loading).min().filter(|_| open);
-        let kept = [store_at, self.keep_at(), self.adopt_at()];
+        let held = self.held_until().filter(|_| open);
+        let kept = [store_at, self.keep_at(), self.adopt_at(), held];
         kept.into_iter().chain([self.link.deadline(), late, self.resend_at]).flatten().min()
     }
 
@@ -369,6 +376,7 @@ impl ClientCore {
         let wanted = self.is_of_its_own_kind() && (watched || self.has_queued_writes());
         self.link.want(now, wanted, &mut out);
         self.outputs.extend(out);
+        self.look_for_queues(now);
         if self.link.is_open() {
             self.subscribe(now);
             self.send_writes(now);
@@ -376,7 +384,6 @@ impl ClientCore {
         self.see_to_streams(now);
         self.see_to_rooms(now);
         self.store(now, false);
-        self.look_for_queues(now);
         self.keep_writes(now);
         self.note_status_changes();
         let is_over =

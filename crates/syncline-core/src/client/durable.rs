@@ -11,8 +11,10 @@
 //! A write is sent whether or not it has been stored yet, unless storage has it under another number than it has now: the
 //! server takes each number of a client once, whoever brings it. So a queue that is adopted keeps its client id and its
 //! numbers, and never gets a write more: a page makes its own writes under its own id. Writes are stored under the person
-//! who made them and are given back to nobody else.
+//! who made them and are given back to nobody else. They were made before what this page makes: until storage has said
+//! whether there are any, nothing is sent, and they take their place before all writes of which nothing has been sent yet.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,9 @@ pub struct WriteName {
 /// How long queues that others have left behind are not looked for again: up to twice as long.
 const ADOPT_EVERY: Duration = Duration::from_secs(10);
 
+/// How long writes wait for those that were made before them, on a page that is gone.
+const ADOPT_WITHIN: Duration = Duration::from_secs(2);
+
 /// Storage that does not answer for so long has not kept what it was given.
 const STORED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -71,6 +76,10 @@ pub(crate) struct Durable {
     adopted: Option<Option<UserId>>,
     /// When they are to be looked for again.
     adopt_at: Option<Duration>,
+    /// How many times storage has been asked for them and has not answered.
+    adopting: usize,
+    /// Until when it may answer about a person for whom it was asked the first time.
+    held_until: Option<Duration>,
 }
 
 impl ClientCore {
@@ -227,11 +236,27 @@ impl ClientCore {
         }
         let author = self.author().cloned();
         let due = self.durable.adopt_at.is_none_or(|at| now >= at);
-        if due || self.durable.adopted.as_ref() != Some(&author) {
+        let is_first = self.durable.adopted.as_ref() != Some(&author);
+        if due || is_first {
+            self.durable.adopting += 1;
+            self.durable.held_until = is_first.then_some(now + ADOPT_WITHIN).or(self.durable.held_until);
             self.durable.adopted = Some(author.clone());
             self.durable.adopt_at = Some(now + ADOPT_EVERY.mul_f64(1.0 + self.rng.unit()));
             self.outputs.push_back(Output::Adopt { user: author });
         }
+    }
+
+    /// Storage has answered: what was left behind, if anything, is in the queue.
+    pub(super) fn adopt_done(&mut self) {
+        self.durable.adopting = self.durable.adopting.saturating_sub(1);
+        if self.durable.adopting == 0 {
+            self.durable.held_until = None;
+        }
+    }
+
+    /// Until when nothing is sent, while it is not known what was left behind.
+    pub(super) fn held_until(&self) -> Option<Duration> {
+        self.durable.held_until.filter(|_| self.may_keep() && self.has_queued_writes())
     }
 
     /// They are looked for the next time that anything happens.
@@ -259,7 +284,7 @@ impl ClientCore {
         }
         self.cache.assume(user);
         self.durable.owner = Some(user.clone());
-        let mut spaces = std::collections::BTreeSet::new();
+        let mut spaces = BTreeMap::new();
         for StoredWrite { name, kind, payload } in writes {
             let kind = match &*kind {
                 ROWS => ROWS,
@@ -279,10 +304,12 @@ impl ClientCore {
             let effect = letter.effect(&self.schema);
             let write = WriteRef(self.next_id());
             let stage = Stage::Queued { client: client.clone(), id: name.id, letter };
-            self.space(&name.space).queue.push_kept(write, effect, stage);
-            spaces.insert(name.space);
+            let queue = &mut self.space(&name.space).queue;
+            // all of them go where the first one does
+            let is_early = *spaces.entry(name.space).or_insert_with(|| queue.is_unsent());
+            queue.push_kept(write, effect, stage, is_early);
         }
-        spaces.iter().for_each(|space| self.commit(space));
+        spaces.keys().for_each(|space| self.commit(space));
     }
 }
 

@@ -16,6 +16,9 @@ use crate::id::{ClientId, Key, WriteId};
 use crate::schema::Schema;
 use crate::tx::Place;
 
+/// The names of intents that are [early](Queue::push_kept) lie below.
+const EARLY: u64 = 1 << 32;
+
 /// Names an intent of one queue; the order of the names is the order of the intents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct IntentId(u64);
@@ -27,7 +30,10 @@ pub(crate) type Rows = BTreeMap<&'static str, BTreeSet<Key>>;
 #[derive(Default)]
 pub(crate) struct Queue {
     intents: BTreeMap<IntentId, Pending>,
+    /// The name given last to an intent that was made here.
     last: u64,
+    /// The name given last to one that was made before all of these, on a page that is gone.
+    last_early: u64,
     /// The intents that have to do with each row.
     about: BTreeMap<&'static str, BTreeMap<Key, BTreeSet<IntentId>>>,
     /// The intents that looked at all rows of a collection.
@@ -193,14 +199,28 @@ impl Queue {
         self.push_as(write, effect, stage, Kept::No);
     }
 
-    /// The same with a write that storage has.
-    pub(crate) fn push_kept(&mut self, write: WriteRef, effect: Effect, stage: Stage) {
-        self.push_as(write, effect, stage, Kept::Yes);
+    /// The same with a write that storage has; an early one before all that were made here.
+    pub(crate) fn push_kept(&mut self, write: WriteRef, effect: Effect, stage: Stage, is_early: bool) {
+        if is_early && self.last_early < EARLY {
+            self.last_early += 1;
+            self.insert(IntentId(self.last_early), write, effect, stage, Kept::Yes);
+            self.replay_from(IntentId(EARLY));
+        } else {
+            self.push_as(write, effect, stage, Kept::Yes);
+        }
+    }
+
+    /// Whether nothing has been sent of what waits: something may still come before it.
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.sequences.values().all(|sequence| sequence.unanswered() == 0 || sequence.sent_up_to == 0)
     }
 
     fn push_as(&mut self, write: WriteRef, effect: Effect, stage: Stage, kept: Kept) {
         self.last += 1;
-        let id = IntentId(self.last);
+        self.insert(IntentId(EARLY + self.last), write, effect, stage, kept);
+    }
+
+    fn insert(&mut self, id: IntentId, write: WriteRef, effect: Effect, stage: Stage, kept: Kept) {
         if let Stage::Queued { client, id: write, .. } = &stage {
             let sequence = self.sequences.entry(client.clone()).or_default();
             sequence.waiting.insert(*write, id);
@@ -517,14 +537,19 @@ impl Queue {
             }
             self.intents.insert(id, intent);
         }
-        // later ones come after it
-        let later = first.map(|first| self.intents.range(first..)).into_iter().flatten();
-        for (_, intent) in later {
+        if let Some(first) = first {
+            self.replay_from(first);
+        }
+        first.is_some()
+    }
+
+    /// Intents from this one on come after one that has just come.
+    fn replay_from(&mut self, first: IntentId) {
+        for (_, intent) in self.intents.range(first..) {
             for (collection, key) in &intent.footprint.rows {
                 self.stale.entry(collection).or_default().insert(key.clone());
             }
         }
-        first.is_some()
     }
 
     /// What the intents made of a collection at the last replay.

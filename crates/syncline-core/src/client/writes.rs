@@ -281,7 +281,7 @@ impl ClientCore {
 
     /// Sends what has not been sent on this connection, in order, as far as the server's limit allows.
     pub(super) fn send_writes(&mut self, now: Duration) {
-        if self.resend_at.is_some() {
+        if self.resend_at.is_some() || self.held_until().is_some_and(|until| now < until) {
             return;
         }
         let mut room = self.link.limits().writes_in_flight.saturating_sub(self.in_flight());

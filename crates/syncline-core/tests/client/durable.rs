@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use syncline_core::client::{CacheConfig, Input, Output, StoredWrite, WriteName};
 use syncline_core::{ClientId, Error, UserId, code};
 
-use crate::rig::{Rig, Todo, all};
+use crate::rig::{Rig, Todo, all, list};
 
 /// What storage was asked to do, and by which batch.
 #[derive(Debug)]
@@ -184,6 +184,53 @@ fn a_queue_that_is_adopted_keeps_its_author_and_its_numbers() {
     rig.stored(1);
     let gone: Vec<_> = rig.keeps().into_iter().flat_map(|asked| asked.del).map(|name| name.id).collect();
     assert_eq!(gone, [4, 5]);
+}
+
+#[test]
+fn what_was_left_behind_goes_before_what_is_made_while_storage_looks_for_it() {
+    let mut rig = rig();
+    rig.looks = false;
+    let watch = rig.watch(&all());
+    rig.put(&Todo { text: "later".into(), ..Todo::new("a", 1) });
+    rig.put(&Todo::new("c", 3));
+    rig.connect();
+    rig.snapshot(1, &[]);
+    assert!(sent(&rig.sent()).is_empty(), "storage has not answered");
+    let writes =
+        [left_behind("client-0", 4, &Todo::new("a", 1)), left_behind("client-0", 5, &Todo::new("b", 2))];
+    rig.adopt("ann", "client-0", &writes);
+    assert_eq!(rig.shown(watch), ["a?", "b?", "c?"]);
+    assert_eq!(rig.core.row::<Todo>(&list(), "a").unwrap().record.text, "later");
+    rig.input(Input::AdoptDone);
+    assert!(sent(&rig.sent()).is_empty(), "for Ann it was asked once more when she was known");
+    rig.input(Input::AdoptDone);
+    let expected: Vec<(String, u64)> = [("client-0", 4), ("client-0", 5), ("client-1", 1), ("client-1", 2)]
+        .map(|(client, id)| (client.into(), id))
+        .into();
+    assert_eq!(sent(&rig.sent()), expected);
+    // from now on what others leave behind is younger than what has been sent
+    rig.put(&Todo::new("d", 4));
+    rig.adopt(
+        "ann",
+        "client-2",
+        &[left_behind("client-2", 1, &Todo { text: "last".into(), ..Todo::new("d", 4) })],
+    );
+    assert_eq!(sent(&rig.sent()), [("client-1".into(), 3), ("client-2".into(), 1)]);
+    assert_eq!(rig.core.row::<Todo>(&list(), "d").unwrap().record.text, "last");
+}
+
+#[test]
+fn storage_that_does_not_answer_holds_writes_up_for_two_seconds() {
+    let mut rig = rig();
+    rig.looks = false;
+    rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.put(&Todo::new("a", 1));
+    rig.wait(Duration::from_millis(1_999));
+    assert!(sent(&rig.sent()).is_empty());
+    rig.wait(Duration::from_millis(1));
+    assert_eq!(sent(&rig.sent()), [("client-1".into(), 1)]);
 }
 
 #[test]

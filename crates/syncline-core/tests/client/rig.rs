@@ -70,6 +70,8 @@ pub(crate) struct Rig {
     pub(crate) outputs: Vec<Output>,
     pub(crate) attempt: u64,
     pub(crate) version: u64,
+    /// Whether storage says at once that there is nothing to adopt.
+    pub(crate) looks: bool,
 }
 
 impl Rig {
@@ -81,7 +83,7 @@ impl Rig {
         let mut config = Config::new(ClientId::from("client-1"), 7);
         change(&mut config);
         let core = ClientCore::new(config);
-        Self { core, now: Duration::from_secs(100), outputs: Vec::new(), attempt: 0, version: 0 }
+        Self { core, now: Duration::from_secs(100), outputs: Vec::new(), attempt: 0, version: 0, looks: true }
     }
 
     /// Drains the outputs: all of them since the last call.
@@ -90,7 +92,11 @@ impl Rig {
             if let Output::Open { attempt, .. } = output {
                 self.attempt = attempt;
             }
+            let is_asked = matches!(output, Output::Adopt { .. });
             self.outputs.push(output);
+            if is_asked && self.looks {
+                self.input(Input::AdoptDone);
+            }
         }
         std::mem::take(&mut self.outputs)
     }

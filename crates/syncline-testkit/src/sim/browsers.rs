@@ -30,7 +30,8 @@ pub(crate) enum Answer {
     Loaded { load: u64, user: Option<UserId>, stored: Option<Vec<u8>> },
     Stored,
     WritesStored { batch: u64 },
-    Adopted { user: UserId, client: ClientId, writes: Vec<StoredWrite> },
+    Adopted { user: UserId, queues: BTreeMap<ClientId, Vec<StoredWrite>> },
+    NothingToAdopt,
 }
 
 impl Sim {
@@ -123,7 +124,9 @@ impl Sim {
     pub(super) fn client_adopts(&mut self, index: usize, user: Option<UserId>) {
         let gone: Vec<_> = self.clients.iter().map(|client| client.gone).collect();
         let Some(browser) = self.browser(index) else { return };
-        let Some(user) = user.or_else(|| browser.last.clone()) else { return };
+        let Some(user) = user.or_else(|| browser.last.clone()) else {
+            return self.storage_answers(index, Answer::NothingToAdopt);
+        };
         let mut queues = BTreeMap::<ClientId, Vec<StoredWrite>>::new();
         for ((client, ..), write) in browser.writes.get(&user).into_iter().flatten() {
             let claim = browser.claims.entry(client.clone()).or_insert(index);
@@ -134,11 +137,11 @@ impl Sim {
                 queues.entry(client.clone()).or_default().push(write.clone());
             }
         }
-        for (client, writes) in queues {
+        for (client, writes) in &queues {
             let what = format!("looks after {} writes of {client:?}", writes.len());
             self.trace.note(self.now, Who::Client(index), what);
-            self.storage_answers(index, Answer::Adopted { user: user.clone(), client, writes });
         }
+        self.storage_answers(index, Answer::Adopted { user, queues });
     }
 
     fn storage_answers(&mut self, index: usize, answer: Answer) {
@@ -155,9 +158,13 @@ impl Sim {
             Answer::WritesStored { batch } => {
                 self.feed_client(client, Input::WritesStored { batch, result: Ok(()) });
             }
-            Answer::Adopted { user, client: author, writes } => {
-                self.feed_client(client, Input::Adopted { user, client: author, writes });
+            Answer::Adopted { user, queues } => {
+                for (author, writes) in queues {
+                    self.feed_client(client, Input::Adopted { user: user.clone(), client: author, writes });
+                }
+                self.feed_client(client, Input::AdoptDone);
             }
+            Answer::NothingToAdopt => self.feed_client(client, Input::AdoptDone),
         }
     }
 }

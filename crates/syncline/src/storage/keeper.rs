@@ -105,7 +105,10 @@ impl Keeper {
                     let result = self.store_writes(&user, &put, &del).await;
                     self.tell(Input::WritesStored { batch, result });
                 }
-                Command::Adopt { user } => self.adopt(user).await,
+                Command::Adopt { user } => {
+                    self.adopt(user).await;
+                    self.tell(Input::AdoptDone);
+                }
                 Command::Part { wipe, done } => {
                     let parted = self.part(wipe).await;
                     // whoever asked may have gone on
