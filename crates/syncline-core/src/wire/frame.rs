@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use serde::Serialize;
 
 use crate::error::{Error, code};
@@ -95,13 +95,11 @@ pub fn parse_client(bytes: &[u8], limit: usize) -> Result<ClientMessage, Error> 
 /// # Errors
 /// `frame_too_large`.
 pub fn check_depth(json: &[u8], outer: usize) -> Result<(), Error> {
-    let (mut depth, mut in_text, mut escaped) = (outer, false, false);
-    for &byte in json {
+    let (mut depth, mut rest) = (outer, json);
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            _ if in_text => {}
+            b'"' => rest = behind_text(behind),
             b'{' | b'[' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
@@ -114,6 +112,17 @@ pub fn check_depth(json: &[u8], outer: usize) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// What stands behind the end of the text that this begins in.
+fn behind_text(mut json: &[u8]) -> &[u8] {
+    while let Some(at) = memchr2(b'"', b'\\', json) {
+        if json[at] == b'"' {
+            return &json[at + 1..];
+        }
+        json = json.get(at + 2..).unwrap_or_default();
+    }
+    &[]
 }
 
 fn bad_frame(error: &serde_json::Error) -> Error {
