@@ -124,9 +124,11 @@ impl<R: Record> Collection<R> {
 
     /// Makes room for so many rows at once.
     fn make_room(&mut self, rows: usize) {
-        let Self { index, slots, hasher, .. } = self;
+        let Self { index, slots, hasher, touched, heard, .. } = self;
         let more = rows.saturating_sub(slots.len());
         slots.reserve(more);
+        touched.reserve(rows);
+        heard.reserve(rows);
         index.reserve(more, |&slot| hasher.hash_one(slots[slot as usize].key()));
     }
 
