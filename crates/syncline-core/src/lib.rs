@@ -29,6 +29,7 @@ pub mod id;
 mod one_line;
 pub mod ops;
 pub mod query;
+mod read_json;
 pub mod record;
 mod rng;
 pub mod scalar;

@@ -1,5 +1,6 @@
 //! JSON as one line, as frames and streams have it.
 
+use memchr::memchr2;
 use serde::Serialize;
 use serde_json::Error;
 use serde_json::value::{RawValue, to_raw_value};
@@ -8,9 +9,9 @@ use serde_json::value::{RawValue, to_raw_value};
 /// line breaks.
 pub(crate) fn to_one_line(value: &impl Serialize) -> Result<Box<RawValue>, Error> {
     let json = to_raw_value(value)?;
-    match json.get().contains(['\n', '\r']) {
-        true => RawValue::from_string(without_blanks(json.get())),
-        false => Ok(json),
+    match memchr2(b'\n', b'\r', json.get().as_bytes()) {
+        Some(_) => RawValue::from_string(without_blanks(json.get())),
+        None => Ok(json),
     }
 }
 

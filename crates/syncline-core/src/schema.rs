@@ -10,6 +10,7 @@ use crate::channel::{Channel, ChannelDef};
 use crate::client::collection::{AnyCollection, Collection};
 use crate::error::{Error, code};
 use crate::id::{Key, check_key};
+use crate::read_json::read_json;
 use crate::record::{AnyRow, FieldDef, Record};
 use crate::wire;
 
@@ -52,7 +53,7 @@ impl CollectionDef {
             fields: R::FIELDS,
             key_field: R::KEY_FIELD,
             row_type: TypeId::of::<R>(),
-            decode: |json| Ok(Arc::new(serde_json::from_slice::<R>(json)?)),
+            decode: |json| Ok(Arc::new(read_json::<R>(json)?)),
             encode: |row| serde_json::to_vec(typed::<R>(row)?),
             patch: |row, set| {
                 let row = typed::<R>(row)?;

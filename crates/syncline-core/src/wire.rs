@@ -10,6 +10,7 @@
 //! ```
 
 mod frame;
+mod head;
 mod held;
 mod packed;
 

@@ -37,12 +37,16 @@ impl Notifier {
     }
 
     fn wake(&self, change: impl FnOnce(&mut State)) {
-        let waiting = {
+        let (one, others) = {
             let mut state = self.lock();
             change(&mut state);
-            std::mem::take(&mut state.waiting)
+            let one = state.waiting.pop();
+            // most often there are no others, and the one comes back to where it stood
+            let others =
+                if state.waiting.is_empty() { Vec::new() } else { std::mem::take(&mut state.waiting) };
+            (one, others)
         };
-        waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        others.into_iter().chain(one).for_each(|(_, waker)| waker.wake());
     }
 
     /// A listener that hears of every change after the first `seen` ones.

@@ -22,6 +22,7 @@ use crate::diff::{Diff, Entry, RowState};
 use crate::error::Error;
 use crate::id::Key;
 use crate::query::{CompiledQuery, CompiledRelation, QuerySpec};
+use crate::read_json::read_json;
 use crate::record::{AnyRow, Record, downcast};
 use crate::schema::{CollectionDef, Undecodable};
 use crate::wire::{self, EncodedRow};
@@ -123,9 +124,11 @@ impl<R: Record> Collection<R> {
 
     /// Makes room for so many rows at once.
     fn make_room(&mut self, rows: usize) {
-        let Self { index, slots, hasher, .. } = self;
+        let Self { index, slots, hasher, touched, heard, .. } = self;
         let more = rows.saturating_sub(slots.len());
         slots.reserve(more);
+        touched.reserve(rows);
+        heard.reserve(rows);
         index.reserve(more, |&slot| hasher.hash_one(slots[slot as usize].key()));
     }
 
@@ -183,7 +186,7 @@ impl<R: Record> Collection<R> {
     }
 
     fn decode(&self, json: &[u8]) -> Result<Arc<R>, Undecodable> {
-        let record = serde_json::from_slice::<R>(json);
+        let record = read_json::<R>(json);
         record.map(Arc::new).map_err(|error| self.def.undecodable(json, &error))
     }
 
@@ -246,6 +249,12 @@ impl<R: Record> Collection<R> {
         }
         changed.extend(rebuilt);
     }
+}
+
+/// Keeps its memory for the next change of a few rows, and not that of a snapshot.
+fn empty(slots: &mut Vec<u32>) {
+    slots.clear();
+    slots.shrink_to(MANY);
 }
 
 fn entry<R: Record>(overlaid: &Overlaid) -> Option<Entry<R>> {
@@ -544,8 +553,7 @@ impl<R: Record> AnyCollection for Collection<R> {
     }
 
     fn commit(&mut self, overlay: &Overlay, overlaid: &BTreeSet<Key>, changed: &mut Vec<SessionId>) {
-        // after a snapshot they are long, and before the next one they are short
-        self.heard = Vec::new();
+        empty(&mut self.heard);
         let mut targets = std::mem::take(&mut self.touched);
         for key in overlaid {
             if let Some(slot) = self.find(key.as_str()) {
@@ -564,6 +572,8 @@ impl<R: Record> AnyCollection for Collection<R> {
         } else {
             self.commit_few(&targets, overlay, changed);
         }
+        empty(&mut targets);
+        self.touched = targets;
     }
 
     fn is_empty(&self) -> bool {

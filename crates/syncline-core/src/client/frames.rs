@@ -305,24 +305,21 @@ impl ClientCore {
         };
         let mut touched = Vec::new();
         if !repeated {
-            let open = changes.parts.iter().filter_map(|part| {
-                let id = *self.by_sub.get(&part.sub)?;
-                Some((part, id, self.sessions.get(&id)?.phase))
-            });
-            let open: Vec<_> = open.collect();
             // before anything is touched: all of it counts, or none
-            for (part, id, phase) in &open {
-                let relations = self.sessions.get(id).map_or(0, |session| session.relations.len());
+            for part in &changes.parts {
+                let open = self.by_sub.get(&part.sub).and_then(|id| self.sessions.get(id));
+                let Some(session) = open else { continue };
                 let children = part.related.iter().flat_map(|related| &related.put);
-                if !phase.is_live()
+                if !session.phase.is_live()
                     || part.put.iter().chain(children).any(|&line| line >= rows.len())
-                    || part.related.iter().any(|related| related.relation >= relations)
+                    || part.related.iter().any(|related| related.relation >= session.relations.len())
                 {
                     return Err(Gap);
                 }
             }
-            let mut decoded = Decoded::of(open.len());
-            for (part, id, _) in open {
+            let mut decoded = Decoded::of(changes.parts.len());
+            for part in &changes.parts {
+                let Some(&id) = self.by_sub.get(&part.sub) else { continue };
                 let Some(session) = self.sessions.get_mut(&id) else { continue };
                 let collection = session.collection;
                 let Some(base) = space.base.get_mut(collection) else { continue };

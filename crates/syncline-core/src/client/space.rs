@@ -87,7 +87,8 @@ impl Space {
         for (name, collection) in &mut self.base.0 {
             collection.evict();
             if !is_idle {
-                touched.insert(*name, collection.touched_keys(&|key| self.queue.is_about(name, key)));
+                let keys = collection.touched_keys(&|key| self.queue.is_about(name, key));
+                touched.extend((!keys.is_empty()).then_some((*name, keys)));
             }
         }
         let overlaid = if is_idle { Rows::new() } else { self.queue.replay(schema, &self.base, touched) };

@@ -353,5 +353,8 @@ impl<R: Record> View<R> {
 }
 
 fn entries<R: Record>(order: &[u32], slots: &[Slot<R>]) -> Vec<Entry<R>> {
-    order.iter().filter_map(|&slot| slots[slot as usize].shown.clone()).collect()
+    // grown row by row it would leave a hole of its own size behind, and a page's memory never shrinks
+    let mut entries = Vec::with_capacity(order.len());
+    entries.extend(order.iter().filter_map(|&slot| slots[slot as usize].shown.clone()));
+    entries
 }

@@ -1,8 +1,13 @@
 //! Frames as bytes.
 
+use std::iter;
+
+use memchr::{memchr, memchr2};
 use serde::Serialize;
 
 use crate::error::{Error, code};
+use crate::read_json::read_json;
+use crate::wire::head;
 use crate::wire::packed::{self, EncodedRow};
 use crate::wire::{ClientMessage, ServerMessage};
 
@@ -23,9 +28,12 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// `bad_frame`.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
-        let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
-        let message = serde_json::from_slice(&bytes[..end]).map_err(|error| bad_frame(&error))?;
-        Ok(Self { message, rows: bytes.get(end + 1..).unwrap_or_default() })
+        let (line, rows) = first_line(bytes);
+        let message = match head::changes(line) {
+            Some(changes) => ServerMessage::Changes(changes),
+            None => read_json(line).map_err(|error| bad_frame(&error))?,
+        };
+        Ok(Self { message, rows })
     }
 
     /// The rows of a snapshot, each in the form it came in; none of another message.
@@ -42,8 +50,20 @@ impl<'a> Frame<'a> {
 
     /// The rows, each as the JSON it stands in.
     pub fn rows(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.rows.split(|&byte| byte == b'\n').filter(|line| !line.is_empty())
+        let mut rest = self.rows;
+        let lines = iter::from_fn(move || {
+            let line;
+            (line, rest) = (!rest.is_empty()).then(|| first_line(rest))?;
+            Some(line)
+        });
+        lines.filter(|line| !line.is_empty())
     }
+}
+
+/// Up to the first line break, and what is behind it.
+fn first_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr(b'\n', bytes).unwrap_or(bytes.len());
+    (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())
 }
 
 /// Writes a message and the rows below it.
@@ -75,13 +95,11 @@ pub fn parse_client(bytes: &[u8], limit: usize) -> Result<ClientMessage, Error> 
 /// # Errors
 /// `frame_too_large`.
 pub fn check_depth(json: &[u8], outer: usize) -> Result<(), Error> {
-    let (mut depth, mut in_text, mut escaped) = (outer, false, false);
-    for &byte in json {
+    let (mut depth, mut rest) = (outer, json);
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            _ if in_text => {}
+            b'"' => rest = behind_text(behind),
             b'{' | b'[' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
@@ -94,6 +112,17 @@ pub fn check_depth(json: &[u8], outer: usize) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// What stands behind the end of the text that this begins in.
+fn behind_text(mut json: &[u8]) -> &[u8] {
+    while let Some(at) = memchr2(b'"', b'\\', json) {
+        if json[at] == b'"' {
+            return &json[at + 1..];
+        }
+        json = json.get(at + 2..).unwrap_or_default();
+    }
+    &[]
 }
 
 fn bad_frame(error: &serde_json::Error) -> Error {

@@ -22,7 +22,7 @@ pub fn spawn_local(task: impl Future<Output = ()> + 'static) {
         tasks.last.set(id);
         let turn = Arc::new(Turn { task: id, is_due: AtomicBool::new(true) });
         let waker = Waker::from(Arc::clone(&turn));
-        tasks.all.borrow_mut().insert(id, Task { future: Box::pin(task), waker });
+        tasks.all.borrow_mut().insert(id, Some(Task { future: Box::pin(task), waker }));
         tasks.take_turn(turn);
     });
 }
@@ -33,8 +33,8 @@ thread_local! {
 
 struct Tasks {
     last: Cell<u64>,
-    /// But for the one that runs: what it does to others must not meet a lock, and if it never comes back, they go on.
-    all: RefCell<BTreeMap<u64, Task>>,
+    /// The one that runs is taken out: what it does to others must not meet a lock, and if it never comes back, they go on.
+    all: RefCell<BTreeMap<u64, Option<Task>>>,
     due: RefCell<VecDeque<Arc<Turn>>>,
     /// The engine has been asked to call back.
     is_asked: Cell<bool>,
@@ -97,9 +97,12 @@ impl Tasks {
         for _ in 0..count {
             let Some(turn) = self.due.borrow_mut().pop_front() else { return };
             turn.is_due.store(false, Ordering::Relaxed);
-            let Some(Task { mut future, waker }) = self.all.borrow_mut().remove(&turn.task) else { continue };
-            if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-                self.all.borrow_mut().insert(turn.task, Task { future, waker });
+            let task = self.all.borrow_mut().get_mut(&turn.task).and_then(Option::take);
+            let Some(Task { mut future, waker }) = task else { continue };
+            if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+                self.all.borrow_mut().remove(&turn.task);
+            } else if let Some(place) = self.all.borrow_mut().get_mut(&turn.task) {
+                *place = Some(Task { future, waker });
             }
         }
     }

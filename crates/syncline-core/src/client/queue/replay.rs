@@ -33,9 +33,7 @@ impl Queue {
             again.append(&mut new);
             let mut met = Rows::new();
             for &id in &again {
-                for (collection, key) in self.replay_one(id, schema, base) {
-                    changed.entry(collection).or_default().insert(key);
-                }
+                self.replay_one(id, schema, base, &mut changed);
                 self.note_later(id, &rows, &again, &mut met);
             }
             start = met;
@@ -52,9 +50,9 @@ impl Queue {
         }
     }
 
-    /// Takes one intent's steps over what the ones before it made. Gives the rows that it wrote.
-    fn replay_one(&mut self, id: IntentId, schema: &Schema, base: &dyn ReadRows) -> Vec<Place> {
-        let Some(intent) = self.intents.get(&id) else { return Vec::new() };
+    /// Takes one intent's steps over what the ones before it made. The rows that it wrote have `changed`.
+    fn replay_one(&mut self, id: IntentId, schema: &Schema, base: &dyn ReadRows, changed: &mut Rows) {
+        let Some(intent) = self.intents.get(&id) else { return };
         let shown = Shown { base, overlays: &self.overlays };
         let is_action = matches!(intent.effect, Effect::Action(_));
         let mut tx = if is_action { Tx::observed(schema, &shown) } else { Tx::new(schema, &shown) };
@@ -62,17 +60,19 @@ impl Queue {
         let (touched, reads) = tx.into_effect();
         // a step that cannot be taken leaves nothing of the others
         let touched = applied.and(touched).unwrap_or_default();
-        let written: Vec<_> = touched.iter().map(|(place, row)| (place.clone(), row.is_none())).collect();
         let (state, applied) = (intent.state(), intent.is_applied());
+        let mut written = Vec::new();
         for ((collection, key), row) in touched {
+            if is_action {
+                written.push(((collection, key.clone()), row.is_none()));
+            }
+            changed.entry(collection).or_default().insert(key.clone());
             let overlaid = Overlaid { row, state: state.clone(), applied };
             self.overlays.entry(collection).or_default().insert(key, overlaid);
         }
-        let places = written.iter().map(|(place, _)| place.clone()).collect();
         if is_action {
             self.set_footprint(id, reads, written);
         }
-        places
     }
 
     fn set_footprint(&mut self, id: IntentId, reads: Reads, written: Vec<(Place, bool)>) {
@@ -144,8 +144,12 @@ impl Queue {
 }
 
 fn extend(rows: &mut Rows, more: Rows) {
-    for (collection, keys) in more {
-        rows.entry(collection).or_default().extend(keys);
+    if rows.is_empty() {
+        *rows = more;
+        return;
+    }
+    for (collection, mut keys) in more {
+        rows.entry(collection).or_default().append(&mut keys);
     }
 }
 
