@@ -27,6 +27,7 @@ const peer = (contender) => ({
   putMessage: (_version, row) => row,
   removeMessage: (_version, id) => JSON.stringify({ id }),
   confirmMessage: (_version, row) => row,
+  ownRow: (row) => row,
   async prepare() {},
   ...contender,
   make: async () => each(await contender.make()),
@@ -157,7 +158,7 @@ const scenarios = {
     for (let change = 1; change <= CHANGES; change++) {
       const row = item((change * STEP) % count, change);
       model.set(row.id, row);
-      rows.push(row);
+      rows.push(contender.ownRow(row));
       confirmations.push(contender.confirmMessage(change, JSON.stringify(row), change));
     }
     await timed(() => store.optimisticEach(rows, confirmations), { per: CHANGES });

@@ -126,13 +126,13 @@ impl Store {
     ///
     /// # Errors
     /// The connection is closed.
-    pub async fn write(&mut self, items: Vec<String>, confirmations: Vec<JsValue>) -> Result<(), JsError> {
+    pub async fn write(&mut self, rows: Vec<Row>, confirmations: Vec<JsValue>) -> Result<(), JsError> {
         let (client, server, signals) = (self.client.clone(), Rc::clone(&self.server), self.signals.clone());
         in_page(async move {
             let mut server = server.lock().await;
-            for (item, confirmation) in items.iter().zip(confirmations) {
+            for (Row(item), confirmation) in rows.into_iter().zip(confirmations) {
                 let before = signals.batches();
-                drop(client.put(SPACE, serde_json::from_str::<Item>(item).map_err(unreadable)?));
+                drop(client.put(SPACE, item));
                 signals.more_than(before).await;
                 hear(&mut server).await?;
                 show(&mut server, &signals, confirmation).await?;
@@ -180,6 +180,22 @@ impl Store {
     /// Ends it.
     pub fn close(self) {
         self.client.close();
+    }
+}
+
+/// A row that a person makes. An application in Rust has it as such, as one in JavaScript has its object.
+#[wasm_bindgen]
+pub struct Row(Item);
+
+#[wasm_bindgen]
+impl Row {
+    /// From JSON.
+    ///
+    /// # Errors
+    /// It is no row.
+    #[wasm_bindgen(constructor)]
+    pub fn new(json: &str) -> Result<Row, JsError> {
+        Ok(Self(serde_json::from_str(json)?))
     }
 }
 

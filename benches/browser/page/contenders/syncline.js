@@ -1,5 +1,5 @@
 // Syncline's store behind a connection in memory: the client, its driver task, and what a hook stands on.
-import init, { Store } from '/wasm/syncline_bench_browser.js';
+import init, { Row, Store } from '/wasm/syncline_bench_browser.js';
 import { changesFrame, packedFrames, snapshotFrames } from '../rows.js';
 
 let ready;
@@ -16,6 +16,8 @@ const contender = (name, encode) => ({
   snapshotMessages: (chunks, count) => snapshotFrames(chunks, count).map(encode),
   putMessage: (version, row) => encode(changesFrame(version, { put: [0] }, [row])),
   removeMessage: (version, id) => encode(changesFrame(version, { del: [id] })),
+  // what a person makes, as the language of the store has it
+  ownRow: (row) => new Row(JSON.stringify(row)),
   confirmMessage: (version, row, write) =>
     encode(changesFrame(version, { put: [0] }, [row], [{ client: 'bench-client', id: write }])),
   save: (name, chunks, count) => Store.keep(name, snapshotFrames(chunks, count).map(encode)),
@@ -27,7 +29,7 @@ const handle = (store) => ({
   snapshot: (frames) => store.snapshot(frames),
   putEach: (frames) => store.feed(frames),
   removeEach: (frames) => store.feed(frames),
-  optimisticEach: (rows, confirmations) => store.write(rows.map((row) => JSON.stringify(row)), confirmations),
+  optimisticEach: (rows, confirmations) => store.write(rows, confirmations),
   act: (actions) => store.act(actions.map((action) => JSON.stringify(action))),
   told: () => store.told(),
   rows: () => JSON.parse(store.rows()),
