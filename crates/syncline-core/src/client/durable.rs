@@ -12,7 +12,7 @@
 //! server takes each number of a client once, whoever brings it. So a queue that is adopted keeps its client id and its
 //! numbers, and never gets a write more: a page makes its own writes under its own id. Writes are stored under the person
 //! who made them and are given back to nobody else. They were made before what this page makes: until storage has said
-//! whether there are any, nothing is sent, and they take their place before all writes of which nothing has been sent yet.
+//! whether there are any, nothing is sent, and as long as nothing of the space has been, they take their place before it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -230,6 +230,10 @@ impl ClientCore {
 
     /// Looks for queues that others have left behind, where that is due.
     pub(super) fn look_for_queues(&mut self, now: Duration) {
+        if self.durable.held_until.is_some_and(|until| now >= until) {
+            // an answer that never comes holds nothing up the next time
+            (self.durable.held_until, self.durable.adopting) = (None, 0);
+        }
         let is_used = !self.watches.is_empty() || self.has_queued_writes();
         if !self.keeps() || self.cache.is_paused() || !is_used {
             return;
@@ -309,7 +313,12 @@ impl ClientCore {
             let is_early = *spaces.entry(name.space).or_insert_with(|| queue.is_unsent());
             queue.push_kept(write, effect, stage, is_early);
         }
-        spaces.keys().for_each(|space| self.commit(space));
+        for (space, is_early) in spaces {
+            if is_early {
+                self.space(&space).queue.replay_own();
+            }
+            self.commit(&space);
+        }
     }
 }
 

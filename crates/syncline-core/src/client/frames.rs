@@ -454,9 +454,9 @@ fn delete_parent(base: &mut dyn AnyCollection, id: SessionId, session: &mut Sess
 struct Decoded(Option<BTreeMap<(&'static str, usize), u32>>);
 
 impl Decoded {
-    /// For so many sessions.
-    fn of(sessions: usize) -> Self {
-        Self((sessions > 1).then(BTreeMap::new))
+    /// For so many parts, each of a session.
+    fn of(parts: usize) -> Self {
+        Self((parts > 1).then(BTreeMap::new))
     }
 
     fn slot(

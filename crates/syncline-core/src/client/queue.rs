@@ -199,20 +199,26 @@ impl Queue {
         self.push_as(write, effect, stage, Kept::No);
     }
 
-    /// The same with a write that storage has; an early one before all that were made here.
+    /// The same with a write that storage has; an early one before all that were made here, which are then to be
+    /// [replayed](Self::replay_own).
     pub(crate) fn push_kept(&mut self, write: WriteRef, effect: Effect, stage: Stage, is_early: bool) {
         if is_early && self.last_early < EARLY {
             self.last_early += 1;
             self.insert(IntentId(self.last_early), write, effect, stage, Kept::Yes);
-            self.replay_from(IntentId(EARLY));
         } else {
             self.push_as(write, effect, stage, Kept::Yes);
         }
     }
 
-    /// Whether nothing has been sent of what waits: something may still come before it.
+    /// What was made here comes after something that has just come before it.
+    pub(crate) fn replay_own(&mut self) {
+        self.replay_from(IntentId(EARLY));
+    }
+
+    /// Whether the server has got nothing of what is shown: something may still come before it.
     pub(crate) fn is_unsent(&self) -> bool {
-        self.sequences.values().all(|sequence| sequence.unanswered() == 0 || sequence.sent_up_to == 0)
+        self.applied.is_empty()
+            && self.sequences.values().all(|sequence| sequence.unanswered() == 0 || sequence.sent_up_to == 0)
     }
 
     fn push_as(&mut self, write: WriteRef, effect: Effect, stage: Stage, kept: Kept) {
@@ -234,6 +240,10 @@ impl Queue {
         }
         let intent = Pending { kept, ..Pending::new(write, effect, stage) };
         self.enter(id, &intent.footprint);
+        if id.0 <= EARLY {
+            // whoever has looked at all rows looks again
+            self.mark_stale(&intent.footprint);
+        }
         self.intents.insert(id, intent);
         self.new.insert(id);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use syncline_core::client::{CacheConfig, Input, Output, StoredWrite, WriteName};
-use syncline_core::{ClientId, Error, UserId, code};
+use syncline_core::{Channel, ClientId, Draft, Error, UserId, code};
 
 use crate::rig::{Rig, Todo, all, list};
 
@@ -219,6 +219,52 @@ fn what_was_left_behind_goes_before_what_is_made_while_storage_looks_for_it() {
     assert_eq!(rig.core.row::<Todo>(&list(), "d").unwrap().record.text, "last");
 }
 
+/// Deletes whatever there is.
+struct Clearing;
+
+impl Channel for Clearing {
+    const NAME: &'static str = "clearing";
+    type Record = Todo;
+    type Action = ();
+    type Output = ();
+    type Error = Error;
+
+    fn reduce(todos: &mut Draft<'_, Todo>, (): &()) {
+        let all: Vec<_> = todos.rows().into_iter().map(|row| row.id.clone()).collect();
+        for id in &all {
+            todos.remove(id);
+        }
+    }
+}
+
+#[test]
+fn an_action_that_looked_at_all_rows_looks_at_those_that_come_before_it() {
+    let mut rig = rig();
+    let watch = rig.watch(&all());
+    rig.core.send_action::<Clearing>(rig.now, &list(), ()).unwrap();
+    rig.adopt("ann", "client-0", &[left_behind("client-0", 1, &Todo::new("a", 1))]);
+    assert_eq!(rig.shown(watch), Vec::<String>::new());
+}
+
+#[test]
+fn what_the_server_has_done_already_is_not_covered_by_what_comes_after_it() {
+    let mut rig = rig();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.put(&Todo { text: "done".into(), ..Todo::new("a", 1) });
+    // applied, but the list does not have its rows yet
+    rig.server(json!({"changes": {"space": "list", "from": 0, "to": 0, "acks": [
+        {"client": "client-1", "id": 1}]}}));
+    assert_eq!(rig.core.row::<Todo>(&list(), "a").unwrap().record.text, "done");
+    rig.adopt(
+        "ann",
+        "client-0",
+        &[left_behind("client-0", 1, &Todo { text: "after".into(), ..Todo::new("a", 1) })],
+    );
+    assert_eq!(rig.core.row::<Todo>(&list(), "a").unwrap().record.text, "after");
+    assert_eq!(rig.shown(watch), ["a?"]);
+}
+
 #[test]
 fn storage_that_does_not_answer_holds_writes_up_for_two_seconds() {
     let mut rig = rig();
@@ -229,8 +275,12 @@ fn storage_that_does_not_answer_holds_writes_up_for_two_seconds() {
     rig.put(&Todo::new("a", 1));
     rig.wait(Duration::from_millis(1_999));
     assert!(sent(&rig.sent()).is_empty());
-    rig.wait(Duration::from_millis(1));
+    assert_eq!(rig.wait_for_deadline(), Duration::from_millis(1));
     assert_eq!(sent(&rig.sent()), [("client-1".into(), 1)]);
+    assert!(
+        rig.wait_for_deadline() > Duration::from_millis(1),
+        "and it does not ask for the time again and again"
+    );
 }
 
 #[test]

@@ -40,7 +40,7 @@ const READ_BUFFER: usize = 1024;
 /// The largest piece that is written at once: a socket keeps room for its largest one for good.
 pub(crate) const FRAGMENT: usize = 16 * 1024;
 
-/// The most that waits in a socket: a fragment with its header, a pong, the close frame.
+/// The most that waits in a socket of the library: a fragment with its header, a pong, the close frame.
 const WRITE_BUFFER: usize = 2 * FRAGMENT;
 
 pub(crate) type Socket = WebSocketStream<Wire>;
@@ -79,10 +79,23 @@ pub(crate) fn bounded(message_bytes: usize) -> WebSocketConfig {
 enum End {
     /// The client is gone, or takes nothing any more.
     Gone,
+    /// The client has said goodbye, and is answered.
+    Answer,
     /// Everything has left; a goodbye follows, for this reason.
     Goodbye(Option<Error>),
     /// The same for a client that was not understood.
     Refusal(Option<Error>),
+}
+
+/// Why nothing more is heard of a client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// It is gone.
+    Nothing,
+    /// It has said goodbye.
+    Goodbye,
+    /// It says what nobody understands, and is told so.
+    Nonsense,
 }
 
 /// Both directions at once: a client that is slow to read is still heard.
@@ -90,24 +103,25 @@ async fn serve(wire: Wire, connection: &Connection, config: &Config) {
     let (mut frames, protocol) = halves(wire);
     let settings = bounded(config.engine.limits.frame_bytes);
     let mut socket = WebSocketStream::from_raw_socket(protocol, Role::Server, Some(settings)).await;
-    match both_ways(&mut frames, &mut socket, connection, config).await {
-        End::Gone => {}
-        End::Goodbye(error) => {
-            let goodbye = async {
+    let end = both_ways(&mut frames, &mut socket, connection, config).await;
+    let ending = async {
+        match end {
+            End::Gone => {}
+            End::Answer => while socket.next().await.is_some() {},
+            End::Goodbye(error) => {
                 if say_goodbye(&mut socket, error.as_ref()).await.is_ok() {
                     while socket.next().await.is_some() {}
                 }
-            };
-            let _ = timeout(config.close_within, goodbye).await;
-        }
-        // a socket that is closed with something unread takes back what it has sent
-        End::Refusal(error) => {
-            let goodbye = say_goodbye(&mut socket, error.as_ref());
-            if let Ok(Ok(())) = timeout(config.close_within, goodbye).await {
-                read_away(socket.into_inner(), config.close_within).await;
+            }
+            // a socket that is closed with something unread takes back what it has sent
+            End::Refusal(error) => {
+                if say_goodbye(&mut socket, error.as_ref()).await.is_ok() {
+                    read_away(socket.into_inner(), config.close_within).await;
+                }
             }
         }
-    }
+    };
+    let _ = timeout(config.close_within, ending).await;
 }
 
 async fn both_ways(
@@ -124,22 +138,22 @@ async fn both_ways(
         sleep(config.close_within).await;
     });
     let (mut receiving, mut overdue) = (Apart::new(receiving), Apart::new(overdue));
-    let mut is_receiving = true;
+    let mut heard = None;
     loop {
         tokio::select! {
             // to be told of a change is what it is woken for most often
             biased;
             sent = &mut sending => return match sent {
-                Ok(error) if is_receiving => End::Goodbye(error),
+                Ok(error) if heard.is_none() => End::Goodbye(error),
                 Ok(error) => End::Refusal(error),
                 Err(_) => End::Gone,
             },
-            () = &mut receiving, if is_receiving => {
-                is_receiving = false;
-                if !connection.outbox.is_closed() {
-                    return End::Gone;
-                }
-            }
+            why = &mut receiving, if heard.is_none() => match why {
+                Heard::Nothing => return End::Gone,
+                Heard::Goodbye => return End::Answer,
+                // what it is told has yet to leave
+                Heard::Nonsense => heard = Some(why),
+            },
             () = &mut overdue => return End::Gone,
         }
     }
@@ -154,25 +168,30 @@ async fn say_goodbye(
 }
 
 /// Hands what the client says to the hub, until the client is gone or not understood any more.
-async fn receive(socket: &mut WebSocketStream<Protocol<Wire>>, connection: &Connection, config: &Config) {
+async fn receive(
+    socket: &mut WebSocketStream<Protocol<Wire>>,
+    connection: &Connection,
+    config: &Config,
+) -> Heard {
     while let Some(received) = socket.next().await {
         let frame = match received {
             Ok(Message::Text(text)) => Bytes::from(text),
             Ok(Message::Binary(bytes)) => bytes,
-            // pongs and the answer to a close are sent by the socket itself, as it is read on
+            Ok(Message::Close(_)) => return Heard::Goodbye,
+            // pongs are sent by the socket itself, as it is read on
             Ok(_) => continue,
             Err(error) => {
-                if let Some(error) = refusal(&error, config) {
-                    connection.refuse(error);
-                }
-                return;
+                let Some(error) = refusal(&error, config) else { return Heard::Nothing };
+                connection.refuse(error);
+                return Heard::Nonsense;
             }
         };
         // a connection that is ending is read to its end and not listened to
         if !connection.outbox.is_closed() && connection.inbound.frame(frame.into(), config).await.is_err() {
-            return;
+            return Heard::Nothing;
         }
     }
+    Heard::Nothing
 }
 
 /// What the client is told when its socket cannot be read on; `None` when it is simply gone.

@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use syncline_core::Error;
 use syncline_core::wire::{Frame, JSON, ServerMessage};
@@ -21,28 +21,24 @@ use crate::routes::ws::FRAGMENT;
 /// The most that a header takes before the payload of a frame from a server.
 const HEADER: usize = 10;
 
+/// How much may be on its way before a client's pings are answered no more: some fragments' worth of pongs.
+const MOST_LEAVING: usize = 4 * FRAGMENT;
+
 /// What both halves share. A lock, for a task moves between threads; there is never anybody to wait for.
 struct Line<W> {
     /// `None` once it is closed.
     wire: Option<W>,
-    /// Fragments on their way, and how much of them the wire has taken.
-    fragments: Vec<u8>,
+    /// What is on its way, whole fragments and what the protocol has to say between them; and how much of it the wire has
+    /// taken.
+    leaving: Vec<u8>,
     taken: usize,
-    /// What the protocol has to say waits until the fragments have left.
-    control_waits: bool,
-    /// The wire has taken only a part of it.
-    control_is_cut: bool,
+    /// The other half waits until all of it has left: what frees the wire wakes the half that has used it last.
+    protocol: Option<Waker>,
 }
 
 /// Both halves of a socket.
 pub(super) fn halves<W>(wire: W) -> (Frames<W>, Protocol<W>) {
-    let line = Line {
-        wire: Some(wire),
-        fragments: Vec::new(),
-        taken: 0,
-        control_waits: false,
-        control_is_cut: false,
-    };
+    let line = Line { wire: Some(wire), leaving: Vec::new(), taken: 0, protocol: None };
     let line = Arc::new(Mutex::new(line));
     (Frames { line: Arc::clone(&line), kind: Data::Text, frame: None }, Protocol { line })
 }
@@ -67,7 +63,7 @@ impl<W: AsyncWrite + Unpin> Frames<W> {
         let Self { line, kind, frame } = self;
         let mut line = lock(line);
         loop {
-            ready!(line.poll_fragments(cx))?;
+            ready!(line.poll_left(cx))?;
             let (bytes, start) = match frame.take() {
                 Some(cut) => cut,
                 None => match outbox.poll_next(cx) {
@@ -89,7 +85,7 @@ impl<W: AsyncWrite + Unpin> Frames<W> {
                 continue;
             }
             *kind = welcomed_kind(&bytes).unwrap_or(*kind);
-            while let Some(bytes) = outbox.more(FRAGMENT.saturating_sub(line.fragments.len())) {
+            while let Some(bytes) = outbox.more(FRAGMENT.saturating_sub(line.leaving.len())) {
                 line.add(&bytes, 0, *kind)?;
                 *kind = welcomed_kind(&bytes).unwrap_or(*kind);
             }
@@ -98,34 +94,39 @@ impl<W: AsyncWrite + Unpin> Frames<W> {
 }
 
 impl<W: AsyncWrite + Unpin> Line<W> {
+    /// [`poll_left`](Self::poll_left), and whichever half it is that sends the rest, the protocol's hears of it.
+    fn poll_left_for_protocol(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let left = self.poll_left(cx);
+        if left.is_pending() {
+            self.protocol = Some(cx.waker().clone());
+        }
+        left
+    }
+
     /// Adds the fragment of a frame that begins there; gives where it ends. Those of a text may end within a character.
     fn add(&mut self, frame: &[u8], start: usize, kind: Data) -> io::Result<usize> {
         let end = frame.len().min(start + FRAGMENT);
         let opcode = OpCode::Data(if start == 0 { kind } else { Data::Continue });
         let header = FrameHeader { is_final: end == frame.len(), opcode, ..FrameHeader::default() };
-        self.fragments.reserve(HEADER + end - start);
-        header.format((end - start) as u64, &mut self.fragments).map_err(io::Error::other)?;
-        self.fragments.extend_from_slice(&frame[start..end]);
+        self.leaving.reserve(HEADER + end - start);
+        header.format((end - start) as u64, &mut self.leaving).map_err(io::Error::other)?;
+        self.leaving.extend_from_slice(&frame[start..end]);
         Ok(end)
     }
 
-    /// Writes the fragments.
-    fn poll_fragments(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.control_is_cut {
-            // who writes the rest of it comes back here
-            return Poll::Pending;
-        }
-        while self.taken < self.fragments.len() {
+    /// Ready when everything has left.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.taken < self.leaving.len() {
             let wire = self.wire.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-            match ready!(Pin::new(wire).poll_write(cx, &self.fragments[self.taken..]))? {
+            match ready!(Pin::new(wire).poll_write(cx, &self.leaving[self.taken..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.taken += count,
             }
         }
         // an idle connection keeps no room
-        (self.fragments, self.taken) = (Vec::new(), 0);
-        if std::mem::take(&mut self.control_waits) {
-            cx.waker().wake_by_ref();
+        (self.leaving, self.taken) = (Vec::new(), 0);
+        if let Some(protocol) = self.protocol.take() {
+            protocol.wake();
         }
         Poll::Ready(Ok(()))
     }
@@ -160,22 +161,18 @@ impl<W: AsyncRead + Unpin> AsyncRead for Protocol<W> {
 impl<W: AsyncWrite + Unpin> AsyncWrite for Protocol<W> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut line = lock(&self.line);
-        if !line.fragments.is_empty() {
-            // not in the middle of a fragment
-            line.control_waits = true;
-            return Poll::Pending;
+        if line.leaving.len() > MOST_LEAVING {
+            ready!(line.poll_left_for_protocol(cx))?;
         }
-        let wire = line.wire.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let count = ready!(Pin::new(wire).poll_write(cx, bytes))?;
-        let is_cut = count < bytes.len();
-        if std::mem::replace(&mut line.control_is_cut, is_cut) && !is_cut {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Ready(Ok(count))
+        // right behind the fragments that have begun, before all frames that wait
+        line.leaving.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        lock(&self.line).poll_flush(cx)
+        let mut line = lock(&self.line);
+        ready!(line.poll_left_for_protocol(cx))?;
+        line.poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -202,6 +199,8 @@ fn welcomed_kind(frame: &[u8]) -> Option<Data> {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
 
     use futures::FutureExt as _;
     use syncline_core::code;
@@ -211,6 +210,14 @@ mod tests {
 
     const LIMIT: usize = 1_000_000;
     const WELCOME: &[u8] = br#"{"welcome":{"protocol":1,"user":{"id":"ada"},"encoding":"packed","heartbeat_ms":30000,"limits":{"frame_bytes":1,"writes_in_flight":1,"subscriptions":1}}}"#;
+
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 
     struct Rig {
         outbox: Outbox,
@@ -251,12 +258,12 @@ mod tests {
         rig.put(b"{}");
         rig.put(b"[1]");
         assert!(rig.send().is_none());
-        assert_eq!(lock(&rig.frames.line).fragments, b"\x81\x02{}\x81\x03[1]");
+        assert_eq!(lock(&rig.frames.line).leaving, b"\x81\x02{}\x81\x03[1]");
         for byte in *b"\x81\x02{}\x81\x03[1]" {
             assert_eq!(rig.read(1), [byte]);
             assert!(rig.send().is_none());
         }
-        assert_eq!(lock(&rig.frames.line).fragments.capacity(), 0);
+        assert_eq!(lock(&rig.frames.line).leaving.capacity(), 0);
     }
 
     #[test]
@@ -283,31 +290,49 @@ mod tests {
     }
 
     #[test]
-    fn a_pong_waits_for_the_end_of_a_fragment_that_has_begun() {
+    fn a_pong_leaves_behind_the_fragment_that_has_begun_and_before_frames_that_wait() {
         let mut rig = rig(4);
-        rig.put(b"[1,2]");
+        rig.put(&vec![b'a'; 2 * FRAGMENT]);
         assert!(rig.send().is_none());
-        assert_eq!(rig.read(2), b"\x81\x05");
-        assert!(rig.protocol.write(b"\x8a\x00").now_or_never().is_none());
-        assert_eq!(rig.read(2), b"[1");
-        assert!(rig.send().is_none());
-        assert_eq!(rig.read(3), b",2]");
+        assert_eq!(rig.read(4), [0x01, 126, 0x40, 0x00]);
         assert!(matches!(rig.protocol.write(b"\x8a\x00").now_or_never(), Some(Ok(2))));
-        assert_eq!(rig.read(2), b"\x8a\x00");
+        let mut bytes = Vec::new();
+        while bytes.len() < FRAGMENT + 4 {
+            assert!(rig.send().is_none());
+            bytes.extend(rig.read(4));
+        }
+        assert_eq!(bytes[FRAGMENT..], *b"\x8a\x00\x80\x7e");
     }
 
     #[test]
-    fn a_frame_waits_for_the_end_of_a_pong_that_has_begun() {
+    fn what_the_protocol_has_to_say_leaves_without_any_frame() {
         let mut rig = rig(1);
-        assert!(matches!(rig.protocol.write(b"\x8a\x00").now_or_never(), Some(Ok(1))));
-        rig.put(b"{}");
-        assert!(rig.send().is_none());
+        assert!(matches!(rig.protocol.write(b"\x8a\x00").now_or_never(), Some(Ok(2))));
+        assert!(rig.protocol.flush().now_or_never().is_none());
         assert_eq!(rig.read(1), b"\x8a");
-        assert!(rig.send().is_none());
-        assert!(matches!(rig.protocol.write(b"\x00").now_or_never(), Some(Ok(1))));
+        assert!(matches!(rig.protocol.flush().now_or_never(), Some(Ok(()))));
         assert_eq!(rig.read(1), b"\x00");
+    }
+
+    /// What frees the wire wakes whoever wrote to it last, and that is not the half that waits.
+    #[test]
+    fn the_protocol_hears_when_the_other_half_has_sent_what_it_said() {
+        let mut rig = rig(1);
+        assert!(matches!(rig.protocol.write(b"\x88\x00").now_or_never(), Some(Ok(2))));
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(Pin::new(&mut rig.protocol).poll_flush(&mut Context::from_waker(&waker)).is_pending());
         assert!(rig.send().is_none());
-        assert_eq!(rig.read(1), b"\x81");
+        rig.read(1);
+        assert!(rig.send().is_none());
+        assert!(woken.0.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn pongs_that_nobody_takes_are_bounded() {
+        let mut rig = rig(1);
+        let pongs = std::iter::repeat_with(|| rig.protocol.write(&[0; 1_024]).now_or_never());
+        assert_eq!(pongs.take_while(Option::is_some).take(1_000).count(), MOST_LEAVING / 1_024 + 1);
     }
 
     #[test]
