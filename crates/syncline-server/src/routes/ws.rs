@@ -88,7 +88,6 @@ enum End {
 }
 
 /// Why nothing more is heard of a client.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Heard {
     /// It is gone.
     Nothing,
@@ -138,21 +137,21 @@ async fn both_ways(
         sleep(config.close_within).await;
     });
     let (mut receiving, mut overdue) = (Apart::new(receiving), Apart::new(overdue));
-    let mut heard = None;
+    let mut is_understood = true;
     loop {
         tokio::select! {
             // to be told of a change is what it is woken for most often
             biased;
             sent = &mut sending => return match sent {
-                Ok(error) if heard.is_none() => End::Goodbye(error),
+                Ok(error) if is_understood => End::Goodbye(error),
                 Ok(error) => End::Refusal(error),
                 Err(_) => End::Gone,
             },
-            why = &mut receiving, if heard.is_none() => match why {
+            heard = &mut receiving, if is_understood => match heard {
                 Heard::Nothing => return End::Gone,
                 Heard::Goodbye => return End::Answer,
                 // what it is told has yet to leave
-                Heard::Nonsense => heard = Some(why),
+                Heard::Nonsense => is_understood = false,
             },
             () = &mut overdue => return End::Gone,
         }
