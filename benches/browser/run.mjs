@@ -13,7 +13,8 @@ import { bundle, measure, serve } from './harness.mjs';
 const [wasmDir, ...rest] = process.argv.slice(2);
 const quick = rest.includes('--quick');
 const only = rest.find((arg) => !arg.startsWith('--'));
-const who = rest.find((arg) => arg.startsWith('--who='))?.slice('--who='.length) ?? '';
+const named = rest.filter((arg) => arg.startsWith('--who=')).map((arg) => arg.slice('--who='.length));
+const who = named.length > 0 ? named : [''];
 
 const page = join(import.meta.dirname, 'page');
 const server = await serve(await bundle('import "./main.js"', page), wasmDir);
@@ -22,7 +23,7 @@ const measured = await measure(server, async (tab, load) => {
   const figures = await tab.evaluate((options) => window.run(options), { only, quick, who });
   const heap = [];
   const names = only && !'heap'.includes(only) ? [] : await tab.evaluate(() => window.names);
-  for (const name of names.filter((name) => name.includes(who))) {
+  for (const name of names.filter((name) => who.some((part) => name.includes(part)))) {
     await load();
     heap.push(await tab.evaluate((name) => window.heap(name, 100_000), name));
   }

@@ -205,7 +205,7 @@ async function run({ only, quick, who }) {
     const scenario = scenarios[name](count);
     const samples = new Map();
     for (let round = 0; round < (quick ? 1 : rounds); round++) {
-      for (const contender of contenders.filter(({ name }) => name.includes(who))) {
+      for (const contender of contenders.filter(({ name }) => who.some((part) => name.includes(part)))) {
         await contender.prepare();
         const timed = async (work, { part = name, per = 1 } = {}) => {
           await window.tidy();

@@ -51,7 +51,7 @@ struct Report {
 }
 
 /// `args` name what to measure, all of it when there are none; `--quick` takes one sample of each and
-/// `--who=NAME` measures some contenders only.
+/// `--who=NAME`, once or more, measures some contenders only.
 pub(crate) fn run(repo: &Repo, args: &[OsString]) -> Result<()> {
     let measured: Measured = Page { name: NAME }.measure(repo, args)?;
     let report = Report {
