@@ -106,7 +106,11 @@ async fn serve(wire: Wire, connection: &Connection, config: &Config) {
     let ending = async {
         match end {
             End::Gone => {}
-            End::Answer => while socket.next().await.is_some() {},
+            // to the library an answer has left that may still stand behind a fragment
+            End::Answer => {
+                while socket.next().await.is_some() {}
+                let _ = poll_fn(|cx| frames.poll_left(cx)).await;
+            }
             End::Goodbye(error) => {
                 if say_goodbye(&mut socket, error.as_ref()).await.is_ok() {
                     while socket.next().await.is_some() {}

@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use syncline_server::{Memory, Storage};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, client_async};
 
@@ -56,10 +57,8 @@ impl Follower {
     }
 }
 
-#[tokio::test]
-async fn a_socket_that_is_not_read_is_reset_and_catches_up() {
-    let server = Server::start().await;
-    // a small receive buffer, so that little is on its way
+/// A client with a small receive buffer, so that little is on its way to it.
+async fn slow(server: &Server) -> Ws {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
     let stream = soon(socket.connect(server.address)).await.unwrap();
@@ -70,6 +69,13 @@ async fn a_socket_that_is_not_read_is_reset_and_catches_up() {
     slow.hear_one("welcome").await;
     slow.say(&subscribe(1, "list")).await;
     slow.hear_one("snapshot").await;
+    slow
+}
+
+#[tokio::test]
+async fn a_socket_that_is_not_read_is_reset_and_catches_up() {
+    let server = Server::start().await;
+    let mut slow = slow(&server).await;
 
     write_a_lot(&server).await;
 
@@ -81,6 +87,28 @@ async fn a_socket_that_is_not_read_is_reset_and_catches_up() {
     // and it follows again
     slow.say(&put("client-s", 1, "list", &note("n1", "41"))).await;
     assert_eq!(slow.hear_one("changes").await.texts(), ["41"]);
+}
+
+#[tokio::test]
+async fn what_the_protocol_has_to_say_does_not_wait_for_a_backlog() {
+    let server = Server::start().await;
+    let mut slow = slow(&server).await;
+    write_a_lot(&server).await;
+
+    slow.say_raw(Message::Ping(b"still there?".as_slice().into())).await;
+    let answer = loop {
+        match soon(slow.socket.next()).await.unwrap().unwrap() {
+            Message::Pong(answer) => break answer,
+            message => {
+                assert!(!message.to_text().is_ok_and(|text| text.contains("reset")), "first the backlog")
+            }
+        }
+    };
+    assert_eq!(answer, b"still there?".as_slice());
+    slow.say_raw(Message::Close(None)).await;
+    let rest: Vec<_> = soon(slow.socket.collect()).await;
+    assert!(rest.iter().all(Result::is_ok), "it ends in order");
+    assert!(matches!(rest.last(), Some(Ok(Message::Close(_)))), "with an answer");
 }
 
 #[tokio::test]

@@ -53,6 +53,11 @@ pub(super) struct Frames<W> {
 }
 
 impl<W: AsyncWrite + Unpin> Frames<W> {
+    /// Ready when everything has left that was begun, by either half.
+    pub(super) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.line).poll_left(cx)
+    }
+
     /// Sends until everything has left and nothing follows; gives why. `drained` is told of each [`Next::Drained`].
     pub(super) fn poll_end(
         &mut self,
