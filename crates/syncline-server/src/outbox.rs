@@ -205,11 +205,8 @@ impl State {
         if mem::take(&mut self.tell_left) {
             return Some(Next::Drained { epoch: self.epoch });
         }
-        if let Some(waiting) = self.queue.pop_front() {
-            self.leaving = waiting.cost();
-            self.queued = self.queued.saturating_sub(self.leaving);
-            self.tell_left = waiting.tell;
-            return Some(Next::Frame(waiting.frame));
+        if let Some(frame) = self.leave() {
+            return Some(Next::Frame(frame));
         }
         // what a burst has made room for is not kept by every idle connection
         self.queue.shrink_to(8);
@@ -220,11 +217,15 @@ impl State {
     }
 
     fn more(&mut self, room: usize) -> Option<Arc<[u8]>> {
-        let waiting = self.queue.front().filter(|waiting| waiting.frame.len() <= room && !self.tell_left)?;
-        let cost = waiting.cost();
+        let fits = self.queue.front().is_some_and(|waiting| waiting.frame.len() <= room);
+        (fits && !self.tell_left).then(|| self.leave()).flatten()
+    }
+
+    /// Takes the first frame out, beside what is leaving already.
+    fn leave(&mut self) -> Option<Arc<[u8]>> {
         let waiting = self.queue.pop_front()?;
-        self.leaving += cost;
-        self.queued = self.queued.saturating_sub(cost);
+        self.leaving += waiting.cost();
+        self.queued = self.queued.saturating_sub(waiting.cost());
         self.tell_left = waiting.tell;
         Some(waiting.frame)
     }
