@@ -14,6 +14,9 @@ use tokio::sync::mpsc;
 use crate::support::channel::{NoteAction, NoteChannel, ada, with_channel};
 use crate::support::soon;
 
+/// With one thread, as on a machine with one processor, the harness begins a line that the process would go on with.
+const WHOLE_LINES: &str = "--test-threads=2";
+
 const FILE: &str = "SYNCLINE_TEST_FILE";
 const SPACES: [&str; 3] = ["one", "two", "three"];
 
@@ -39,7 +42,7 @@ async fn what_was_acknowledged_survives_kill_dash_nine() {
 /// Starts a process that commits, kills it after some acknowledgements, and gives the versions it acknowledged.
 fn commit_until_killed(file: &Path, acknowledgements: usize) -> [BTreeSet<u64>; 3] {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["durability::the_process_that_is_killed", "--exact", "--nocapture"])
+        .args(["durability::the_process_that_is_killed", "--exact", "--nocapture", WHOLE_LINES])
         .env(FILE, file)
         .stdout(Stdio::piped())
         .spawn()
@@ -180,7 +183,7 @@ async fn the_job_of_an_acknowledged_action_is_done_whatever_is_killed() {
 
 fn act_until_killed(file: &Path, life: u64, acknowledgements: usize) -> Said {
     let mut child: Child = Command::new(std::env::current_exe().unwrap())
-        .args(["durability::the_process_that_does_jobs", "--exact", "--nocapture"])
+        .args(["durability::the_process_that_does_jobs", "--exact", "--nocapture", WHOLE_LINES])
         .env(JOBS_FILE, file)
         .env("SYNCLINE_TEST_LIFE", life.to_string())
         .stdout(Stdio::piped())
