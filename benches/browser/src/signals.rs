@@ -1,52 +1,54 @@
 //! The subscriber: a row is a cell, and whoever is told of a change counts it.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use syncline::hook::{FollowsRelation, Relations, RowHandle, WatchSignals};
-use syncline::{Entry, Error, Key, Query, RowState, Status};
+use syncline::{Entry, Error, Query, RowState, Status};
 use syncline_benches::Item;
 
-/// One row on the screen.
+/// One row on the screen: a cell with what it shows, which is taken out only to be looked at.
 #[derive(Clone)]
-pub(crate) struct Row(Rc<Inner>);
+pub(crate) struct Row(Rc<Cell<Option<Entry<Item>>>>);
 
-pub(crate) struct Inner {
-    /// An adapter's row makes its key when it is asked for; nobody asks here.
-    _key: OnceCell<Key>,
-    record: RefCell<Arc<Item>>,
-    state: RefCell<RowState>,
-    told: Cell<u64>,
+thread_local! {
+    /// How often rows have been told of a change.
+    static TOLD: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Row {
+    fn edit(&self, edit: impl FnOnce(&mut Entry<Item>)) {
+        let mut entry = self.0.take();
+        if let Some(entry) = &mut entry {
+            edit(entry);
+        }
+        self.0.set(entry);
+        TOLD.set(TOLD.get() + 1);
+    }
 }
 
 impl RowHandle<Item> for Row {
-    type Weak = Weak<Inner>;
+    type Weak = Weak<Cell<Option<Entry<Item>>>>;
 
     fn new(entry: Entry<Item>) -> Self {
-        let Entry { record, state } = entry;
-        Self(Rc::new(Inner {
-            _key: OnceCell::new(),
-            record: RefCell::new(record),
-            state: RefCell::new(state),
-            told: Cell::new(0),
-        }))
+        Self(Rc::new(Cell::new(Some(entry))))
     }
 
     fn entry(&self) -> Entry<Item> {
-        Entry { record: Arc::clone(&self.0.record.borrow()), state: self.0.state.borrow().clone() }
+        let entry = self.0.take().expect("it is put back at once");
+        self.0.set(Some(entry.clone()));
+        entry
     }
 
     fn set_record(&self, record: Arc<Item>) {
-        *self.0.record.borrow_mut() = record;
-        self.0.told.set(self.0.told.get() + 1);
+        self.edit(|entry| entry.record = record);
     }
 
     fn set_state(&self, state: RowState) {
-        *self.0.state.borrow_mut() = state;
-        self.0.told.set(self.0.told.get() + 1);
+        self.edit(|entry| entry.state = state);
     }
 
     fn downgrade(&self) -> Self::Weak {
@@ -133,6 +135,6 @@ impl Signals {
     }
 
     pub(crate) fn told(&self) -> u64 {
-        self.0.orders.get() + self.0.rows.borrow().iter().map(|row| row.0.told.get()).sum::<u64>()
+        self.0.orders.get() + TOLD.get()
     }
 }

@@ -38,8 +38,6 @@ pub(crate) struct Slot<R> {
     confirmed: Option<Arc<R>>,
     /// What views show; differs from `confirmed` under local effects, and while a commit is being prepared.
     pub(crate) shown: Option<Entry<R>>,
-    /// How many views have it as a member.
-    held: u32,
 }
 
 impl<R: Record> Slot<R> {
@@ -150,7 +148,7 @@ impl<R: Record> Collection<R> {
                 slot
             }
             None => {
-                let slot = self.allocate(Slot { confirmed: Some(record), shown: None, held: 0 });
+                let slot = self.allocate(Slot { confirmed: Some(record), shown: None });
                 self.enter(slot);
                 slot
             }
@@ -232,6 +230,7 @@ impl<R: Record> Collection<R> {
 
     fn commit_many(&mut self, targets: &[u32], overlay: &Overlay, changed: &mut Vec<SessionId>) {
         let mut rebuilt = BTreeSet::new();
+        self.views.values_mut().for_each(View::make_room);
         for &slot in targets {
             let (next, overlaid) = self.next(slot, overlay);
             let old = self.slots[slot as usize].shown.as_ref();
@@ -249,6 +248,11 @@ impl<R: Record> Collection<R> {
         }
         changed.extend(rebuilt);
     }
+}
+
+/// Whether any view has it as a member.
+fn is_held<R>(slot: u32, views: &BTreeMap<SessionId, View<R>>) -> bool {
+    views.values().any(|view| view.members.contains(slot as usize))
 }
 
 /// Keeps its memory for the next change of a few rows, and not that of a snapshot.
@@ -358,10 +362,7 @@ impl<R: Record> AnyCollection for Collection<R> {
 
     fn close_view(&mut self, session: SessionId) {
         let Some(view) = self.views.remove(&session) else { return };
-        for slot in view.members.ones() {
-            self.slots[slot].held -= 1;
-            self.touched.push(slot as u32);
-        }
+        self.touched.extend(view.members.ones().map(|slot| slot as u32));
     }
 
     fn observe(&mut self, session: SessionId, watch: WatchId) {
@@ -402,15 +403,11 @@ impl<R: Record> AnyCollection for Collection<R> {
         self.make_room(records.len());
         let mut members = FixedBitSet::with_capacity(self.slots.len() + records.len());
         for record in records {
-            let slot = self.upsert_record(record) as usize;
-            if !members.put(slot) {
-                self.slots[slot].held += 1;
-            }
+            members.insert(self.upsert_record(record) as usize);
         }
         let Some(view) = self.views.get_mut(&session) else { return };
         self.touched.extend(view.complete());
         for slot in std::mem::replace(&mut view.members, members).ones() {
-            self.slots[slot].held -= 1;
             self.hear(slot as u32);
         }
     }
@@ -428,9 +425,7 @@ impl<R: Record> AnyCollection for Collection<R> {
     fn add_member(&mut self, session: SessionId, slot: u32) -> bool {
         let Some(view) = self.views.get_mut(&session) else { return false };
         view.members.grow(slot as usize + 1);
-        let new = !view.members.put(slot as usize);
-        self.slots[slot as usize].held += u32::from(new);
-        new
+        !view.members.put(slot as usize)
     }
 
     fn remove_member(&mut self, session: SessionId, key: &str) -> bool {
@@ -439,7 +434,6 @@ impl<R: Record> AnyCollection for Collection<R> {
         let was = view.members.contains(slot as usize);
         if was {
             view.members.remove(slot as usize);
-            self.slots[slot as usize].held -= 1;
             self.hear(slot);
         }
         was
@@ -507,18 +501,14 @@ impl<R: Record> AnyCollection for Collection<R> {
         chosen.extend(view.choose(known.into_iter(), &self.slots).into_iter().map(|slot| slot as usize));
         let mut members = view.members.clone();
         members.grow(self.slots.len());
-        for slot in members.symmetric_difference(&chosen) {
-            let held = &mut self.slots[slot].held;
-            *held = if chosen.contains(slot) { *held + 1 } else { *held - 1 };
-            self.touched.push(slot as u32);
-        }
+        self.touched.extend(members.symmetric_difference(&chosen).map(|slot| slot as u32));
         if let Some(view) = self.views.get_mut(&session) {
             view.members = chosen;
         }
     }
 
     fn holds(&self, key: &str) -> bool {
-        self.find(key).is_some_and(|slot| self.slots[slot as usize].held > 0)
+        self.find(key).is_some_and(|slot| is_held(slot, &self.views))
     }
 
     fn members(&self, session: SessionId) -> Vec<u32> {
@@ -541,7 +531,7 @@ impl<R: Record> AnyCollection for Collection<R> {
     fn evict(&mut self) {
         for &slot in &self.touched {
             let place = &mut self.slots[slot as usize];
-            if place.held == 0 && place.confirmed.is_some() {
+            if place.confirmed.is_some() && !is_held(slot, &self.views) {
                 // shown keeps the key while the row leaves the base
                 if place.shown.is_none() {
                     place.shown =
@@ -560,7 +550,7 @@ impl<R: Record> AnyCollection for Collection<R> {
                 targets.push(slot);
             } else if let Some(entry) = overlay.get(key).and_then(entry::<R>) {
                 // it enters the index with the key of what it will show
-                let slot = self.allocate(Slot { confirmed: None, shown: Some(entry), held: 0 });
+                let slot = self.allocate(Slot { confirmed: None, shown: Some(entry) });
                 self.enter(slot);
                 targets.push(slot);
             }

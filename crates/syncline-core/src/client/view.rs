@@ -251,6 +251,13 @@ impl<R: Record> View<R> {
         changed
     }
 
+    /// Makes room for the first rows at once: a list that grows by and by leaves holes behind, and takes too much.
+    pub(crate) fn make_room(&mut self) {
+        if self.order.is_empty() {
+            self.order.reserve_exact(self.members.count_ones(..));
+        }
+    }
+
     /// Notes, for a change of many rows, whether a slot is to be in the view. Returns whether anything changed; then
     /// [`rebuild`](Self::rebuild) must follow.
     pub(crate) fn mark(

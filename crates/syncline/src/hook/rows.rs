@@ -84,11 +84,7 @@ impl<R: Record, H: RowHandle<R>> Handles<R, H> {
 
     fn apply_one(&mut self, diff: Diff<R>) -> Option<Edit<H>> {
         Some(match diff {
-            Diff::Reset(entries) => {
-                let new = entries.len().saturating_sub(self.known.len());
-                self.known.reserve(new, |weak| Self::hash(&self.hasher, weak));
-                Edit::Replace(entries.into_iter().map(|entry| self.show(entry)).collect())
-            }
+            Diff::Reset(entries) => Edit::Replace(self.reset(entries)),
             Diff::Insert { index, entry } => Edit::Insert(index, self.show(entry)),
             Diff::Update { entry } => {
                 self.show(entry);
@@ -102,6 +98,25 @@ impl<R: Record, H: RowHandle<R>> Handles<R, H> {
         })
     }
 
+    /// The first handles of a long list are the most memory that a page ever takes, and it never gives any back: so the
+    /// list of entries becomes that of handles, and what of it is left over is free before `known` grows.
+    fn reset(&mut self, entries: Vec<Entry<R>>) -> Vec<H> {
+        let (is_first, all) = (self.known.is_empty(), entries.len());
+        let handle = |entry| if is_first { H::new(entry) } else { self.show(entry) };
+        let mut rows: Vec<H> = entries.into_iter().map(handle).collect();
+        rows.shrink_to_fit();
+        if is_first {
+            self.known.reserve(all, |weak| Self::hash(&self.hasher, weak));
+            rows.iter().for_each(|row| self.know(row));
+        }
+        rows
+    }
+
+    fn know(&mut self, row: &H) {
+        let hash = self.hasher.hash_one(row.entry().key());
+        self.known.insert_unique(hash, row.downgrade(), |weak| Self::hash(&self.hasher, weak));
+    }
+
     /// The handle of the entry's key, showing the entry.
     fn show(&mut self, entry: Entry<R>) -> H {
         if let Some((row, shown)) = self.find(entry.key()) {
@@ -113,9 +128,8 @@ impl<R: Record, H: RowHandle<R>> Handles<R, H> {
             }
             return row;
         }
-        let hash = self.hasher.hash_one(entry.key());
         let row = H::new(entry);
-        self.known.insert_unique(hash, row.downgrade(), |weak| Self::hash(&self.hasher, weak));
+        self.know(&row);
         row
     }
 

@@ -117,17 +117,13 @@ impl<R: Record> Collection<R> {
         for record in records {
             let slot = self.restore(record);
             members.grow(slot as usize + 1);
-            if !members.put(slot as usize) {
-                self.slots[slot as usize].held += 1;
-            }
+            members.insert(slot as usize);
             self.touched.push(slot);
         }
         let Some(view) = self.views.get_mut(&session) else { return Began::Refused };
         view.hidden = contradicted;
-        for slot in std::mem::replace(&mut view.members, members).ones() {
-            self.slots[slot].held -= 1;
-            self.touched.push(slot as u32);
-        }
+        let before = std::mem::replace(&mut view.members, members);
+        self.touched.extend(before.ones().map(|slot| slot as u32));
         if contradicted { Began::Hidden } else { Began::Shown { all } }
     }
 
@@ -140,7 +136,7 @@ impl<R: Record> Collection<R> {
                 slot
             }
             None => {
-                let slot = self.allocate(Slot { confirmed: Some(record), shown: None, held: 0 });
+                let slot = self.allocate(Slot { confirmed: Some(record), shown: None });
                 self.enter(slot);
                 slot
             }
