@@ -39,7 +39,14 @@ pub(crate) struct Driver {
 
 enum Line {
     Opening { connecting: BoxFuture<Result<Link, Error>> },
-    Open { link: Link, waiting: VecDeque<Vec<u8>> },
+    Open(OpenLine),
+}
+
+struct OpenLine {
+    link: Link,
+    waiting: VecDeque<Vec<u8>>,
+    /// The connection has all of what it took.
+    is_flushed: bool,
 }
 
 impl Driver {
@@ -137,9 +144,9 @@ impl Driver {
 
     fn send(&mut self, attempt: u64, frame: Vec<u8>) {
         // a connection that is gone takes nothing; the core knows what that means
-        let Some(Line::Open { waiting, .. }) = self.lines.get_mut(&attempt) else { return };
-        if waiting.len() < MAX_WAITING {
-            waiting.push_back(frame);
+        let Some(Line::Open(line)) = self.lines.get_mut(&attempt) else { return };
+        if line.waiting.len() < MAX_WAITING {
+            line.waiting.push_back(frame);
         } else {
             self.lost(attempt, Some(Error::new(code::CONNECTION, "the connection takes no more frames")));
         }
@@ -148,8 +155,8 @@ impl Driver {
     fn close(&mut self, attempt: u64, cx: &mut Context<'_>) {
         self.access.remove(&attempt);
         // what can leave at once still does: an unsubscribe, say
-        if let Some(Line::Open { mut link, mut waiting }) = self.lines.remove(&attempt) {
-            let _ = poll_send(&mut link, &mut waiting, cx);
+        if let Some(Line::Open(mut line)) = self.lines.remove(&attempt) {
+            let _ = line.poll_send(cx);
         }
     }
 
@@ -181,19 +188,19 @@ impl Driver {
                 match result {
                     Ok(link) => {
                         let link = delayed(link, &self.shared.setup.latency);
-                        self.lines.insert(attempt, Line::Open { link, waiting: VecDeque::new() });
+                        self.lines.insert(attempt, Line::Open(OpenLine::new(link)));
                         self.tell(Input::Opened { attempt });
                     }
                     Err(error) => self.lost(attempt, Some(error)),
                 }
                 true
             }
-            Some(Line::Open { link, waiting }) => {
-                if let Err(error) = poll_send(link, waiting, cx) {
+            Some(Line::Open(line)) => {
+                if let Err(error) = line.poll_send(cx) {
                     self.lost(attempt, Some(error));
                     return true;
                 }
-                let Poll::Ready(item) = link.receiver.as_mut().poll_next(cx) else { return false };
+                let Poll::Ready(item) = line.link.receiver.as_mut().poll_next(cx) else { return false };
                 match item {
                     Some(Ok(bytes)) => self.tell(Input::Frame { attempt, bytes: &bytes }),
                     Some(Err(error)) => self.lost(attempt, Some(error)),
@@ -275,19 +282,27 @@ impl Drop for Driver {
     }
 }
 
-/// Hands over what the connection takes now.
-fn poll_send(link: &mut Link, waiting: &mut VecDeque<Vec<u8>>, cx: &mut Context<'_>) -> Result<(), Error> {
-    while !waiting.is_empty() {
-        if link.sender.as_mut().poll_ready(cx)?.is_pending() {
-            break;
-        }
-        if let Some(frame) = waiting.pop_front() {
-            link.sender.as_mut().start_send(frame)?;
-        }
+impl OpenLine {
+    fn new(link: Link) -> Self {
+        Self { link, waiting: VecDeque::new(), is_flushed: true }
     }
-    match link.sender.as_mut().poll_flush(cx) {
-        Poll::Ready(result) => result,
-        Poll::Pending => Ok(()),
+
+    /// Hands over what the connection takes now.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        let sender = &mut self.link.sender;
+        while !self.waiting.is_empty() {
+            if sender.as_mut().poll_ready(cx)?.is_pending() {
+                break;
+            }
+            if let Some(frame) = self.waiting.pop_front() {
+                sender.as_mut().start_send(frame)?;
+                self.is_flushed = false;
+            }
+        }
+        if !self.is_flushed {
+            self.is_flushed = sender.as_mut().poll_flush(cx)?.is_ready();
+        }
+        Ok(())
     }
 }
 
@@ -304,11 +319,11 @@ mod tests {
         client.retry_now();
         let (link, _server) = link_pair();
         let mut driver = Driver::new(Arc::clone(client.shared()), Hints::listen(std::sync::Weak::new()));
-        driver.lines.insert(1, Line::Open { link, waiting: VecDeque::new() });
+        driver.lines.insert(1, Line::Open(OpenLine::new(link)));
         for _ in 0..MAX_WAITING {
             driver.send(1, b"{}".to_vec());
         }
-        assert!(matches!(&driver.lines[&1], Line::Open { waiting, .. } if waiting.len() == MAX_WAITING));
+        assert!(matches!(&driver.lines[&1], Line::Open(line) if line.waiting.len() == MAX_WAITING));
         driver.send(1, b"{}".to_vec());
         assert!(driver.lines.is_empty());
         assert_eq!(client.connection().status, Status::Idle);

@@ -3,7 +3,7 @@
 //! They get their turn where `wasm_bindgen_futures` gives it, after what runs now and before anything else of the page: as
 //! a microtask. That one asks for it with `queueMicrotask`, a call into the browser that takes Chromium 2 µs each time. The
 //! reaction of a promise is a microtask too, and stays within the engine: 0.04 µs. A frame on its way to a signal waits
-//! for several turns.
+//! for several turns, and they are taken in one: whoever comes to be due meanwhile follows at once.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -26,6 +26,9 @@ pub fn spawn_local(task: impl Future<Output = ()> + 'static) {
         tasks.take_turn(turn);
     });
 }
+
+/// Turns taken before other microtasks of the page get theirs.
+const TURNS_AT_ONCE: usize = 64;
 
 thread_local! {
     static TASKS: Tasks = Tasks::new();
@@ -85,17 +88,24 @@ impl Tasks {
 
     fn take_turn(&self, turn: Arc<Turn>) {
         self.due.borrow_mut().push_back(turn);
+        self.ask();
+    }
+
+    fn ask(&self) {
         if !self.is_asked.replace(true) {
             self.kept.then(&self.callback);
         }
     }
 
-    /// Whoever is due now; those who come to be due meanwhile have their turn behind what else the page waits for.
+    /// Whoever is due, one after the other. Those who come to be due meanwhile have asked for another call: should one that
+    /// has its turn never come back, in a panic, they still get theirs.
     fn run(&self) {
         self.is_asked.set(false);
-        let count = self.due.borrow().len();
-        for _ in 0..count {
+        for _ in 0..TURNS_AT_ONCE {
             let Some(turn) = self.due.borrow_mut().pop_front() else { return };
+            if !self.due.borrow().is_empty() {
+                self.ask();
+            }
             turn.is_due.store(false, Ordering::Relaxed);
             let task = self.all.borrow_mut().get_mut(&turn.task).and_then(Option::take);
             let Some(Task { mut future, waker }) = task else { continue };
@@ -104,6 +114,9 @@ impl Tasks {
             } else if let Some(place) = self.all.borrow_mut().get_mut(&turn.task) {
                 *place = Some(Task { future, waker });
             }
+        }
+        if !self.due.borrow().is_empty() {
+            self.ask();
         }
     }
 }

@@ -86,3 +86,62 @@ async fn what_a_task_owns_goes_with_its_end() {
     }
     assert!(weak.upgrade().is_none());
 }
+
+#[wasm_bindgen_test]
+async fn whoever_a_task_wakes_comes_before_the_rest_of_the_page() {
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let ((go, wait), (wake, woken)) = (oneshot::channel::<()>(), oneshot::channel::<()>());
+    let note = |who: &'static str| {
+        let seen = Rc::clone(&seen);
+        move || seen.borrow_mut().push(who)
+    };
+    let (first, second, page) = (note("first"), note("second"), note("page"));
+    spawn_local(async move {
+        woken.await.unwrap();
+        second();
+    });
+    spawn_local(async move {
+        wait.await.unwrap();
+        first();
+        wake.send(()).unwrap();
+    });
+    turn().await;
+    go.send(()).unwrap();
+    wasm_bindgen_futures::spawn_local(async move { page() });
+    for _ in 0..5 {
+        turn().await;
+    }
+    assert_eq!(*seen.borrow(), ["first", "second", "page"]);
+}
+
+#[wasm_bindgen_test]
+async fn tasks_that_wake_one_another_let_the_page_go_on_after_64_turns() {
+    let (turns, at_last) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let (count, end) = (Rc::clone(&turns), Rc::clone(&at_last));
+    spawn_local(poll_fn(move |cx| {
+        count.set(count.get() + 1);
+        if end.get() > 0 {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    let seen = Rc::clone(&at_last);
+    wasm_bindgen_futures::spawn_local(async move { seen.set(turns.get()) });
+    for _ in 0..5 {
+        turn().await;
+    }
+    assert_eq!(at_last.get(), 64);
+}
+
+#[wasm_bindgen_test]
+async fn a_task_that_never_comes_back_takes_no_other_with_it() {
+    let ran = Rc::new(Cell::new(false));
+    let here = Rc::clone(&ran);
+    spawn_local(async { wasm_bindgen::throw_str("this task is meant to fail") });
+    spawn_local(async move { here.set(true) });
+    for _ in 0..5 {
+        turn().await;
+    }
+    assert!(ran.get());
+}
