@@ -111,6 +111,14 @@ const replay = (pending) => (count) => async (contender, timed) => {
 
 let visits = 0;
 
+// Nobody may leave out a change, or make one of several.
+async function telling(store, what, times, work) {
+  const before = store.told();
+  await work();
+  const told = store.told() - before;
+  if (told < times) throw new Error(`${what}: told ${told} times for ${times}`);
+}
+
 // Each scenario prepares, is timed once, and is checked.
 const scenarios = {
   snapshot: (count) => async (contender, timed) => {
@@ -128,9 +136,7 @@ const scenarios = {
       model.set(row.id, row);
       messages.push(contender.putMessage(change, JSON.stringify(row)));
     }
-    const before = store.told();
-    await timed(() => store.putEach(messages), { per: CHANGES });
-    if (store.told() - before < CHANGES) throw new Error(`update: told ${store.told() - before} times`);
+    await telling(store, 'update', CHANGES, () => timed(() => store.putEach(messages), { per: CHANGES }));
     check('update', store, ordered(model));
     await store.close();
   },
@@ -145,10 +151,10 @@ const scenarios = {
       inserts.push(contender.putMessage(change, JSON.stringify(row(change))));
       deletes.push(contender.removeMessage(CHANGES + change, row(change).id));
     }
-    await timed(() => store.putEach(inserts), { part: 'insert', per: CHANGES });
+    await telling(store, 'insert', CHANGES, () => timed(() => store.putEach(inserts), { part: 'insert', per: CHANGES }));
     const more = Array.from({ length: CHANGES }, (_, index) => row(index + 1));
     check('insert', store, [...model.values(), ...more].sort(newestFirst));
-    await timed(() => store.removeEach(deletes), { part: 'delete', per: CHANGES });
+    await telling(store, 'delete', CHANGES, () => timed(() => store.removeEach(deletes), { part: 'delete', per: CHANGES }));
     check('delete', store, ordered(model));
     await store.close();
   },
@@ -161,7 +167,9 @@ const scenarios = {
       rows.push(contender.ownRow(row));
       confirmations.push(contender.confirmMessage(change, JSON.stringify(row), change));
     }
-    await timed(() => store.optimisticEach(rows, confirmations), { per: CHANGES });
+    // of the write, and of its confirmation
+    const cycle = () => timed(() => store.optimisticEach(rows, confirmations), { per: CHANGES });
+    await telling(store, 'optimistic cycle', 2 * CHANGES, cycle);
     check('optimistic cycle', store, ordered(model));
     await store.close();
   },
@@ -249,7 +257,7 @@ async function heap(who, count) {
   const store = await contender.make();
   await store.snapshot(contender.snapshotMessages(chunks(count), count));
   const after = await bytes();
-  if (store.rows().length !== count) throw new Error(`${who}: not all rows are there`);
+  check(`heap of ${who}`, store, Array.from({ length: count }, (_, index) => item(count - 1 - index)));
   return { who, bytes: after - before };
 }
 

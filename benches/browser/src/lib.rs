@@ -131,7 +131,7 @@ impl Store {
         in_page(async move {
             let mut server = server.lock().await;
             for (Row(item), confirmation) in rows.into_iter().zip(confirmations) {
-                let before = signals.batches();
+                let before = signals.told();
                 drop(client.put(SPACE, item));
                 signals.more_than(before).await;
                 hear(&mut server).await?;
@@ -150,7 +150,7 @@ impl Store {
         let (client, server, signals) = (self.client.clone(), Rc::clone(&self.server), self.signals.clone());
         in_page(async move {
             let mut server = server.lock().await;
-            let before = signals.batches();
+            let before = signals.told();
             for action in &actions {
                 drop(client.send::<ItemChannel>(SPACE, serde_json::from_str(action).map_err(unreadable)?));
             }
@@ -207,7 +207,7 @@ async fn in_page(work: impl Future<Output = Result<(), Error>> + 'static) -> Res
 }
 
 async fn show(server: &mut Link, signals: &Signals, frame: JsValue) -> Result<(), Error> {
-    let before = signals.batches();
+    let before = signals.told();
     server.send(bytes(frame)).await?;
     signals.more_than(before).await;
     Ok(())

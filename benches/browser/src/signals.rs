@@ -15,8 +15,21 @@ use syncline_benches::Item;
 pub(crate) struct Row(Rc<Cell<Option<Entry<Item>>>>);
 
 thread_local! {
-    /// How often rows have been told of a change.
+    /// How often anybody has been told of a change: of a row, or of the order.
     static TOLD: Cell<u64> = const { Cell::new(0) };
+    /// Who waits for something to be shown.
+    static WAITING: Cell<Option<Waker>> = const { Cell::new(None) };
+}
+
+fn tell() {
+    TOLD.set(TOLD.get() + 1);
+    wake();
+}
+
+fn wake() {
+    if let Some(waker) = WAITING.take() {
+        waker.wake();
+    }
 }
 
 impl Row {
@@ -26,7 +39,7 @@ impl Row {
             edit(entry);
         }
         self.0.set(entry);
-        TOLD.set(TOLD.get() + 1);
+        tell();
     }
 }
 
@@ -67,10 +80,7 @@ pub(crate) struct Signals(Rc<State>);
 #[derive(Default)]
 struct State {
     rows: RefCell<Vec<Row>>,
-    orders: Cell<u64>,
-    batches: Cell<u64>,
     status: Cell<Status>,
-    waiting: Cell<Option<Waker>>,
 }
 
 impl WatchSignals<Item> for Signals {
@@ -88,27 +98,22 @@ impl WatchSignals<Item> for Signals {
     }
 
     fn edit_rows<T>(&self, edit: impl FnOnce(&mut Vec<Row>) -> T) -> Option<T> {
-        self.0.orders.set(self.0.orders.get() + 1);
-        Some(edit(&mut self.0.rows.borrow_mut()))
+        let edited = edit(&mut self.0.rows.borrow_mut());
+        tell();
+        Some(edited)
     }
 
     fn set_state(&self, status: Status, _: Option<Error>, _: bool) {
         self.0.status.set(status);
-        self.0.batches.set(self.0.batches.get() + 1);
-        if let Some(waker) = self.0.waiting.take() {
-            waker.wake();
-        }
+        wake();
     }
 }
 
 impl Signals {
-    /// How many batches have been shown.
-    pub(crate) fn batches(&self) -> u64 {
-        self.0.batches.get()
-    }
-
-    pub(crate) async fn more_than(&self, batches: u64) {
-        self.until(|state| state.batches.get() > batches).await;
+    /// Waits until somebody has been told of more changes than so many. Whoever has been told of one change of a batch has
+    /// been told of all of them before others get their turn.
+    pub(crate) async fn more_than(&self, told: u64) {
+        self.until(|_| TOLD.get() > told).await;
     }
 
     pub(crate) async fn rows_are(&self, count: usize) {
@@ -124,7 +129,7 @@ impl Signals {
             if is(&self.0) {
                 return Poll::Ready(());
             }
-            self.0.waiting.set(Some(cx.waker().clone()));
+            WAITING.set(Some(cx.waker().clone()));
             Poll::Pending
         })
         .await;
@@ -134,7 +139,8 @@ impl Signals {
         self.0.rows.borrow().clone()
     }
 
+    /// How often anybody has been told of a change.
     pub(crate) fn told(&self) -> u64 {
-        self.0.orders.get() + TOLD.get()
+        TOLD.get()
     }
 }

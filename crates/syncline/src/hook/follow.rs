@@ -33,7 +33,7 @@ pub trait WatchSignals<R: Record> {
     /// Edits the rows, which come into another order or are others altogether, and tells those who read them. Nothing once
     /// the component is gone.
     fn edit_rows<T>(&self, edit: impl FnOnce(&mut Vec<Self::Row>) -> T) -> Option<T>;
-    /// How the watch stands, and whether its first rows are still to come. Often called without a change.
+    /// How the watch stands, and whether its first rows are still to come. Called when that changes.
     fn set_state(&self, status: Status, error: Option<Error>, loading: bool);
 }
 
@@ -53,6 +53,7 @@ where
         watch: None,
         handles: Handles::new(),
         loaded: false,
+        told: None,
     };
     loop {
         select_biased! {
@@ -83,7 +84,12 @@ struct Follower<R: Record, S: WatchSignals<R>> {
     handles: Handles<R, S::Row>,
     /// The list has been complete, if not as long as it is asked for now.
     loaded: bool,
+    /// What the signals were told last of how the watch stands.
+    told: Option<Standing>,
 }
+
+/// How a watch stands, and whether its first rows are still to come.
+type Standing = (Status, Option<Error>, bool);
 
 impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
     fn want(&mut self, wanted: Wanted<R>) {
@@ -140,10 +146,11 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
 
     fn take(&mut self, diffs: Vec<Diff<R>>) {
         let edits = self.handles.apply(diffs);
-        let look = |rows: &[S::Row]| (rows.len(), edits.reorder::<R>(rows));
-        let (rows, reordered) = self.signals.with_rows(look).unwrap_or_default();
+        let reorders = |rows: &[S::Row]| edits.reorder::<R>(rows);
+        let reordered = !edits.is_empty() && self.signals.with_rows(reorders).unwrap_or_default();
         let is_alive = |key: &str| self.handles.is_alive(key);
-        self.each_relation(|relation| relation.refresh(&is_alive, rows));
+        let rows = || self.signals.with_rows(<[_]>::len).unwrap_or_default();
+        self.each_relation(|relation| relation.refresh(&is_alive, rows()));
         if reordered {
             let edited = self.signals.edit_rows(|rows| (edits.apply(rows), rows.len()));
             self.handles.forget(edited.map_or(0, |(_gone, rows)| rows));
@@ -152,16 +159,25 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
     }
 
     fn show_state(&mut self) {
+        let standing = self.standing();
+        if self.told.as_ref() != Some(&standing) {
+            self.told = Some(standing.clone());
+            let (status, error, loading) = standing;
+            self.signals.set_state(status, error, loading);
+        }
+    }
+
+    fn standing(&mut self) -> Standing {
         match (&self.watch, &self.query) {
             (Some((watch, _)), _) => {
                 let WatchState { status, error, loaded, .. } = watch.state();
                 let coming =
                     matches!(status, Status::Connecting | Status::Snapshot { .. } | Status::Reconnecting);
                 self.loaded |= loaded;
-                self.signals.set_state(status, error, coming && !self.loaded);
+                (status, error, coming && !self.loaded)
             }
-            (None, Some(_)) => self.signals.set_state(Status::Closed, None, false),
-            (None, None) => self.signals.set_state(Status::Idle, None, false),
+            (None, Some(_)) => (Status::Closed, None, false),
+            (None, None) => (Status::Idle, None, false),
         }
     }
 }

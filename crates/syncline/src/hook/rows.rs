@@ -160,6 +160,11 @@ enum Edit<H> {
 }
 
 impl<H> Edits<H> {
+    /// Whether they leave the list as it is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether they make another sequence of keys of the list.
     pub fn reorder<R: Record>(&self, list: &[H]) -> bool
     where
