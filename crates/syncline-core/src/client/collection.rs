@@ -511,6 +511,11 @@ impl<R: Record> AnyCollection for Collection<R> {
         self.find(key).is_some_and(|slot| is_held(slot, &self.views))
     }
 
+    fn is_news(&self, key: &str, before: Option<&dyn AnyRow>) -> bool {
+        let confirmed = self.find(key).and_then(|slot| self.slots[slot as usize].confirmed());
+        confirmed != before.and_then(|row| row.as_any().downcast_ref::<R>())
+    }
+
     fn members(&self, session: SessionId) -> Vec<u32> {
         let members = self.views.get(&session).map(|view| view.members.ones().map(|slot| slot as u32));
         members.into_iter().flatten().collect()

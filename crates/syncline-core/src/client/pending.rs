@@ -21,6 +21,9 @@ pub(crate) struct Pending {
     pub(crate) write: WriteRef,
     pub(crate) effect: Effect,
     pub(crate) stage: Stage,
+    /// Of a row that the application writes by its own means: the confirmed row that it was made over, if there was one. What
+    /// comes and is still that one says nothing of it.
+    pub(crate) over: Option<Arc<dyn AnyRow>>,
     /// What it was about when it was replayed last.
     pub(crate) footprint: Footprint,
     pub(crate) kept: Kept,
@@ -160,7 +163,7 @@ impl Effect {
 impl Pending {
     pub(crate) fn new(write: WriteRef, effect: Effect, stage: Stage) -> Self {
         let footprint = effect.footprint();
-        Self { write, effect, stage, footprint, kept: Kept::No, is_held: false }
+        Self { write, effect, stage, over: None, footprint, kept: Kept::No, is_held: false }
     }
 
     /// Whether it waits for a person's decision.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::WriteRef;
-use crate::client::collection::Overlay;
+use crate::client::collection::{AnyCollection, Overlay};
 use crate::client::pending::{Effect, Footprint, Kept, Letter, Pending, Stage};
 use crate::client::sequence::Sequence;
 use crate::error::Error;
 use crate::id::{ClientId, Key, WriteId};
+use crate::record::AnyRow;
 use crate::schema::Schema;
 use crate::tx::Place;
 
@@ -197,6 +198,14 @@ impl Queue {
     /// Puts an intent at the end.
     pub(crate) fn push(&mut self, write: WriteRef, effect: Effect, stage: Stage) {
         self.push_as(write, effect, stage, Kept::No);
+    }
+
+    /// Puts a row at the end that the application writes by its own means, over this confirmed one.
+    pub(crate) fn push_local(&mut self, write: WriteRef, effect: Effect, over: Option<Arc<dyn AnyRow>>) {
+        self.push(write, effect, Stage::Local { error: None });
+        if let Some(intent) = self.intents.get_mut(&IntentId(EARLY + self.last)) {
+            intent.over = over;
+        }
     }
 
     /// The same with a write that storage has; an early one before all that were made here, which are then to be
@@ -481,22 +490,25 @@ impl Queue {
         self.gone.contains_key(&(client.clone(), write))
     }
 
-    /// Rows of a collection have come: what stood in for them is done.
+    /// Rows of a collection have come: what stood in for them is done. A row that is what it was before is no answer to
+    /// what the application has made of it since: rows come again with every connection.
     pub(crate) fn rows_have_come(
         &mut self,
         come: &BTreeSet<Key>,
         collection: &str,
-        holds: impl Fn(&str) -> bool,
+        rows: &dyn AnyCollection,
     ) {
         let has_come = |(place, deletes): &(Place, bool)| {
             let (name, key) = place;
-            *name == collection && come.contains(key) && (*deletes || holds(key.as_str()))
+            *name == collection && come.contains(key) && (*deletes || rows.holds(key.as_str()))
         };
         let mut done = BTreeSet::new();
         for key in come {
             for (id, intent) in self.about(collection, key.as_str()) {
                 let is_done = match intent.stage {
-                    Stage::Local { .. } => true,
+                    Stage::Local { .. } => {
+                        !rows.holds(key.as_str()) || rows.is_news(key.as_str(), intent.over.as_deref())
+                    }
                     // all of it or nothing: else half of it would leave the lists that are behind
                     Stage::Applied => intent.footprint.written.iter().all(has_come),
                     Stage::Queued { .. } | Stage::Refused { .. } => false,

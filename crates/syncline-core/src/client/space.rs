@@ -50,6 +50,11 @@ impl Base {
         self.get_mut(R::COLLECTION)?.as_any_mut().downcast_mut()
     }
 
+    /// What the server says of the row at a key.
+    pub(crate) fn row_of(&self, collection: &str, key: &str) -> Option<Arc<dyn AnyRow>> {
+        self.get(collection)?.confirmed(key)
+    }
+
     /// Opens a collection, unless it is open.
     pub(crate) fn open(&mut self, def: &CollectionDef) -> &mut (dyn AnyCollection + 'static) {
         &mut **self.0.entry(def.name).or_insert_with(def.base)
@@ -58,7 +63,7 @@ impl Base {
 
 impl ReadRows for Base {
     fn row(&self, collection: &'static str, key: &str) -> Option<Arc<dyn AnyRow>> {
-        self.get(collection)?.confirmed(key)
+        self.row_of(collection, key)
     }
 
     fn all_rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
@@ -111,7 +116,7 @@ impl Space {
     pub(crate) fn settle_local(&mut self, collection: &str) {
         let Some(rows) = self.base.get(collection).filter(|_| !self.queue.is_empty()) else { return };
         let come = rows.heard_keys(&|key| self.queue.is_about(collection, key));
-        self.queue.rows_have_come(&come, collection, |key| rows.holds(key));
+        self.queue.rows_have_come(&come, collection, rows);
     }
 
     /// Whether nothing needs it any more.

@@ -189,7 +189,9 @@ impl ClientCore {
                 self.enqueue(space, write, intent.effect, letter);
                 writes.push(write);
             } else {
-                self.space(space).queue.push(intent.write, intent.effect, Stage::Local { error: None });
+                let space = self.space(space);
+                let over = space.base.row_of(collection, key);
+                space.queue.push_local(intent.write, intent.effect, over);
                 writes.push(intent.write);
             }
         }
@@ -203,7 +205,8 @@ impl ClientCore {
         self.drop_intents(now, space, collection, key, Pending::has_failed)
     }
 
-    /// Shows a row that the application writes by its own means, until the row comes from the server.
+    /// Shows a row that the application writes by its own means, until the row comes from the server: over what is
+    /// confirmed of it now, until that becomes another one. To be called before it is written.
     ///
     /// # Errors
     /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`.
@@ -221,7 +224,9 @@ impl ClientCore {
         self.schema.add::<R>();
         let effect = Effect::of_rows(&RowOps { ops: vec![RowOp::put(record)?] }, &self.schema)?;
         let write = WriteRef(self.next_id());
-        self.space(space).queue.push(write, effect, Stage::Local { error: None });
+        let at = self.space(space);
+        let over = at.base.row_of(R::COLLECTION, record.key());
+        at.queue.push_local(write, effect, over);
         self.commit(space);
         self.after(now, Event::None, Vec::new());
         Ok(())

@@ -170,6 +170,47 @@ fn an_optimistic_row_may_fail_or_go() {
     assert_eq!(rig.shown(watch), ["a"]);
 }
 
+/// Every connection sends all records again: those that are what they were say nothing of an edit.
+#[test]
+fn an_optimistic_edit_waits_for_news_of_its_record() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[record("b", 2), record("a", 1)], None);
+    let space = SPACE.into();
+    for rkey in ["a", "b"] {
+        let edited = Message { time_us: (TIME_MS + 1) * 1000, ..Message::of(ALICE, rkey, "edited") };
+        rig.core.add_optimistic(rig.now, &space, &edited).unwrap();
+    }
+    let b = record_uri(ALICE, NSID, "b");
+    let why = syncline_core::Error::new("refused", "no");
+    assert!(rig.core.mark_failed(rig.now, &space, Message::COLLECTION, &b, why));
+    let edits = ["a?", "b!"];
+    let shown = |rig: &mut Rig| {
+        let mut shown = rig.shown(watch);
+        shown.sort();
+        shown
+    };
+    assert_eq!(shown(&mut rig), edits);
+    rig.closed(&stream, None);
+    rig.wait_for_deadline();
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[record("b", 2), record("a", 1)], None);
+    assert_eq!(shown(&mut rig), edits);
+    let mut news = live("a", 1);
+    news["value"]["text"] = json!("edited");
+    rig.created(&stream, news);
+    assert_eq!(shown(&mut rig), ["a", "b!"]);
+    // and whoever tries again waits for something newer than what is there now
+    assert_eq!(rig.core.retry(rig.now, &space, Message::COLLECTION, &b).len(), 1);
+    rig.created(&stream, live("b", 2));
+    assert_eq!(shown(&mut rig), ["a", "b?"]);
+    rig.deleted(&stream, "b");
+    assert_eq!(shown(&mut rig), ["a"]);
+}
+
 /// A record may come twice, and may be deleted without ever having been there.
 #[test]
 fn events_may_come_twice_or_for_nothing() {

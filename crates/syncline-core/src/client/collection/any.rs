@@ -138,6 +138,8 @@ pub(crate) trait AnyCollection: Send {
     fn choose_members(&mut self, session: SessionId, from: SessionId);
     /// Whether the server has said of a row that it is there.
     fn holds(&self, key: &str) -> bool;
+    /// Whether the confirmed row at a key is another one than this was, or only one of them is there.
+    fn is_news(&self, key: &str, before: Option<&dyn AnyRow>) -> bool;
     /// Those keys of interest of which the server has said something since the last commit.
     fn heard_keys(&self, of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key>;
     /// Those keys of interest whose confirmed rows may have changed since the last commit.
