@@ -125,3 +125,18 @@ struct Watch;
 #[cfg(doctest)]
 #[doc = include_str!("../channels.md")]
 struct Channels;
+
+#[cfg(test)]
+mod tests {
+    /// Whoever is told a code finds what it means.
+    #[test]
+    fn every_code_stands_in_a_guide() {
+        let source = include_str!("../../crates/syncline-core/src/error.rs");
+        let guides = concat!(include_str!("../watch.md"), include_str!("../channels.md"));
+        let codes = source.lines().filter_map(|line| line.trim().strip_prefix("pub const "));
+        let codes: Vec<_> = codes.filter_map(|line| line.split('"').nth(1)).collect();
+        assert!(codes.len() > 30, "{codes:?}");
+        let missing: Vec<_> = codes.iter().filter(|code| !guides.contains(&format!("`{code}`"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -74,6 +74,7 @@ impl Drop for Abort {
     }
 }
 
-pub(super) fn unreachable(error: gloo_net::Error) -> Error {
-    lost(format!("the server cannot be reached: {error}"))
+/// A browser's own words may name the address, and with it a ticket.
+pub(super) fn unreachable(_: gloo_net::Error) -> Error {
+    lost("the server cannot be reached")
 }
