@@ -195,6 +195,12 @@ fn a_long_list_is_kept_in_part_and_completed_by_what_it_lacks() {
 }
 
 #[test]
+fn two_hundred_rows_are_kept_unless_said_otherwise() {
+    let export = Export::decode(left(|_| {}, &all(), &todos(201), 7)).unwrap();
+    assert_eq!((export.rows().count(), export.is_complete()), (200, false));
+}
+
+#[test]
 fn what_is_too_large_is_left_out_from_the_end() {
     let stored = all_of(&todos(10));
     let rows = stored.len() - stored.iter().position(|&byte| byte == b'\n').unwrap() - 1;

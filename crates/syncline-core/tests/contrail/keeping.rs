@@ -51,6 +51,27 @@ fn left(query: &Query<Message>, records: &[Value]) -> Vec<u8> {
     lists.pop().unwrap().1.unwrap()
 }
 
+/// A watch that is stopped and thrown away takes nothing out of storage: the next visit begins with what it has seen.
+#[test]
+fn stopping_a_watch_wipes_nothing() {
+    let query = newest(SPACE);
+    let mut rig = visit();
+    let watch = rig.watch(&query);
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[record("b", 2), record("a", 1)], None);
+    rig.core.stop(rig.now, watch);
+    rig.core.unwatch(rig.now, watch);
+    rig.input(Input::Visible(false));
+    let kept: Vec<_> = std::mem::take(&mut rig.stores).into_iter().flat_map(|(_, lists)| lists).collect();
+    assert!(!kept.is_empty() && kept.iter().all(|(_, stored)| stored.is_some()), "{kept:?}");
+    let stored = kept.into_iter().rev().find_map(|(_, stored)| stored).unwrap();
+    let mut next = visit();
+    let watch = next.watch(&query);
+    next.loaded(Some(&stored));
+    assert_eq!(next.shown(watch), ["b", "a"]);
+}
+
 #[test]
 fn rows_of_the_last_visit_are_there_before_any_connection() {
     let query = newest(SPACE).limit(3);
