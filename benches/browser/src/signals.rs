@@ -50,6 +50,7 @@ impl RowHandle<Item> for Row {
         Self(Rc::new(Cell::new(Some(entry))))
     }
 
+    #[expect(clippy::expect_used, reason = "nothing else runs between taking it out and putting it back")]
     fn entry(&self) -> Entry<Item> {
         let entry = self.0.take().expect("it is put back at once");
         self.0.set(Some(entry.clone()));
