@@ -71,7 +71,7 @@ test('a message cannot be sent before the page knows whose it is, and the page s
   await expect(unknown.chatInput).toHaveValue('Hello');
 });
 
-test.describe('without a pointer that can hover', { tag: ['@once', '@touch'] }, () => {
+test.describe('without a pointer that can hover', { tag: '@touch' }, () => {
   test.use({ hasTouch: true, isMobile: true });
 
   test('what can be done to a row is to be seen', async ({ open }) => {

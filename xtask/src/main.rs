@@ -41,9 +41,11 @@ The project's commands. Run as `cargo xtask <command>`.
                        (default http://127.0.0.1:3000/dioxus/, the server of `cargo xtask demo`)
         --test         opens it on a virtual display instead, and shows that edits travel between it and a browser
 
-  test [--no-e2e] [--keep-going] [--only WORDS]
+  test [--no-e2e] [--every-combination] [--keep-going] [--only WORDS]
       Every check there is; CI runs this.
         --no-e2e      leaves out the Playwright tests
+        --every-combination   runs all Playwright tests for every framework, browser and transport, not only where
+                              each pair of them stands
         --keep-going  goes on after a check has failed
         --only WORDS  runs the checks with these words in their names, like `end to end`
 

@@ -18,6 +18,7 @@ struct Checks {
     repo: Repo,
     browsers: Browsers,
     server: PathBuf,
+    every_combination: bool,
 }
 
 /// The crates whose code runs in browsers.
@@ -40,10 +41,11 @@ const PUBLIC_CRATES: [&str; 7] = [
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
 pub(crate) fn run(repo: Repo, mut args: lexopt::Parser) -> Result<ExitCode> {
-    let (mut e2e, mut keep_going, mut only) = (true, false, None);
+    let (mut e2e, mut keep_going, mut every_combination, mut only) = (true, false, false, None);
     while let Some(arg) = args.next()? {
         match arg {
             Long("no-e2e") => e2e = false,
+            Long("every-combination") => every_combination = true,
             Long("keep-going") => keep_going = true,
             Long("only") => only = Some(args.value()?.string()?),
             other => return Err(other.unexpected().into()),
@@ -82,7 +84,8 @@ pub(crate) fn run(repo: Repo, mut args: lexopt::Parser) -> Result<ExitCode> {
         steps.keep(words);
     }
 
-    let mut checks = Checks { repo, browsers: Browsers::default(), server: PathBuf::new() };
+    let mut checks =
+        Checks { repo, browsers: Browsers::default(), server: PathBuf::new(), every_combination };
     let report = steps.run(&mut checks, keep_going);
     report.print();
     println!("\nsyncline: {} passed, {} failed", report.passed(), report.failed());
@@ -137,6 +140,9 @@ fn end_to_end_build(checks: &mut Checks) -> Result<()> {
 fn end_to_end(checks: &mut Checks) -> Result<()> {
     let mut playwright = node::playwright(&checks.repo, &["test"]);
     playwright.env("SYNCLINE_SERVER", &checks.server).env("SYNCLINE_DIST", checks.repo.dist());
+    if checks.every_combination {
+        playwright.env("SYNCLINE_EVERY_COMBINATION", "1");
+    }
     shell::run(checks.browsers.tell(&mut playwright))
 }
 
