@@ -92,6 +92,44 @@ test('a service that refuses is told in its own words', { tag: '@once' }, async 
   expect(service.tickets.at(-1)).toBe('ticket-of-did:plc:alice');
 });
 
+test('a ticket that expires ends nothing, and a new connection takes a new one', async ({ open, service: start }) => {
+  const service = await start('durable-object');
+  service.put('one', 'first');
+  const ada = await open({ view: 'chat' });
+  await connect(ada, service, service.mintAt('did:plc:bob'));
+  await expect.poll(() => texts(ada)).toEqual(['first']);
+  const first = service.tickets.at(-1);
+  service.expireTickets();
+  service.put('two', 'second');
+  await expect.poll(() => texts(ada)).toEqual(['second', 'first']);
+  await expect(ada.get('own-status')).toHaveAttribute('data-status', 'live');
+  expect(service.tickets.at(-1)).toBe(first);
+
+  service.drop();
+  service.put('three', 'third');
+  await expect.poll(() => texts(ada), { timeout: RECONNECT_MS }).toEqual(['third', 'second', 'first']);
+  await expect(ada.get('own-status')).toHaveAttribute('data-status', 'live');
+  expect(service.tickets.at(-1)).not.toBe(first);
+  expect(service.refused).toBe(0);
+});
+
+test('a ticket that has expired and is all there is waits for another one, with the rows on the screen', { tag: '@once' }, async ({ open, service: start }) => {
+  const service = await start('durable-object');
+  service.put('one', 'first');
+  const ada = await open({ view: 'chat' });
+  const ticket = await (await fetch(service.mintAt('did:plc:bob'), { method: 'POST' })).json();
+  await connect(ada, service, ticket.ticket);
+  await expect.poll(() => texts(ada)).toEqual(['first']);
+  service.expireTickets();
+  service.drop();
+  await expect(ada.get('own-status')).toHaveAttribute('data-status', 'needs-auth', { timeout: RECONNECT_MS });
+  expect(await texts(ada)).toEqual(['first']);
+  await ada.get('own-ticket').fill(service.mintAt('did:plc:bob'));
+  await ada.get('own-connect').click();
+  await expect(ada.get('own-status')).toHaveAttribute('data-status', 'live');
+  await expect.poll(() => texts(ada)).toEqual(['first']);
+});
+
 test('a page that is loaded again while the service is down paints what it showed to the same person', async ({ open, service: begin }) => {
   const service = await begin('durable-object');
   service.put('one', 'first');

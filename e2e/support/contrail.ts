@@ -27,6 +27,7 @@ interface Watcher {
 
 const COLLECTION = 'app.event.message';
 const PATH = '/xrpc/test.rt.message.watchRecords';
+const MINT = '/xrpc/test.rt.message.watchTicket';
 const MOST = 200;
 
 /**
@@ -39,6 +40,8 @@ export class ContrailService {
   readonly namespace = 'test.rt';
   /** The tickets that were shown, in order, those of sockets left out. */
   readonly tickets: string[] = [];
+  /** How many requests showed no ticket, or one that is not good. */
+  refused = 0;
   /** Every request's path and query, in order. */
   readonly requests: string[] = [];
 
@@ -50,6 +53,9 @@ export class ContrailService {
   private readonly connections = new Set<net.Socket>();
   private clock = 1_795_165_400_000;
   private isDown = false;
+  /** How many tickets were minted, and how many of those are not good any more. */
+  private minted = 0;
+  private expired = 0;
 
   private constructor(
     private readonly listener: http.Server,
@@ -140,11 +146,20 @@ export class ContrailService {
     return newest.length > limit && last ? { records, cursor: String(last.time) } : { records };
   }
 
+  /** Where a member is given a ticket, another one each time. */
+  mintAt(did: string): string {
+    return `${this.url}${MINT}?did=${encodeURIComponent(did)}`;
+  }
+
+  /** No ticket that was minted so far is good any more; what is open goes on. */
+  expireTickets(): void {
+    this.expired = this.minted;
+  }
+
   /** Who it is: what stands in the ticket. */
   private member(query: URLSearchParams): string | 401 | 403 {
-    const ticket = query.get('ticket') ?? '';
-    if (!ticket.startsWith('ticket-of-')) return 401;
-    const did = ticket.slice('ticket-of-'.length);
+    const [, did, number] = /^ticket-of-([^#]*)(?:#(\d+))?$/.exec(query.get('ticket') ?? '') ?? [];
+    if (did === undefined || (number !== undefined && Number(number) <= this.expired)) return 401;
     return this.members.has(did) ? did : 403;
   }
 
@@ -153,15 +168,21 @@ export class ContrailService {
     this.requests.push(url.pathname + url.search);
     // pages of other origins may ask
     response.setHeader('access-control-allow-origin', '*');
+    if (url.pathname === MINT && request.method === 'POST') {
+      const ticket = `ticket-of-${url.searchParams.get('did')}#${++this.minted}`;
+      return void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ ticket }));
+    }
     if (url.pathname !== PATH) return void response.writeHead(404).end('404 Not Found');
     this.tickets.push(url.searchParams.get('ticket') ?? '');
     const did = this.member(url.searchParams);
+    if (did === 401) this.refused++;
     if (typeof did === 'number') {
       const body = did === 401 ? { error: 'AuthRequired' } : { error: 'Forbidden', reason: 'not-member' };
       return void response.writeHead(did, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     }
     if (url.searchParams.get('mode') === 'ws') {
-      const path = `${url.pathname}?ticket=ticket-of-${did}&sinceTs=${this.clock}`;
+      const ticket = encodeURIComponent(url.searchParams.get('ticket') ?? '');
+      const path = `${url.pathname}?ticket=${ticket}&sinceTs=${this.clock}`;
       const answer = { transport: 'ws', snapshot: this.snapshot(url.searchParams), ticketTtlMs: 120_000, wsUrl: path };
       return void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
     }

@@ -39,8 +39,10 @@ pub(crate) struct Rows {
     cursor: Option<Cursor>,
     /// To go on from there the server has to be told which rows there are.
     selective: bool,
-    /// A snapshot that is coming in.
+    /// The rows of an answer that is coming in.
     incoming: Vec<(String, Row)>,
+    /// The keys of those that it lets go.
+    leaving: Vec<String>,
     /// The subscription, by its number on this connection.
     sub: SubId,
     /// The keys that the server was told, in their order.
@@ -49,8 +51,17 @@ pub(crate) struct Rows {
 
 impl Rows {
     pub(crate) fn new(query: QuerySpec, key_field: String) -> Self {
-        let (rows, incoming, told) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { query, key_field, rows, cursor: None, selective: false, incoming, sub: 0, told }
+        Self {
+            query,
+            key_field,
+            rows: BTreeMap::new(),
+            cursor: None,
+            selective: false,
+            incoming: Vec::new(),
+            leaving: Vec::new(),
+            sub: 0,
+            told: Vec::new(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -77,7 +88,7 @@ impl Rows {
         let frame = Frame::parse(frame)?;
         match &frame.message {
             ServerMessage::Snapshot(snapshot) if snapshot.sub == self.sub => self.snapshot(snapshot, &frame),
-            ServerMessage::Resume(resume) if resume.sub == self.sub => self.resume(resume, &frame).map(Some),
+            ServerMessage::Resume(resume) if resume.sub == self.sub => self.resume(resume, &frame),
             ServerMessage::Changes(changes) if changes.space == self.query.space => {
                 self.changed(changes, &frame)
             }
@@ -91,13 +102,7 @@ impl Rows {
     }
 
     fn snapshot(&mut self, snapshot: &Snapshot, frame: &Frame<'_>) -> Result<Option<News>, Error> {
-        if snapshot.chunk == 0 {
-            self.incoming.clear();
-        }
-        for row in frame.rows() {
-            let row = self.read(row)?;
-            self.incoming.push(row);
-        }
+        self.collect(snapshot.chunk, frame)?;
         if !snapshot.last {
             return Ok(None);
         }
@@ -115,14 +120,31 @@ impl Rows {
         Ok(Some(news))
     }
 
-    fn resume(&mut self, resume: &Resume, frame: &Frame<'_>) -> Result<News, Error> {
-        let put = frame.rows().map(|row| self.read(row)).collect::<Result<_, _>>()?;
+    fn resume(&mut self, resume: &Resume, frame: &Frame<'_>) -> Result<Option<News>, Error> {
+        self.collect(resume.chunk, frame)?;
         let places = resume.gone.iter().filter_map(|place| self.told.get(*place as usize).cloned());
-        let gone = resume.del.iter().map(|key| key.to_string()).chain(places).collect();
+        self.leaving.extend(resume.del.iter().map(|key| key.to_string()).chain(places));
+        if !resume.last {
+            return Ok(None);
+        }
         let mut news = News { complete: true, version: resume.cursor.version, ..News::default() };
         self.cursor = Some(resume.cursor);
+        let (gone, put) = (std::mem::take(&mut self.leaving), std::mem::take(&mut self.incoming));
         self.change(gone, put, &mut news);
-        Ok(news)
+        Ok(Some(news))
+    }
+
+    /// The rows of a chunk join those before it.
+    fn collect(&mut self, chunk: u32, frame: &Frame<'_>) -> Result<(), Error> {
+        if chunk == 0 {
+            self.incoming.clear();
+            self.leaving.clear();
+        }
+        for row in frame.rows() {
+            let row = self.read(row)?;
+            self.incoming.push(row);
+        }
+        Ok(())
     }
 
     fn changed(&mut self, changes: &Changes, frame: &Frame<'_>) -> Result<Option<News>, Error> {

@@ -24,6 +24,7 @@ pub mod partysync;
 mod pending;
 mod queue;
 mod related;
+mod resume;
 mod returning;
 mod sequence;
 mod session;

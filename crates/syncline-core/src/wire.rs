@@ -39,6 +39,10 @@ pub const JSON_BYTES: &str = "json-bytes";
 /// Everything else is JSON, the same bytes for all subscribers.
 pub const PACKED: &str = "packed";
 
+/// The largest `subscribe` without what it says is [held](Held), in bytes: a server keeps queries in memory as long as they
+/// are watched.
+pub const MAX_QUERY_BYTES: usize = 64 * 1024;
+
 /// The number a client gives to a subscription; never used twice on one connection.
 pub type SubId = u32;
 
@@ -136,7 +140,7 @@ pub enum ServerMessage {
     Welcome(Welcome),
     /// A chunk of a subscription's rows. Rows follow.
     Snapshot(Snapshot),
-    /// What a subscription missed since the cursor it came with. Rows follow.
+    /// A chunk of what a subscription missed since the cursor it came with. Rows follow.
     Resume(Resume),
     /// A run of versions of one space. Rows follow.
     Changes(Changes),
@@ -237,15 +241,20 @@ pub struct Snapshot {
     pub writes: Vec<WriteState>,
 }
 
-/// See [`ServerMessage::Resume`]. Takes the place of a snapshot when the log reaches back to the client's cursor; all
-/// of it counts at once.
+/// See [`ServerMessage::Resume`]. Takes the place of a snapshot when the log reaches back to the client's cursor. Chunks
+/// come in order, 0, 1, 2, …; all of it counts when the last one is there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Resume {
     /// The subscription.
     pub sub: SubId,
-    /// Where the client stands afterwards. The rows below are now in the result; others that the client holds are as
-    /// they were, but for those of `del`.
+    /// Where the client stands once it has all of it. The rows below are now in the result; others that the client holds
+    /// are as they were, but for those of `del` and `gone`.
     pub cursor: Cursor,
+    /// The number of this chunk.
+    pub chunk: u32,
+    /// No chunk follows.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub last: bool,
     /// Keys that are not in the result, though the client may still hold them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub del: Vec<Box<str>>,
@@ -262,7 +271,7 @@ pub struct Resume {
     /// Counts that are others than the client said it holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counts: Vec<Count>,
-    /// As in a [`Snapshot`].
+    /// As in a [`Snapshot`]: in the last chunk.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<WriteState>,
 }

@@ -377,13 +377,13 @@ impl<R: Record> AnyCollection for Collection<R> {
         }
     }
 
-    fn begin_snapshot(&mut self, session: SessionId) {
+    fn begin_incoming(&mut self, session: SessionId) {
         if let Some(view) = self.views.get_mut(&session) {
             view.incoming = Some(Vec::new());
         }
     }
 
-    fn snapshot_row(
+    fn incoming_row(
         &mut self,
         session: SessionId,
         row: EncodedRow<'_>,
@@ -410,6 +410,18 @@ impl<R: Record> AnyCollection for Collection<R> {
         for slot in std::mem::replace(&mut view.members, members).ones() {
             self.hear(slot as u32);
         }
+    }
+
+    fn finish_resume(&mut self, session: SessionId) -> Vec<u32> {
+        self.complete_view(session);
+        let incoming = self.views.get_mut(&session).and_then(|view| view.incoming.take());
+        let records = incoming.unwrap_or_default();
+        self.make_room(records.len());
+        let slots: Vec<u32> = records.into_iter().map(|record| self.upsert_record(record)).collect();
+        for &slot in &slots {
+            self.add_member(session, slot);
+        }
+        slots
     }
 
     fn complete_view(&mut self, session: SessionId) {

@@ -407,6 +407,8 @@ impl ClientCore {
     /// The connection is gone: everything that was asked on it is to be asked again on the next one.
     fn interrupt(&mut self) {
         self.by_sub.clear();
+        // pages with the same lists number them alike, and a server tells them of a change in the same bytes
+        self.next_sub = 0;
         for session in self.sessions.values_mut() {
             session.interrupt();
         }
@@ -421,6 +423,7 @@ impl ClientCore {
     fn subscribe(&mut self, now: Duration) {
         let mut out = Vec::new();
         let overdue = now + self.config.answer_within * 3;
+        let frame_bytes = self.link.limits().frame_bytes;
         for (&id, session) in &mut self.sessions {
             if session.phase == Phase::Idle && !session.loading.is_some_and(|loading| loading.waits(now)) {
                 self.next_sub += 1;
@@ -431,7 +434,7 @@ impl ClientCore {
                 }
                 self.by_sub.insert(sub, id);
                 let held = match self.spaces.get(&session.query.space) {
-                    Some(space) => session.say_what_is_held(id, space, self.rng.next_u64()),
+                    Some(space) => session.say_what_is_held(id, space, self.rng.next_u64(), frame_bytes),
                     None => None,
                 };
                 // of a list that was never complete, a cursor alone would promise too much

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use crate::client::core::ClientCore;
 use crate::client::link::Event;
+use crate::client::queue::News;
 use crate::client::related::Related;
 use crate::client::session::{Phase, Session, SessionId, Unreadable};
 use crate::client::space::Space;
 use crate::client::{Output, collection::AnyCollection};
 use crate::error::{Error, code};
-use crate::id::{Key, SpaceId};
+use crate::id::SpaceId;
 use crate::schema::Undecodable;
 use crate::wire::{
-    Changes, ClientMessage, Count, EncodedRow, Failed, Frame, GoneChildren, RelatedPart, Reset, Resume, Run,
-    ServerMessage, Snapshot, Welcome, encode,
+    Changes, ClientMessage, Count, EncodedRow, Failed, Frame, RelatedPart, Reset, Run, ServerMessage,
+    Snapshot, Welcome, encode,
 };
 
 /// Something is missing that must have been sent: what is held cannot be trusted to be complete.
@@ -36,9 +37,7 @@ impl ClientCore {
         };
         let held = match &frame.message {
             ServerMessage::Snapshot(snapshot) if snapshot.last => self.hold_snapshot(snapshot, bytes),
-            ServerMessage::Resume(resume) => {
-                self.hold_answer(resume.sub, resume.cursor, &resume.writes, bytes)
-            }
+            ServerMessage::Resume(resume) if resume.last => self.hold_resume(resume, bytes),
             ServerMessage::Changes(changes) => self.hold_changes(now, changes, bytes),
             _ => Ok(false),
         };
@@ -62,7 +61,7 @@ impl ClientCore {
                 Ok(())
             }
             ServerMessage::Snapshot(snapshot) => self.snapshot(now, snapshot, &encoded),
-            ServerMessage::Resume(resume) => self.resume(resume, &rows),
+            ServerMessage::Resume(resume) => self.resume(now, resume, &rows),
             ServerMessage::Changes(changes) => self.changes(now, &changes, &rows),
             ServerMessage::Reset(reset) => self.reset(now, &reset),
         };
@@ -149,7 +148,7 @@ impl ClientCore {
         if let Some(base) = space.base.get_mut(session.collection) {
             let fields = fields_of(&snapshot, 0);
             for row in own {
-                if let Err(row) = base.snapshot_row(id, *row, fields) {
+                if let Err(row) = base.incoming_row(id, *row, fields) {
                     session.unreadable.note(row);
                 }
             }
@@ -159,7 +158,7 @@ impl ClientCore {
             let Some(base) = related.rows(&mut space.base) else { continue };
             let fields = fields_of(&snapshot, relation + 1);
             for row in children {
-                if let Err(row) = base.snapshot_row(related.view, *row, fields) {
+                if let Err(row) = base.incoming_row(related.view, *row, fields) {
                     related.unreadable.note(row);
                 }
             }
@@ -187,69 +186,8 @@ impl ClientCore {
             let space_id = session.query.space.clone();
             (space.told, space.unsaved) = (Some(snapshot.cursor.version), true);
             self.settle_up_to(&space_id, &snapshot.writes, snapshot.cursor.version);
-            self.rows_have_come(&space_id, collections);
+            self.rows_have_come(&space_id, collections, News::State);
         }
-        self.note(id);
-        Ok(())
-    }
-
-    pub(super) fn resume(&mut self, resume: Resume, rows: &[&[u8]]) -> Result<(), Gap> {
-        let Some(id) = self.by_sub.get(&resume.sub).copied() else { return Ok(()) };
-        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
-        if !matches!(session.phase, Phase::Asked { .. }) {
-            return Ok(());
-        }
-        let own = own_rows(rows, &resume.related, &session.relations)?;
-        let space_id = session.query.space.clone();
-        let Some(space) = self.spaces.get_mut(&space_id) else { return Ok(()) };
-        if space.told.is_some_and(|told| told != resume.cursor.version) {
-            return Err(Gap);
-        }
-        session.phase = Phase::Live { sub: resume.sub };
-        session.answered = false;
-        session.stands_at(resume.cursor);
-        if let Some(base) = space.base.get_mut(session.collection) {
-            base.complete_view(id);
-            for row in own {
-                let slot = base.upsert(row);
-                put(base, id, &mut session.unreadable, slot);
-            }
-            resume.del.iter().for_each(|key| delete_parent(base, id, session, key));
-            for &place in &resume.gone {
-                if let Some(key) = session.held.get(place as usize).map(|&slot| Key::from(base.key(slot))) {
-                    delete_parent(base, id, session, key.as_str());
-                }
-            }
-        }
-        for related in &mut session.relations {
-            if let Some(base) = related.rows(&mut space.base) {
-                base.complete_view(related.view);
-            }
-            if let Some(counts) = &mut related.counts {
-                counts.is_stale = true;
-            }
-        }
-        for (relation, children) in runs(&rows[own.len()..], &resume.related) {
-            let related = &mut session.relations[relation];
-            let Some(base) = related.rows(&mut space.base) else { continue };
-            for row in children {
-                let slot = base.upsert(row);
-                put(base, related.view, &mut related.unreadable, slot);
-            }
-        }
-        for GoneChildren { relation, gone } in &resume.gone_children {
-            let Some(related) = session.relations.get_mut(*relation) else { continue };
-            let Some(base) = related.rows(&mut space.base) else { continue };
-            let key = |&place: &u32| Some(Key::from(base.key(*related.held.get(place as usize)?)));
-            for key in gone.iter().filter_map(key).collect::<Vec<_>>() {
-                delete(base, related.view, &mut related.unreadable, key.as_str());
-            }
-        }
-        tell_counts(session, &resume.counts);
-        let collections: BTreeSet<_> = session.collections().collect();
-        (space.told, space.unsaved) = (Some(resume.cursor.version), true);
-        self.settle_up_to(&space_id, &resume.writes, resume.cursor.version);
-        self.rows_have_come(&space_id, collections);
         self.note(id);
         Ok(())
     }
@@ -259,9 +197,10 @@ impl ClientCore {
         &mut self,
         space: &SpaceId,
         collections: impl IntoIterator<Item = &'static str>,
+        news: News,
     ) {
         if let Some(space) = self.spaces.get_mut(space) {
-            collections.into_iter().for_each(|collection| space.settle_local(collection));
+            collections.into_iter().for_each(|collection| space.settle_local(collection, news));
         }
         self.commit(space);
     }
@@ -353,7 +292,7 @@ impl ClientCore {
         }
         self.settle_up_to(&changes.space, &changes.writes, changes.to);
         touched.dedup();
-        self.rows_have_come(&changes.space, touched);
+        self.rows_have_come(&changes.space, touched, News::State);
         Ok(())
     }
 
@@ -385,7 +324,7 @@ fn fields_of(snapshot: &Snapshot, place: usize) -> &[Box<str>] {
 }
 
 /// The rows of a frame that are not children.
-fn own_rows<'a, T>(rows: &'a [T], related: &[Run], relations: &[Related]) -> Result<&'a [T], Gap> {
+pub(super) fn own_rows<'a, T>(rows: &'a [T], related: &[Run], relations: &[Related]) -> Result<&'a [T], Gap> {
     if related.iter().any(|run| run.relation >= relations.len()) {
         return Err(Gap);
     }
@@ -394,7 +333,7 @@ fn own_rows<'a, T>(rows: &'a [T], related: &[Run], relations: &[Related]) -> Res
 }
 
 /// The children of a frame, with their relations.
-fn runs<'a, T>(mut rows: &'a [T], related: &[Run]) -> Vec<(usize, &'a [T])> {
+pub(super) fn runs<'a, T>(mut rows: &'a [T], related: &[Run]) -> Vec<(usize, &'a [T])> {
     let mut runs = Vec::with_capacity(related.len());
     for run in related {
         let (these, rest) = rows.split_at(run.rows.min(rows.len()));
@@ -439,13 +378,13 @@ pub(super) fn put(
 }
 
 /// The server says that a row is not, or not any more, in a session's result.
-fn delete(base: &mut dyn AnyCollection, view: SessionId, unreadable: &mut Unreadable, key: &str) {
+pub(super) fn delete(base: &mut dyn AnyCollection, view: SessionId, unreadable: &mut Unreadable, key: &str) {
     base.remove_member(view, key);
     unreadable.forget(key);
 }
 
 /// The same of a row that may be a parent.
-fn delete_parent(base: &mut dyn AnyCollection, id: SessionId, session: &mut Session, key: &str) {
+pub(super) fn delete_parent(base: &mut dyn AnyCollection, id: SessionId, session: &mut Session, key: &str) {
     delete(base, id, &mut session.unreadable, key);
     session.relations.iter_mut().for_each(|related| related.forget_parent(key));
 }

@@ -58,6 +58,15 @@ pub(crate) struct Queue {
     unknown: BTreeSet<IntentId>,
 }
 
+/// What rows that have come say of those that the application writes by its own means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// This is how they are now, whatever has been done to them.
+    State,
+    /// One thing was done to a row: the first that is waited for.
+    Event,
+}
+
 /// Whether a write that has its verdict can be seen: in rows as they are now, or in one that is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trace {
@@ -497,17 +506,25 @@ impl Queue {
         come: &BTreeSet<Key>,
         collection: &str,
         rows: &dyn AnyCollection,
+        news: News,
     ) {
         let has_come = |(place, deletes): &(Place, bool)| {
             let (name, key) = place;
             *name == collection && come.contains(key) && (*deletes || rows.holds(key.as_str()))
         };
-        let mut done = BTreeSet::new();
+        let (mut done, mut waiting) = (BTreeSet::new(), Vec::new());
         for key in come {
+            let (is_held, mut is_taken) = (rows.holds(key.as_str()), false);
             for (id, intent) in self.about(collection, key.as_str()) {
-                let is_done = match intent.stage {
-                    Stage::Local { .. } => {
-                        !rows.holds(key.as_str()) || rows.is_news(key.as_str(), intent.over.as_deref())
+                let is_done = match &intent.stage {
+                    Stage::Local { .. } if is_taken => {
+                        waiting.push((id, key));
+                        false
+                    }
+                    Stage::Local { error } => {
+                        let is_done = !is_held || rows.is_news(key.as_str(), intent.over.as_deref());
+                        is_taken = is_done && is_held && error.is_none() && news == News::Event;
+                        is_done
                     }
                     // all of it or nothing: else half of it would leave the lists that are behind
                     Stage::Applied => intent.footprint.written.iter().all(has_come),
@@ -516,6 +533,11 @@ impl Queue {
                 if is_done {
                     done.insert(id);
                 }
+            }
+        }
+        for (id, key) in waiting {
+            if let Some(intent) = self.intents.get_mut(&id) {
+                intent.over = rows.confirmed(key.as_str());
             }
         }
         for id in done {

@@ -66,7 +66,7 @@ impl Related {
             counts.incoming.clear();
         }
         if let Some(rows) = base.get_mut(self.collection) {
-            rows.begin_snapshot(self.view);
+            rows.begin_incoming(self.view);
         }
     }
 

@@ -51,11 +51,13 @@ impl Held {
 impl ClientCore {
     /// Holds the last chunk of a snapshot when it has to wait. The chunks before it change nothing that is shown.
     pub(super) fn hold_snapshot(&mut self, snapshot: &Snapshot, frame: &[u8]) -> Result<bool, Gap> {
-        let session = self.by_sub.get(&snapshot.sub).and_then(|id| self.sessions.get(id));
-        let in_turn = session.is_some_and(|session| match session.phase {
-            Phase::Snapshot { next_chunk, .. } => next_chunk == snapshot.chunk,
-            _ => snapshot.chunk == 0,
-        });
+        let in_turn =
+            self.by_sub.get(&snapshot.sub).and_then(|id| self.sessions.get(id)).is_some_and(|session| {
+                match session.phase {
+                    Phase::Snapshot { next_chunk, .. } => next_chunk == snapshot.chunk,
+                    _ => snapshot.chunk == 0,
+                }
+            });
         // one out of turn is looked at where all of them are
         if !in_turn {
             return Ok(false);
@@ -63,9 +65,24 @@ impl ClientCore {
         self.hold_answer(snapshot.sub, snapshot.cursor, &snapshot.writes, frame)
     }
 
+    /// The same of the last chunk of a resume.
+    pub(super) fn hold_resume(&mut self, resume: &Resume, frame: &[u8]) -> Result<bool, Gap> {
+        let in_turn =
+            self.by_sub.get(&resume.sub).and_then(|id| self.sessions.get(id)).is_some_and(|session| {
+                match session.phase {
+                    Phase::Resume { next_chunk, .. } => next_chunk == resume.chunk,
+                    _ => resume.chunk == 0,
+                }
+            });
+        if !in_turn {
+            return Ok(false);
+        }
+        self.hold_answer(resume.sub, resume.cursor, &resume.writes, frame)
+    }
+
     /// Holds the end of an answer when it has to wait; the verdicts in it count at once. Those that follow in `changes` go
     /// on from them.
-    pub(super) fn hold_answer(
+    fn hold_answer(
         &mut self,
         sub: SubId,
         cursor: Cursor,
@@ -172,7 +189,7 @@ impl ClientCore {
             ServerMessage::Snapshot(snapshot) => {
                 self.snapshot(now, Snapshot { writes: Vec::new(), ..snapshot }, &encoded)
             }
-            ServerMessage::Resume(resume) => self.resume(Resume { writes: Vec::new(), ..resume }, &rows),
+            ServerMessage::Resume(resume) => self.resume(now, Resume { writes: Vec::new(), ..resume }, &rows),
             ServerMessage::Changes(mut changes) => {
                 (changes.acks, changes.writes) = (Vec::new(), Vec::new());
                 self.changes(now, &changes, &rows)

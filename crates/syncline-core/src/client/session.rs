@@ -6,12 +6,13 @@ use std::time::Duration;
 use crate::client::WatchId;
 use crate::client::cache::{Earlier, Loading};
 use crate::client::related::Related;
+use crate::client::resume::Resuming;
 use crate::client::space::{Base, Space};
 use crate::error::Error;
 use crate::id::{Cursor, Key};
 use crate::query::QuerySpec;
 use crate::schema::Undecodable;
-use crate::wire::{Held, MAX_HELD, SubId};
+use crate::wire::{Held, MAX_QUERY_BYTES, SubId};
 
 /// Names a session of one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +45,8 @@ pub(crate) struct Session {
     pub(crate) unsaved: bool,
     /// The children of its rows, relation by relation.
     pub(crate) relations: Vec<Related>,
+    /// What has come of a resume besides its rows, until its last chunk is there.
+    pub(crate) resuming: Option<Box<Resuming>>,
     /// The answer is there, and held until others are too: see [`returning`](crate::client::returning).
     pub(crate) answered: bool,
     /// Why it failed.
@@ -104,6 +107,8 @@ pub(crate) enum Phase {
     },
     /// A snapshot is coming in.
     Snapshot { sub: SubId, next_chunk: u32, done: u64, total: u64, overdue: Duration },
+    /// What was missed is coming in.
+    Resume { sub: SubId, next_chunk: u32, overdue: Duration },
     /// Every change comes in.
     Live { sub: SubId },
     /// Refused for now; to be asked for again.
@@ -117,7 +122,10 @@ pub(crate) enum Phase {
 impl Phase {
     pub(crate) fn sub(self) -> Option<SubId> {
         match self {
-            Self::Asked { sub, .. } | Self::Snapshot { sub, .. } | Self::Live { sub } => Some(sub),
+            Self::Asked { sub, .. }
+            | Self::Snapshot { sub, .. }
+            | Self::Resume { sub, .. }
+            | Self::Live { sub } => Some(sub),
             Self::Idle | Self::Waiting { .. } | Self::Failed | Self::Parked => None,
         }
     }
@@ -128,7 +136,7 @@ impl Phase {
 
     /// The answer has been asked for and is not complete.
     pub(crate) fn is_open(self) -> bool {
-        matches!(self, Self::Asked { .. } | Self::Snapshot { .. })
+        matches!(self, Self::Asked { .. } | Self::Snapshot { .. } | Self::Resume { .. })
     }
 }
 
@@ -149,15 +157,22 @@ impl Session {
             earlier: None,
             unsaved: false,
             relations: Vec::new(),
+            resuming: None,
             answered: false,
             error: None,
             unreadable: Unreadable::default(),
         }
     }
 
-    /// Which rows there are, where the server needs to know it to tell what has changed. What is too much for that comes
-    /// back as a whole.
-    pub(crate) fn say_what_is_held(&mut self, id: SessionId, space: &Space, seed: u64) -> Option<Held> {
+    /// Which rows there are, where the server needs to know it to tell what has changed. What is too much for a frame of
+    /// so many bytes comes back as a whole.
+    pub(crate) fn say_what_is_held(
+        &mut self,
+        id: SessionId,
+        space: &Space,
+        seed: u64,
+        frame_bytes: usize,
+    ) -> Option<Held> {
         self.held.clear();
         let is_needed =
             self.selective || self.query.limit.is_some() || !self.relations.is_empty() || !self.loaded;
@@ -171,7 +186,7 @@ impl Session {
             related.held = space.base.get(related.collection)?.members(related.view);
             count += related.held.len() + if related.counts.is_some() { self.held.len() } else { 0 };
         }
-        if count > MAX_HELD {
+        if count > Held::fitting(frame_bytes.saturating_sub(MAX_QUERY_BYTES)) {
             return None;
         }
         let mut held = Held::new(seed, self.held.iter().map(|&slot| rows.key(slot)));
@@ -199,7 +214,7 @@ impl Session {
     pub(crate) fn begin_snapshot(&mut self, id: SessionId, base: &mut Base) {
         self.unreadable = Unreadable::default();
         if let Some(rows) = base.get_mut(self.collection) {
-            rows.begin_snapshot(id);
+            rows.begin_incoming(id);
         }
         self.relations.iter_mut().for_each(|related| related.begin_snapshot(base));
     }
@@ -232,7 +247,7 @@ impl Session {
 
     /// The connection is gone; rows stay.
     pub(crate) fn interrupt(&mut self) {
-        self.answered = false;
+        (self.answered, self.resuming) = (false, None);
         if !matches!(self.phase, Phase::Failed | Phase::Parked) {
             self.phase = Phase::Idle;
         }
@@ -241,6 +256,7 @@ impl Session {
     /// Nobody looks any more.
     pub(crate) fn park(&mut self) {
         (self.phase, self.answered, self.error) = (Phase::Parked, false, None);
+        self.resuming = None;
     }
 
     /// It shows rows of an earlier connection, and what has become of them is still to come.
@@ -256,7 +272,13 @@ impl Session {
     /// When the answer is overdue.
     pub(crate) fn overdue(&self) -> Option<Duration> {
         match self.phase {
-            Phase::Asked { overdue, .. } | Phase::Snapshot { overdue, .. } if !self.answered => Some(overdue),
+            Phase::Asked { overdue, .. }
+            | Phase::Snapshot { overdue, .. }
+            | Phase::Resume { overdue, .. }
+                if !self.answered =>
+            {
+                Some(overdue)
+            }
             _ => None,
         }
     }

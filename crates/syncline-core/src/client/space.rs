@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::client::collection::{AnyCollection, Collection, Overlay};
-use crate::client::queue::{Queue, Rows};
+use crate::client::queue::{News, Queue, Rows};
 use crate::client::returning::Held;
 use crate::client::session::SessionId;
 
@@ -113,10 +113,10 @@ impl Space {
     }
 
     /// Rows of this collection have come: what stood in for them is done.
-    pub(crate) fn settle_local(&mut self, collection: &str) {
+    pub(crate) fn settle_local(&mut self, collection: &str, news: News) {
         let Some(rows) = self.base.get(collection).filter(|_| !self.queue.is_empty()) else { return };
         let come = rows.heard_keys(&|key| self.queue.is_about(collection, key));
-        self.queue.rows_have_come(&come, collection, rows);
+        self.queue.rows_have_come(&come, collection, rows, news);
     }
 
     /// Whether nothing needs it any more.

@@ -36,7 +36,7 @@ pub(crate) struct View<R> {
     pub(crate) hidden: bool,
     /// Members show only as long as the query wants them: others may change rows before their own list is told.
     pub(crate) held_to_query: bool,
-    /// The rows of a snapshot that is still coming in.
+    /// The rows of an answer that is still coming in.
     pub(crate) incoming: Option<Vec<Arc<R>>>,
     observers: BTreeMap<WatchId, Observer<R>>,
 }

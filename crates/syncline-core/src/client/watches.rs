@@ -358,7 +358,14 @@ impl ClientCore {
             (Phase::Snapshot { done, total, .. }, _) => Status::Snapshot { done, total },
             (_, Status::NeedsAuth) => Status::NeedsAuth,
             (_, Status::Failed) => Status::Failed,
-            (Phase::Idle | Phase::Parked | Phase::Waiting { .. } | Phase::Asked { .. }, link) => {
+            (
+                Phase::Idle
+                | Phase::Parked
+                | Phase::Waiting { .. }
+                | Phase::Asked { .. }
+                | Phase::Resume { .. },
+                link,
+            ) => {
                 if session.was_live || link == Status::Reconnecting {
                     Status::Reconnecting
                 } else {

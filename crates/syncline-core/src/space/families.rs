@@ -8,7 +8,7 @@ use crate::query::{CompiledRelation, RelationSpec};
 use crate::space::children::{Children, ChildrenKey, Turns};
 use crate::space::listing::Turn;
 use crate::space::rows::Row;
-use crate::space::shape::Delta;
+use crate::space::shape::{Delta, are_same};
 use crate::space::window::{Moves, Window};
 use crate::wire::Count;
 
@@ -164,6 +164,12 @@ pub(super) struct RelatedDelta {
     pub(super) put: Vec<Arc<Row>>,
     /// Keys no longer in the result.
     pub(super) del: Vec<Key>,
+}
+
+impl RelatedDelta {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.relation, &self.del) == (other.relation, &other.del) && are_same(&self.put, &other.put)
+    }
 }
 
 fn counted(mut count: u64, turns: &[Turn], sees: impl Fn(&Row) -> bool) -> u64 {

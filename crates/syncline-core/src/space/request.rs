@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_path_to_error::Segment;
 
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId};
@@ -56,7 +57,14 @@ impl Request {
             _ => error.clone(),
         };
         match serde_json::from_slice(bytes) {
-            Ok(Outline::Subscribe { sub }) => Ok(Self::BadSubscribe { sub, error: because(code::BAD_QUERY) }),
+            Ok(Outline::Subscribe { sub }) => {
+                let error = because(code::BAD_QUERY);
+                let error = match bad_part(bytes).filter(|_| error.code() == code::BAD_QUERY) {
+                    Some(part) => error.with_field(part).shortened(),
+                    None => error,
+                };
+                Ok(Self::BadSubscribe { sub, error })
+            }
             Ok(Outline::Write { space, client, id }) => {
                 let intent = Err(because(code::BAD_WRITE));
                 Ok(Self::BadWrite(Envelope { space, client, id, settled: 0, intent }))
@@ -64,6 +72,19 @@ impl Request {
             Err(_) => Err(error),
         }
     }
+}
+
+/// The name of the part that a `subscribe` cannot be read for: one of its query's, or of its own.
+fn bad_part(bytes: &[u8]) -> Option<String> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let error = serde_path_to_error::deserialize::<_, ClientMessage>(&mut json).err()?;
+    let mut names = error.path().iter().filter_map(|segment| match segment {
+        Segment::Map { key } => Some(key.as_str()),
+        _ => None,
+    });
+    let own = names.next()?;
+    let part = names.next().filter(|_| own == "query").unwrap_or(own);
+    Some(part.to_owned())
 }
 
 /// The part of a message that says what it is about. The rest is skipped without being read into anything, so that it
@@ -85,6 +106,26 @@ mod tests {
         let Ok(Request::BadSubscribe { sub: 7, error }) = Request::read(frame, 1000) else { panic!() };
         assert_eq!(error.code(), code::BAD_QUERY);
         assert!(error.message().contains("nonsense"), "{error}");
+    }
+
+    #[test]
+    fn the_part_of_a_subscribe_that_is_wrong_is_named() {
+        let query = |more: &str| format!(r#""query":{{"space":"s","collection":"c"{more}}}"#);
+        for (parts, field) in [
+            (query(r#","limit":-1"#), "limit"),
+            (query(r#","order":[["n","upward"]]"#), "order"),
+            (query(r#","where":{"like":["n","x"]}"#), "where"),
+            (query(r#","nonsense":1"#), "nonsense"),
+            (query(r#","relations":[{"collection":"d","field":"c","limit":"all"}]"#), "relations"),
+            (r#""query":{"space":"s"}"#.to_owned(), "query"),
+            (format!(r#"{},"cursor":{{"version":"?"}}"#, query("")), "cursor"),
+            (format!(r#"{},"held":{{"seed":"?","keys":""}}"#, query("")), "held"),
+        ] {
+            let frame = format!(r#"{{"subscribe":{{"sub":7,{parts}}}}}"#);
+            let read = Request::read(frame.as_bytes(), 1000);
+            let Ok(Request::BadSubscribe { sub: 7, error }) = read else { panic!("{frame}: {read:?}") };
+            assert_eq!((error.code(), error.field()), (code::BAD_QUERY, Some(field)), "{frame}: {error}");
+        }
     }
 
     #[test]

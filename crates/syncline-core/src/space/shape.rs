@@ -61,6 +61,20 @@ impl Delta {
     pub(super) fn is_empty(&self) -> bool {
         self.put.is_empty() && self.del.is_empty() && self.related.is_empty() && self.counts.is_empty()
     }
+
+    /// Whether it says the same of the same commit.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.del == other.del
+            && self.counts == other.counts
+            && are_same(&self.put, &other.put)
+            && self.related.len() == other.related.len()
+            && self.related.iter().zip(&other.related).all(|(one, other)| one.is_same(other))
+    }
+}
+
+/// Whether they are the same rows, not only equal ones.
+pub(super) fn are_same(rows: &[Arc<Row>], others: &[Arc<Row>]) -> bool {
+    rows.len() == others.len() && rows.iter().zip(others).all(|(row, other)| Arc::ptr_eq(row, other))
 }
 
 /// See the [module](self).

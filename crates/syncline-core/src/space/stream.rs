@@ -15,18 +15,14 @@ use crate::wire::{
 /// What a client missed.
 #[derive(Default)]
 pub(super) struct Missed {
-    /// Rows that it lacks, or holds as they were.
-    pub(super) put: Vec<Arc<Row>>,
+    /// Rows and children that it lacks, or holds as they were, and counts that are others than it holds.
+    pub(super) news: Answer,
     /// Keys of rows that it may hold and is to let go.
-    pub(super) del: Vec<Box<str>>,
+    pub(super) del: VecDeque<Box<str>>,
     /// The same, by their places in what it said it holds.
-    pub(super) gone: Vec<u32>,
-    /// Children that it lacks, or holds as they were, relation by relation.
-    pub(super) related: Vec<Vec<Arc<Row>>>,
-    /// Children that it is to let go.
-    pub(super) gone_children: Vec<GoneChildren>,
-    /// Counts that are others than it holds.
-    pub(super) counts: Vec<Count>,
+    pub(super) gone: VecDeque<u32>,
+    /// Children that it is to let go, by relation and place.
+    pub(super) gone_children: VecDeque<(usize, u32)>,
 }
 
 /// An answer that is being sent.
@@ -42,7 +38,7 @@ pub(super) struct Stream {
     selective: bool,
 }
 
-/// A result on its way, chunk by chunk.
+/// Rows on their way, chunk by chunk.
 struct Chunks {
     /// Its rows, then the children of each relation.
     rows: Vec<Arc<Row>>,
@@ -57,8 +53,10 @@ struct Chunks {
 }
 
 enum Body {
+    /// All of a result.
     Rows(Chunks),
-    Missed(Missed),
+    /// Of what was missed the news, and what is to be let go.
+    Missed(Chunks, Missed),
     Sent,
 }
 
@@ -77,15 +75,16 @@ impl Stream {
         Self { sub: Some(sub), space, cursor, body, writes: writes.into(), selective }
     }
 
-    /// What was missed, no more of it than fits into one frame.
+    /// What was missed.
     pub(super) fn resume(
         sub: SubId,
         space: SpaceId,
         cursor: Cursor,
-        missed: Missed,
+        mut missed: Missed,
         writes: Vec<WriteState>,
     ) -> Self {
-        let (body, writes) = (Body::Missed(missed), writes.into());
+        let news = Chunks::new(std::mem::take(&mut missed.news), Vec::new());
+        let (body, writes) = (Body::Missed(news, missed), writes.into());
         Self { sub: Some(sub), space, cursor, body, writes, selective: false }
     }
 
@@ -96,28 +95,15 @@ impl Stream {
 
     /// The next frame, and whether it is the last one.
     pub(super) fn next_frame(&mut self, most: usize) -> (Vec<u8>, bool) {
-        let (message, rows) = match std::mem::replace(&mut self.body, Body::Sent) {
-            Body::Rows(chunks) => {
-                let frame = self.next_chunk(chunks, most);
-                return (frame, self.is_sent());
-            }
-            Body::Missed(Missed { put, del, gone, related, gone_children, counts }) => {
-                let (sub, cursor) = (self.sub.unwrap_or_default(), self.cursor);
-                let writes = next_writes(&mut self.writes, most);
-                let runs =
-                    related.iter().enumerate().map(|(relation, rows)| Run { relation, rows: rows.len() });
-                let runs = runs.filter(|run| run.rows > 0).collect();
-                let rows = put.into_iter().chain(related.into_iter().flatten()).collect();
-                let resume = Resume { sub, cursor, del, gone, related: runs, gone_children, counts, writes };
-                (ServerMessage::Resume(resume), rows)
-            }
+        let frame = match std::mem::replace(&mut self.body, Body::Sent) {
+            Body::Rows(chunks) => self.next_chunk(chunks, most),
+            Body::Missed(news, missed) => self.next_missed(news, missed, most),
             Body::Sent => {
                 let (writes, version) = (next_writes(&mut self.writes, most), self.cursor.version);
                 let nothing = Changes::new(self.space.clone(), version, version);
-                (ServerMessage::Changes(Changes { writes, ..nothing }), Vec::new())
+                wire::encode(&ServerMessage::Changes(Changes { writes, ..nothing }), [])
             }
         };
-        let frame = wire::encode(&message, rows.iter().map(|row| &*row.json));
         (frame, self.is_sent())
     }
 
@@ -146,12 +132,78 @@ impl Stream {
         if !last {
             self.body = Body::Rows(chunks);
         }
-        let mut frame = wire::encode(&message, []);
-        if !rows.is_empty() {
-            frame.push(b'\n');
-            frame.extend(rows);
+        with_rows(&message, &rows)
+    }
+
+    /// Rows first, then what is to be let go: nothing of it counts before all is there.
+    fn next_missed(&mut self, mut news: Chunks, mut missed: Missed, most: usize) -> Vec<u8> {
+        let (chunk, start) = (news.chunk, news.sent);
+        let mut room = Room { left: most, is_untouched: true };
+        let rows = news.take_rows(most);
+        room.take(rows.len());
+        let (related, counts) = (news.runs_since(start), news.take_counts(room.left, start));
+        counts.iter().for_each(|count| room.take(size(count) + 1));
+        let (mut del, mut gone, mut gone_children) = (Vec::new(), Vec::new(), Vec::<GoneChildren>::new());
+        if news.is_empty() {
+            del.extend(std::iter::from_fn(|| room.pop(&mut missed.del, |key| size(key) + 1)));
+            gone.extend(std::iter::from_fn(|| room.pop(&mut missed.gone, |place| size(place) + 1)));
+            while let Some((relation, place)) =
+                room.pop(&mut missed.gone_children, |(_, place)| size(place) + 1)
+            {
+                match gone_children.last_mut() {
+                    Some(of) if of.relation == relation => of.gone.push(place),
+                    _ => gone_children.push(GoneChildren { relation, gone: vec![place] }),
+                }
+            }
         }
-        frame
+        let last = news.is_empty() && missed.is_let_go();
+        let writes = if last { next_writes(&mut self.writes, room.left) } else { Vec::new() };
+        let (sub, cursor) = (self.sub.unwrap_or_default(), self.cursor);
+        if !last {
+            self.body = Body::Missed(news, missed);
+        }
+        let resume = Resume { sub, cursor, chunk, last, del, gone, related, gone_children, counts, writes };
+        with_rows(&ServerMessage::Resume(resume), &rows)
+    }
+}
+
+/// A message and the rows below it, as they stand in the frame.
+fn with_rows(message: &ServerMessage, rows: &[u8]) -> Vec<u8> {
+    let mut frame = wire::encode(message, []);
+    if !rows.is_empty() {
+        frame.push(b'\n');
+        frame.extend_from_slice(rows);
+    }
+    frame
+}
+
+impl Missed {
+    /// All that was to be let go has been told.
+    fn is_let_go(&self) -> bool {
+        self.del.is_empty() && self.gone.is_empty() && self.gone_children.is_empty()
+    }
+}
+
+/// What a frame still has room for, in bytes.
+struct Room {
+    left: usize,
+    is_untouched: bool,
+}
+
+impl Room {
+    fn take(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(bytes);
+        self.is_untouched &= bytes == 0;
+    }
+
+    /// The first of a list, when it fits; into an empty frame it always does.
+    fn pop<T>(&mut self, list: &mut VecDeque<T>, bytes: impl Fn(&T) -> usize) -> Option<T> {
+        let bytes = bytes(list.front()?);
+        if bytes > self.left && !self.is_untouched {
+            return None;
+        }
+        self.take(bytes);
+        list.pop_front()
     }
 }
 

@@ -26,6 +26,9 @@ pub(super) struct Unreadable {
     pub(super) code: &'static str,
 }
 
+/// A shape's delta is compared with so many before it.
+const ALIKE: usize = 16;
+
 /// A part of what a commit means for a connection: the delta with this number, for this subscription.
 pub(super) type Told = (ConnId, SubId, usize);
 
@@ -249,6 +252,7 @@ impl WorkingSet {
             if turns.is_empty() && children.is_empty() {
                 continue;
             }
+            let first = deltas.len();
             for shape in shapes.values_mut() {
                 if turns.is_empty() && !shape.looks_at(&children) {
                     continue;
@@ -256,8 +260,15 @@ impl WorkingSet {
                 let viewer = shape.viewer.clone();
                 let sees = |of: &'static str, row: &Row| sees(access, viewer.as_ref(), &self.space, of, row);
                 let delta = shape.follow(&turns, listing, &children, &self.children, &sees);
-                if !delta.is_empty() {
-                    told.extend(shape.audience.iter().map(|&(conn, sub)| (conn, sub, deltas.len())));
+                if delta.is_empty() {
+                    continue;
+                }
+                // most people may see most rows: what is the same for them is told in the same bytes
+                let alike =
+                    deltas[first..].iter().rev().take(ALIKE).position(|it: &Delta| it.is_same(&delta));
+                let number = alike.map_or(deltas.len(), |back| deltas.len() - 1 - back);
+                told.extend(shape.audience.iter().map(|&(conn, sub)| (conn, sub, number)));
+                if alike.is_none() {
                     deltas.push(delta);
                 }
             }

@@ -32,9 +32,9 @@ pub struct HeldChildren {
     counts: Vec<u32>,
 }
 
-/// The most keys of one [`Held`], children and counts included: 107 KB on the wire. A client that holds more comes back
-/// without it, and gets a snapshot.
-pub const MAX_HELD: usize = 10_000;
+/// The most keys of one [`Held`], children and counts included: 1.07 MB on the wire, half of what a frame may be. A client
+/// that holds more comes back without it, and gets a snapshot.
+pub const MAX_HELD: usize = 100_000;
 
 #[derive(Serialize, Deserialize)]
 struct Wire {
@@ -87,6 +87,11 @@ impl Held {
     /// What it takes of a frame, in bytes.
     pub(crate) fn frame_bytes(&self) -> usize {
         self.len() * 8 * 4 / 3
+    }
+
+    /// How many keys and counts fit into so many bytes of a frame.
+    pub(crate) fn fitting(frame_bytes: usize) -> usize {
+        (frame_bytes / (8 * 4) * 3).min(MAX_HELD)
     }
 
     /// For looking keys up, one after the other.
@@ -146,7 +151,7 @@ impl TryFrom<Wire> for Held {
         let related = wire.related.iter().map(children).collect::<Result<_, Self::Error>>()?;
         let hashes = numbers(&wire.keys)?.into_iter().map(u64::from_le_bytes).collect();
         let held = Self { seed, hashes, related };
-        if held.len() > MAX_HELD { Err("no more than 10,000 keys") } else { Ok(held) }
+        if held.len() > MAX_HELD { Err("no more than 100,000 keys") } else { Ok(held) }
     }
 }
 

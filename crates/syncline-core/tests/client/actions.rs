@@ -182,7 +182,7 @@ fn a_lost_answer_comes_with_its_output_in_the_next_account() {
     rig.connect();
     rig.version = 2;
     let account = json!([{"client": "client-1", "last": 2, "outputs": [{"id": 1, "output": 17}]}]);
-    rig.snapshot_with(2, &[done("a", 1)], account);
+    rig.snapshot_with(1, &[done("a", 1)], account);
     let outputs: Vec<_> = rig
         .verdicts()
         .into_iter()

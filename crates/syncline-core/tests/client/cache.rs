@@ -125,7 +125,8 @@ fn rows_of_the_last_visit_are_there_before_the_connection() {
     rig.connect();
     assert_eq!(rig.asked(), (None, Some(7)), "the log alone tells the rest");
     rig.version = 9;
-    let head = json!({"resume": {"sub": 1, "cursor": rig.cursor(), "del": ["000"]}});
+    let head =
+        json!({"resume": {"chunk": 0, "last": true, "sub": 1, "cursor": rig.cursor(), "del": ["000"]}});
     rig.server_rows(head, &[serde_json::to_value(Todo::new("new", 9)).unwrap()]);
     assert_eq!(rig.shown(watch), ["001", "002", "new"]);
     assert_eq!((rig.status(watch), rig.cached(watch)), ("live", (true, false)));
@@ -189,7 +190,7 @@ fn a_long_list_is_kept_in_part_and_completed_by_what_it_lacks() {
     assert_eq!(rig.asked(), (Some(4), Some(7)));
     rig.version = 8;
     let rest: Vec<_> = todos(10)[4..].iter().map(|row| serde_json::to_value(row).unwrap()).collect();
-    let head = json!({"resume": {"sub": 1, "cursor": rig.cursor(), "gone": [1]}});
+    let head = json!({"resume": {"chunk": 0, "last": true, "sub": 1, "cursor": rig.cursor(), "gone": [1]}});
     rig.server_rows(head, &rest);
     assert_eq!((rig.shown(watch).len(), rig.status(watch)), (9, "live"));
 }

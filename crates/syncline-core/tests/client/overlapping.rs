@@ -39,7 +39,7 @@ fn another_filter_of_rows_that_are_there_shows_them_at_once() {
     assert_eq!((state.status.as_str(), state.loaded), ("connecting", true), "all of it was there");
     let asked = subscribe(&mut rig);
     assert!(asked["cursor"].is_object() && asked.get("held").is_none(), "the log alone tells the rest");
-    rig.server(json!({"resume": {"sub": 2, "cursor": rig.cursor()}}));
+    rig.server(json!({"resume": {"chunk": 0, "last": true, "sub": 2, "cursor": rig.cursor()}}));
     assert_eq!((rig.status(watch), rig.shown(watch).len()), ("live", 2));
 }
 
@@ -50,7 +50,7 @@ fn a_wider_list_need_not_load_what_a_narrower_one_has() {
     assert!(!rig.core.watch_state(watch).loaded);
     let asked = subscribe(&mut rig);
     assert_eq!((held(&asked), asked["cursor"]["version"].as_u64()), (1, Some(0)));
-    let head = json!({"resume": {"sub": 2, "cursor": rig.cursor()}});
+    let head = json!({"resume": {"chunk": 0, "last": true, "sub": 2, "cursor": rig.cursor()}});
     rig.server_rows(head, &[serde_json::to_value(Todo::new("more", 9)).unwrap()]);
     assert_eq!(rig.shown(watch), ["0", "more"]);
     assert!(rig.core.watch_state(watch).loaded);
@@ -62,7 +62,7 @@ fn a_longer_window_loads_the_rest_only() {
     assert_eq!(rig.shown(watch), ["0", "1"]);
     assert!(!rig.core.watch_state(watch).loaded);
     assert_eq!(held(&subscribe(&mut rig)), 2);
-    let head = json!({"resume": {"sub": 2, "cursor": rig.cursor()}});
+    let head = json!({"resume": {"chunk": 0, "last": true, "sub": 2, "cursor": rig.cursor()}});
     let rest: Vec<_> = todos(4)[2..].iter().map(|row| serde_json::to_value(row).unwrap()).collect();
     rig.server_rows(head, &rest);
     assert_eq!(rig.shown(watch), ["0", "1", "2", "3"]);
@@ -83,7 +83,7 @@ fn what_the_server_does_not_confirm_goes() {
     for (query, gone) in [(open(), json!({"del": ["0"]})), (open().limit(2), json!({"gone": [0]}))] {
         let (mut rig, watch) = beside(&all(), &todos(4), &query);
         rig.change(1, &[], &["0"], &[]);
-        let mut resume = json!({"sub": 2, "cursor": rig.cursor()});
+        let mut resume = json!({"chunk": 0, "last": true, "sub": 2, "cursor": rig.cursor()});
         resume.as_object_mut().unwrap().extend(gone.as_object().unwrap().clone());
         rig.server(json!({"resume": resume}));
         assert_eq!(rig.shown(watch), ["2"]);
@@ -102,7 +102,7 @@ fn a_row_that_could_not_be_read_is_reported_to_the_next_list_too() {
     rig.drain();
     let watch = rig.watch(&open());
     assert_eq!(held(&subscribe(&mut rig)), 1, "so that the server sends what is lacking");
-    rig.server_rows(json!({"resume": {"sub": 2, "cursor": rig.cursor()}}), &[bad]);
+    rig.server_rows(json!({"resume": {"chunk": 0, "last": true, "sub": 2, "cursor": rig.cursor()}}), &[bad]);
     assert_eq!(rig.shown(watch), ["a"]);
     assert_eq!(rig.core.watch_state(watch).error.unwrap().field(), Some("todos/bad"));
 }

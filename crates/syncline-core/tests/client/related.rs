@@ -151,7 +151,7 @@ fn they_come_change_move_and_go() {
     rig.core.start(rig.now, watch);
     follower.follow(&mut rig, watch);
     let sub = rig.newest_sub();
-    let held = json!({"resume": {"sub": sub, "cursor": rig.cursor()}});
+    let held = json!({"resume": {"chunk": 0, "last": true, "sub": sub, "cursor": rig.cursor()}});
     rig.server(held);
     let from = rig.version;
     rig.version += 1;
@@ -275,7 +275,7 @@ fn whoever_comes_back_says_which_children_and_counts_it_holds() {
     assert_eq!(held.len(), 2 + 2 + 2, "two rows, two children, two counts");
     assert_eq!(asked["held"]["related"][0]["counts"], "AgAAAAAAAAA");
     rig.version = 5;
-    let resume = json!({"resume": {"sub": 2, "cursor": rig.cursor(),
+    let resume = json!({"resume": {"chunk": 0, "last": true, "sub": 1, "cursor": rig.cursor(),
         "related": [{"relation": 0, "rows": 1}],
         "gone_children": [{"relation": 0, "gone": [0]}],
         "counts": count("b", 1),
@@ -306,8 +306,7 @@ fn children_and_counts_are_kept_between_visits() {
     assert_eq!(serde_json::from_value::<Held>(asked["held"].clone()).unwrap().len(), 6);
     let gone = json!([{"relation": 0, "gone": [1]}]);
     rig.version = 3;
-    let resume =
-        json!({"resume": {"sub": 1, "cursor": rig.cursor(), "gone_children": gone, "counts": count("a", 1)}});
+    let resume = json!({"resume": {"chunk": 0, "last": true, "sub": 1, "cursor": rig.cursor(), "gone_children": gone, "counts": count("a", 1)}});
     rig.server(resume);
     assert_eq!(children(&rig, watch, "a"), (names(&["x"]), 1));
     assert_eq!(rig.status(watch), "live");
@@ -325,8 +324,7 @@ fn a_longer_list_has_the_children_of_the_shorter_one_at_once() {
     assert_eq!(children(&rig, longer, "a"), (names(&["x"]), 7));
     let asked = rig.sent().into_iter().find_map(|frame| frame.get("subscribe").cloned()).unwrap();
     assert_eq!(serde_json::from_value::<Held>(asked["held"].clone()).unwrap().len(), 3);
-    let resume =
-        json!({"resume": {"sub": 2, "cursor": rig.cursor(), "related": [{"relation": 0, "rows": 1}]}});
+    let resume = json!({"resume": {"chunk": 0, "last": true, "sub": 2, "cursor": rig.cursor(), "related": [{"relation": 0, "rows": 1}]}});
     rig.server_rows(resume, &[json(&Todo::new("b", 2)), json(&mark("y", "b"))]);
     assert_eq!(rig.shown(longer), ["a", "b"]);
     assert_eq!((children(&rig, longer, "a").1, children(&rig, longer, "b").0), (7, names(&["y"])));
@@ -351,8 +349,7 @@ fn rows_whose_children_are_still_to_come_do_not_pass_for_all() {
     let asked = rig.sent().into_iter().find_map(|frame| frame.get("subscribe").cloned()).unwrap();
     assert_eq!(serde_json::from_value::<Held>(asked["held"].clone()).unwrap().len(), 2, "a row, no count");
     let related = json!([{"relation": 0, "rows": 1}]);
-    let resume =
-        json!({"resume": {"sub": 2, "cursor": rig.cursor(), "related": related, "counts": count("a", 1)}});
+    let resume = json!({"resume": {"chunk": 0, "last": true, "sub": 2, "cursor": rig.cursor(), "related": related, "counts": count("a", 1)}});
     rig.server_rows(resume, &[json(&mark("x", "a"))]);
     assert_eq!((rig.shown(watch), children(&rig, watch, "a")), (names(&["a"]), (names(&["x"]), 1)));
     // the other way round everything is there

@@ -1,10 +1,10 @@
 //! Subscriptions: shared, moved, interrupted, refused.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::rig::{Rig, Todo, all, list, open};
-use syncline_core::Record;
-use syncline_core::client::Status;
+use syncline_core::client::{Status, WatchId};
+use syncline_core::{Query, Record};
 
 #[test]
 fn equal_queries_share_one_subscription_and_one_row() {
@@ -51,7 +51,7 @@ fn rows_stay_through_a_reconnect_and_what_was_deleted_meanwhile_goes_with_the_sn
     let subscribe = rig.sent().pop().unwrap();
     assert_eq!(subscribe["subscribe"]["cursor"]["version"], 0, "it says where it stands");
     assert_eq!(rig.shown(watch).len(), 2);
-    rig.snapshot(2, &[Todo::new("b", 2)]);
+    rig.snapshot(1, &[Todo::new("b", 2)]);
     assert_eq!(rig.shown(watch), ["b"]);
 }
 
@@ -65,11 +65,97 @@ fn a_resume_brings_only_what_was_missed() {
     rig.wait_for_deadline();
     rig.connect();
     rig.version = 5;
-    let head = json!({"resume": {"sub": 2, "cursor": rig.cursor(), "del": ["a"]}});
+    let head = json!({"resume": {"chunk": 0, "last": true, "sub": 1, "cursor": rig.cursor(), "del": ["a"]}});
     rig.server_rows(head, &[serde_json::to_value(Todo::new("c", 3)).unwrap()]);
     assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["b".into(), "c".into()]));
-    rig.change(2, &[Todo::new("d", 4)], &[], &[]);
+    rig.change(1, &[Todo::new("d", 4)], &[], &[]);
     assert_eq!(rig.shown(watch).len(), 3);
+}
+
+/// Two of three rows of an earlier connection are about to be told anew, in chunks.
+fn coming_back(query: &Query<Todo>) -> (Rig, WatchId) {
+    let mut rig = Rig::new();
+    let watch = rig.watch(query);
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1), Todo::new("b", 2), Todo::new("c", 3)]);
+    rig.lose();
+    rig.wait_for_deadline();
+    rig.connect();
+    rig.version = 5;
+    (rig, watch)
+}
+
+fn resume(rig: &mut Rig, chunk: u32, last: bool, more: Value, rows: &[Value]) {
+    let mut resume = json!({"sub": 1, "cursor": rig.cursor(), "chunk": chunk, "last": last});
+    resume.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    rig.server_rows(json!({"resume": resume}), rows);
+}
+
+fn row(id: &str, position: i64) -> Value {
+    serde_json::to_value(Todo::new(id, position)).unwrap()
+}
+
+#[test]
+fn a_resume_in_chunks_counts_when_the_last_one_is_there() {
+    let (mut rig, watch) = coming_back(&all());
+    resume(&mut rig, 0, false, json!({}), &[row("d", 0)]);
+    resume(&mut rig, 1, false, json!({"del": ["a"]}), &[row("b", 9), json!({"id": "c", "position": "?"})]);
+    assert_eq!((rig.status(watch), rig.shown(watch).len()), ("reconnecting", 3));
+    assert!(rig.core.watch_state(watch).error.is_none());
+    resume(&mut rig, 2, true, json!({}), &[row("e", 4)]);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", ["d", "e", "b"].map(String::from).to_vec()));
+    assert_eq!(rig.core.watch_state(watch).error.unwrap().code(), "bad_row", "c is not what it was");
+    rig.change(1, &[Todo::new("c", 3)], &[], &[]);
+    assert_eq!((rig.shown(watch).len(), rig.core.watch_state(watch).error), (4, None));
+}
+
+#[test]
+fn a_resume_with_a_gap_means_a_new_connection_and_what_comes_twice_counts_once() {
+    let (mut rig, watch) = coming_back(&all());
+    resume(&mut rig, 0, false, json!({}), &[row("d", 0)]);
+    resume(&mut rig, 0, false, json!({}), &[row("d", 0)]);
+    resume(&mut rig, 2, true, json!({}), &[row("e", 4)]);
+    assert_eq!((rig.status(watch), rig.shown(watch).len()), ("reconnecting", 3));
+    rig.wait_for_deadline();
+    rig.connect();
+    let head = json!({"resume": {"sub": 1, "cursor": rig.cursor(), "chunk": 0, "last": true}});
+    rig.server(head);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", ["a", "b", "c"].map(String::from).to_vec()));
+}
+
+#[test]
+fn a_resume_that_is_begun_anew_forgets_what_has_come() {
+    let (mut rig, watch) = coming_back(&all());
+    resume(&mut rig, 0, false, json!({"del": ["a"]}), &[row("d", 0)]);
+    rig.server(json!({"reset": {"subs": [1]}}));
+    resume(&mut rig, 0, true, json!({"del": ["b"]}), &[]);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", ["a", "c"].map(String::from).to_vec()));
+}
+
+#[test]
+fn a_resume_that_stops_half_way_is_given_up() {
+    let (mut rig, watch) = coming_back(&all());
+    resume(&mut rig, 0, false, json!({}), &[row("d", 0)]);
+    rig.drain();
+    rig.wait_for_deadline();
+    rig.wait_for_deadline();
+    assert_eq!((rig.status(watch), rig.shown(watch).len()), ("reconnecting", 3));
+}
+
+#[test]
+fn what_is_held_is_said_as_far_as_the_server_takes_it() {
+    for (frame_bytes, says) in [(65_536 + 32, true), (65_536 + 31, false)] {
+        let mut rig = Rig::new();
+        rig.watch(&all().limit(3));
+        rig.connect();
+        rig.snapshot(1, &[Todo::new("a", 1), Todo::new("b", 2), Todo::new("c", 3)]);
+        rig.lose();
+        rig.wait_for_deadline();
+        rig.accept();
+        rig.welcome_with(frame_bytes);
+        let subscribe = rig.sent().into_iter().find_map(|frame| frame.get("subscribe").cloned()).unwrap();
+        assert_eq!(subscribe.get("held").is_some(), says, "{frame_bytes}");
+    }
 }
 
 #[test]
@@ -136,7 +222,7 @@ fn what_is_refused_for_now_keeps_its_rows_and_forgets_its_error_when_it_is_back(
     assert_eq!(rig.shown(watch), ["a"]);
     assert_eq!(rig.core.watch_state(watch).error.unwrap().code(), "storage");
     rig.wait_for_deadline();
-    let head = json!({"resume": {"sub": 2, "cursor": rig.cursor(), "del": []}});
+    let head = json!({"resume": {"chunk": 0, "last": true, "sub": 2, "cursor": rig.cursor(), "del": []}});
     rig.server(head);
     assert_eq!((rig.status(watch), rig.core.watch_state(watch).error), ("live", None));
 }
@@ -210,7 +296,7 @@ fn a_stopped_watch_keeps_its_rows_and_goes_on_from_there() {
     let frames = rig.sent();
     assert_eq!(frames[0]["subscribe"]["cursor"]["version"], 0, "only what it missed is to come");
     rig.version = 1;
-    let head = json!({"resume": {"sub": 2, "cursor": rig.cursor(), "del": ["a"]}});
+    let head = json!({"resume": {"chunk": 0, "last": true, "sub": 2, "cursor": rig.cursor(), "del": ["a"]}});
     rig.server_rows(head, &[serde_json::to_value(Todo::new("c", 3)).unwrap()]);
     assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["b".into(), "c".into()]));
 }
@@ -240,7 +326,7 @@ fn another_look_at_a_stopped_list_starts_from_its_rows() {
     rig.drain();
     rig.core.unwatch(rig.now, stopped);
     assert!(rig.sent().is_empty(), "the other one still looks");
-    let head = json!({"resume": {"sub": 2, "cursor": rig.cursor(), "del": []}});
+    let head = json!({"resume": {"chunk": 0, "last": true, "sub": 2, "cursor": rig.cursor(), "del": []}});
     rig.server(head);
     assert_eq!(rig.status(other), "live");
 }
@@ -323,7 +409,8 @@ fn of_a_window_the_client_says_what_it_holds_and_lets_go_of_what_is_named_by_its
     let held: syncline_core::wire::Held = serde_json::from_value(subscribe["held"].clone()).unwrap();
     assert_eq!(held.len(), 3);
     rig.version = 5;
-    let head = json!({"resume": {"sub": 2, "cursor": rig.cursor(), "gone": [0, 9]}});
+    let head =
+        json!({"resume": {"chunk": 0, "last": true, "sub": 1, "cursor": rig.cursor(), "gone": [0, 9]}});
     rig.server_rows(head, &[serde_json::to_value(Todo::new("d", 4)).unwrap()]);
     assert_eq!((rig.status(window), rig.shown(window).len()), ("live", 3));
     assert!(!rig.shown(window).contains(&"a".to_owned()), "{:?}", rig.shown(window));
@@ -363,7 +450,7 @@ fn verdicts_count_in_the_order_in_which_they_are_told_though_rows_are_held() {
     let refused = json!([{"id": 1, "error": {"code": "rude", "message": "no"}}]);
     rig.version = 1;
     rig.snapshot_with(
-        3,
+        1,
         &[Todo::new("b", 2)],
         json!([{"client": "client-1", "last": 1, "refused": refused}]),
     );
@@ -373,6 +460,6 @@ fn verdicts_count_in_the_order_in_which_they_are_told_though_rows_are_held() {
     let verdict = |write| settled.iter().find(|(of, _)| *of == write).map(|(_, verdict)| verdict.is_ok());
     assert_eq!(writes.map(verdict), [Some(false), Some(true)]);
     assert_eq!(rig.shown(first), ["a!", "b?"], "the rows wait for the other list");
-    rig.snapshot(4, &[Todo::new("b", 2)]);
+    rig.snapshot(2, &[Todo::new("b", 2)]);
     assert_eq!((rig.shown(first), rig.shown(second)), (vec!["a!".into(), "b".into()], rig.shown(first)));
 }

@@ -57,7 +57,7 @@ fn a_write_without_an_answer_is_sent_again_and_a_verdict_in_the_snapshot_counts(
     rig.connect();
     assert_eq!(writes(&rig.sent()), [1, 2], "nobody knows what became of them");
     rig.version = 1;
-    rig.snapshot_with(2, &[Todo::new("a", 1), Todo::new("b", 2)], json!([{"client": "client-1", "last": 1}]));
+    rig.snapshot_with(1, &[Todo::new("a", 1), Todo::new("b", 2)], json!([{"client": "client-1", "last": 1}]));
     assert_eq!(rig.settled(), [(kept, Ok(1))]);
     assert_eq!(rig.shown(watch), ["a", "b", "c?"]);
     rig.change(2, &[Todo::new("c", 3)], &[], &[2]);

@@ -1,8 +1,8 @@
 //! What contrail's servers and its own client are known to get wrong, one test each.
 
 use serde_json::json;
-use syncline_core::Record as _;
 use syncline_core::client::contrail::record_uri;
+use syncline_core::{Entry, Record as _, RowState};
 
 use crate::rig::{ALICE, BOB, Message, NSID, Rig, SPACE, TIME_MS, live, newest, record};
 
@@ -209,6 +209,61 @@ fn an_optimistic_edit_waits_for_news_of_its_record() {
     assert_eq!(shown(&mut rig), ["a", "b?"]);
     rig.deleted(&stream, "b");
     assert_eq!(shown(&mut rig), ["a"]);
+}
+
+/// Events say what was done, one after the other: the first edit's own is not the second one's, which would else be taken
+/// back until its own comes.
+#[test]
+fn each_edit_of_a_record_waits_for_its_own_event() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE));
+    let first = rig.asked();
+    let beside = rig.watch(&newest(SPACE).limit(5));
+    let streams = [first, rig.asked()];
+    for stream in &streams {
+        rig.opened(stream);
+        rig.snapshot(stream, &[record("a", 1)], None);
+    }
+    let space = SPACE.into();
+    let edit = |rig: &mut Rig, text: &str| {
+        let edited = Message { time_us: (TIME_MS + 1) * 1000, ..Message::of(ALICE, "a", text) };
+        rig.core.add_optimistic(rig.now, &space, &edited).unwrap();
+    };
+    let texts = |rig: &mut Rig| {
+        let entries = rig.core.entries::<Message>(watch);
+        let is_pending = |entry: &Entry<Message>| entry.state != RowState::Confirmed;
+        entries.iter().map(|entry| (entry.record.text.clone(), is_pending(entry))).collect::<Vec<_>>()
+    };
+    let event = |text: &str| {
+        let mut event = live("a", 1);
+        event["value"]["text"] = json!(text);
+        event
+    };
+    for text in ["one", "two", "three"] {
+        edit(&mut rig, text);
+    }
+    assert_eq!(texts(&mut rig), [("three".to_owned(), true)]);
+    // the same event on both streams is one
+    for text in ["one", "two"] {
+        for stream in &streams {
+            rig.created(stream, event(text));
+            assert_eq!(texts(&mut rig), [("three".to_owned(), true)], "{text}");
+        }
+    }
+    rig.created(&streams[0], event("three"));
+    assert_eq!(texts(&mut rig), [("three".to_owned(), false)]);
+    // what a new connection begins with is how the record is after all of them
+    edit(&mut rig, "four");
+    edit(&mut rig, "five");
+    rig.closed(&streams[0], None);
+    rig.wait_for_deadline();
+    let stream = rig.asked();
+    rig.opened(&stream);
+    let mut five = record("a", 1);
+    five["value"]["text"] = json!("five");
+    rig.snapshot(&stream, &[five], None);
+    assert_eq!(texts(&mut rig), [("five".to_owned(), false)]);
+    assert_eq!(rig.shown(beside), ["a"]);
 }
 
 /// A record may come twice, and may be deleted without ever having been there.

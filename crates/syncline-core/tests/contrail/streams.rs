@@ -83,6 +83,21 @@ fn where_there_are_no_sockets_streams_wait_for_their_turn() {
     rig.closed(&handshake, Some(refusal(426, b"{}")));
     rig.wait_for_deadline();
     assert_eq!((rig.open.len(), rig.status(watches[4])), (4, "connecting"));
+    // it may have been this one query: the next one asks for itself
+    let sixth = rig.watch(&newest(SPACE).limit(6));
+    let handshake = rig.open[4].clone();
+    assert_eq!((handshake.call.answer, handshake.param("limit").as_deref()), (Answer::Json, Some("6")));
+    rig.closed(&handshake, Some(refusal(400, br#"{"error":"NotSupported"}"#)));
+    rig.wait_for_deadline();
+    assert_eq!((rig.open.len(), rig.status(sixth)), (4, "connecting"));
+    // and who wants it is given another try
+    rig.core.retry_now(rig.now);
+    rig.drain();
+    assert_eq!(rig.open.len(), 6);
+    for asked in rig.open[4..].to_vec() {
+        rig.closed(&asked, Some(refusal(426, b"{}")));
+    }
+    rig.wait_for_deadline();
     rig.core.unwatch(rig.now, watches[0]);
     rig.drain();
     assert_eq!(rig.open.len(), 4);

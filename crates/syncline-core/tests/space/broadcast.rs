@@ -5,7 +5,7 @@ use std::sync::Arc;
 use syncline_core::Record as _;
 use syncline_core::wire::ServerMessage;
 
-use crate::rig::{Rig, SPACE, note, notes};
+use crate::rig::{Rig, SPACE, note, notes, secret, secrets};
 use crate::rules::Note;
 
 #[test]
@@ -21,6 +21,26 @@ fn whoever_is_told_the_same_gets_the_same_bytes() {
     for conn in 2..=100 {
         assert!(Arc::ptr_eq(&first, rig.lines[&conn].heard.last().unwrap()), "one frame, shared");
     }
+}
+
+/// Each has a shape of their own, and most of what there is is for all of them.
+#[test]
+fn what_everybody_may_see_is_the_same_bytes_where_rights_are_by_row_too() {
+    let mut rig = Rig::new();
+    for conn in 1..=50 {
+        rig.join(conn, &format!("user{conn}:Name"));
+        rig.subscribe(conn, 1, secrets());
+    }
+    rig.write(1, "client-user1", vec![secret("club", "members", "", 1)]);
+    let last = |rig: &Rig, conn| Arc::clone(rig.lines[&conn].heard.last().unwrap());
+    let second = last(&rig, 2);
+    for conn in 3..=50 {
+        assert!(Arc::ptr_eq(&second, &last(&rig, conn)), "one frame, shared");
+    }
+    // and what is for one of them is told to nobody else
+    rig.write(3, "client-user3", vec![secret("mine", "user3", "", 2), secret("club2", "members", "", 3)]);
+    assert_eq!((rig.page(3).keys(1).len(), rig.page(4).keys(1).len()), (3, 2));
+    assert!(Arc::ptr_eq(&last(&rig, 2), &last(&rig, 50)) && !Arc::ptr_eq(&last(&rig, 2), &last(&rig, 3)));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use syncline_core::wire::{Count, EncodedRow, Frame, Run, ServerMessage, SubId, WriteState};
+use syncline_core::wire::{Count, EncodedRow, Frame, Resume, Run, ServerMessage, SubId, WriteState};
 use syncline_core::{Cursor, Error, QuerySpec};
 
 #[derive(Default)]
@@ -46,6 +46,8 @@ pub(crate) struct Sub {
     incoming_children: Vec<BTreeMap<String, Value>>,
     incoming_counts: Vec<Count>,
     chunks: u32,
+    /// The chunks of a resume whose last one has not come, with their rows.
+    missed: Vec<(Resume, Vec<Value>)>,
 }
 
 impl Page {
@@ -108,29 +110,23 @@ impl Page {
             }
             ServerMessage::Resume(resume) => {
                 let Some(sub) = self.subs.get_mut(&resume.sub) else { return };
-                for gone in &resume.del {
-                    sub.rows.remove(&**gone);
+                if resume.chunk == 0 {
+                    sub.missed.clear();
                 }
-                for &place in &resume.gone {
-                    let gone = &sub.held[place as usize];
-                    assert!(sub.rows.remove(gone).is_some(), "{gone} was named twice");
-                    sub.counts.retain(|(_, parent), _| parent != gone);
+                assert_eq!(resume.chunk as usize, sub.missed.len(), "chunks come in order");
+                let (id, cursor, last) = (resume.sub, resume.cursor, resume.last);
+                assert!(last || resume.writes.is_empty(), "the last chunk tells of the writes");
+                sub.missed.push((resume, rows));
+                if !last {
+                    return;
                 }
-                for children in &resume.gone_children {
-                    for &place in &children.gone {
-                        let gone = &sub.held_children[children.relation][place as usize];
-                        let before = sub.related[children.relation].remove(gone);
-                        assert!(before.is_some(), "{gone} was named twice");
-                    }
+                let mut writes = Vec::new();
+                for (mut resume, rows) in std::mem::take(&mut sub.missed) {
+                    writes.append(&mut resume.writes);
+                    sub.take_in(resume, rows);
                 }
-                let (rows, children) = split(rows, &resume.related);
-                sub.rows.extend(rows.into_iter().map(|row| (key(&row), row)));
-                for (relation, row) in children {
-                    sub.related[relation].insert(key(&row), row);
-                }
-                resume.counts.into_iter().for_each(|count| sub.count(count));
-                let space = self.settle(resume.sub, resume.cursor);
-                self.learn(&space, &resume.writes);
+                let space = self.settle(id, cursor);
+                self.learn(&space, &writes);
             }
             ServerMessage::Changes(changes) => {
                 let space = changes.space.as_str();
@@ -254,6 +250,31 @@ impl Page {
 }
 
 impl Sub {
+    /// One chunk of what was missed.
+    fn take_in(&mut self, resume: Resume, rows: Vec<Value>) {
+        for gone in &resume.del {
+            self.rows.remove(&**gone);
+        }
+        for &place in &resume.gone {
+            let gone = &self.held[place as usize];
+            assert!(self.rows.remove(gone).is_some(), "{gone} was named twice");
+            self.counts.retain(|(_, parent), _| parent != gone);
+        }
+        for children in &resume.gone_children {
+            for &place in &children.gone {
+                let gone = &self.held_children[children.relation][place as usize];
+                let before = self.related[children.relation].remove(gone);
+                assert!(before.is_some(), "{gone} was named twice");
+            }
+        }
+        let (rows, children) = split(rows, &resume.related);
+        self.rows.extend(rows.into_iter().map(|row| (key(&row), row)));
+        for (relation, row) in children {
+            self.related[relation].insert(key(&row), row);
+        }
+        resume.counts.into_iter().for_each(|count| self.count(count));
+    }
+
     /// The rows as a page keeps them while it is away.
     pub(crate) fn kept(&self) -> Self {
         let (rows, related, counts) = (self.rows.clone(), self.related.clone(), self.counts.clone());

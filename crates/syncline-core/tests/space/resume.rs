@@ -2,7 +2,7 @@
 
 use syncline_core::ops::RowOp;
 use syncline_core::space::Config;
-use syncline_core::wire::ServerMessage;
+use syncline_core::wire::{Frame, ServerMessage};
 use syncline_core::{Cursor, Incarnation, QuerySpec, Record as _};
 
 use crate::page::Sub;
@@ -143,12 +143,81 @@ fn rows_that_are_not_for_everybody_are_sent_anew() {
 }
 
 #[test]
-fn more_than_a_chunk_of_news_is_a_snapshot() {
+fn more_than_a_chunk_of_news_comes_in_chunks() {
     let config = Config { chunk_bytes: 1_000, ..Config::default() };
     let (mut rig, sub) = away(notes().spec().clone(), config);
-    let long = "x".repeat(1_000);
-    rig.write(2, "client-bob", vec![note("big", &long, 5)]);
-    assert_eq!(back(&mut rig, &sub, sub.cursor)[0], "snapshot");
+    let long = "x".repeat(300);
+    rig.write(2, "client-bob", (3..15).map(|n| note(&format!("{n}"), &long, n)).collect());
+    rig.write(2, "client-bob", vec![RowOp::delete::<Note>("0"), note("huge", &"y".repeat(2_000), 5)]);
+    rig.join(1, "ada");
+    rig.heard(1);
+    rig.subscribe_again(1, 7, sub.kept(), sub.cursor);
+    let heard = std::mem::take(&mut rig.line(1).heard);
+    let chunks: Vec<(u32, bool, usize)> = heard
+        .iter()
+        .map(|frame| match Frame::parse(frame).unwrap().message {
+            ServerMessage::Resume(resume) => (resume.chunk, resume.last, frame.len()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let last = chunks.len() - 1;
+    assert!(last > 3, "{chunks:?}");
+    assert!(chunks.iter().enumerate().all(|(n, chunk)| (chunk.0, chunk.1) == (n as u32, n == last)));
+    assert_eq!(
+        chunks.iter().filter(|chunk| chunk.2 > 1_300).count(),
+        1,
+        "the row that fits nowhere: {chunks:?}"
+    );
+    let keys = rig.page(1).keys(7);
+    assert_eq!((keys.len(), keys.contains(&"0")), (15, false));
+    rig.write(2, "client-bob", vec![note("after", "", 7)]);
+    assert_eq!(rig.page(1).keys(7).len(), 16, "and hears of what follows");
+}
+
+#[test]
+fn many_keys_to_let_go_come_in_chunks_too() {
+    let config = Config { chunk_bytes: 1_000, ..Config::default() };
+    let mut rig = Rig::with(config);
+    rig.join(2, "bob");
+    let key = |n: i64| format!("a key of some length {n}");
+    rig.write(2, "client-bob", (0..300).map(|n| note(&key(n), "", n)).collect());
+    rig.join(1, "ada");
+    rig.subscribe(1, 1, notes());
+    rig.subscribe(1, 2, notes().limit(290));
+    let (all, window) =
+        (rig.line(1).page.subs.remove(&1).unwrap(), rig.line(1).page.subs.remove(&2).unwrap());
+    rig.disconnect(1);
+    rig.write(2, "client-bob", (0..299).map(|n| RowOp::delete::<Note>(&key(n))).collect());
+    rig.join(1, "ada");
+    rig.heard(1);
+    rig.subscribe_again(1, 7, all.kept(), all.cursor);
+    let kinds = rig.heard_kinds(1);
+    assert!(kinds.len() > 5 && kinds.iter().all(|kind| *kind == "resume"), "{kinds:?}");
+    rig.subscribe_holding(1, 8, window.kept(), window.cursor);
+    let heard = std::mem::take(&mut rig.line(1).heard);
+    assert!(
+        heard.len() > 1 && heard.iter().all(|frame| frame.len() < 1_200),
+        "{:?}",
+        heard.iter().map(|frame| frame.len()).collect::<Vec<_>>()
+    );
+    assert_eq!((rig.page(1).keys(7), rig.page(1).keys(8)), (vec![&*key(299)], vec![&*key(299)]));
+}
+
+#[test]
+fn who_writes_while_it_comes_in_chunks_is_told_behind_it() {
+    let config = Config { chunk_bytes: 1_000, ..Config::default() };
+    let (mut rig, sub) = away(notes().spec().clone(), config);
+    let long = "x".repeat(900);
+    rig.write(2, "client-bob", (0..5).map(|n| note(&format!("{n}"), &long, n)).collect());
+    rig.join(1, "ada");
+    rig.heard(1);
+    rig.stop_reading(1);
+    rig.subscribe_again(1, 7, sub.kept(), sub.cursor);
+    rig.write(2, "client-bob", vec![note("0", "while", 0)]);
+    rig.read_on(1);
+    let kinds = rig.heard_kinds(1);
+    assert_eq!(kinds.last(), Some(&"changes"), "{kinds:?}");
+    assert_eq!(rig.page(1).subs[&7].rows["0"]["text"], "while");
 }
 
 #[test]

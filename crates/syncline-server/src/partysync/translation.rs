@@ -60,27 +60,13 @@ impl Guest {
             Some((channel, role)) => {
                 if chunk.chunk == 0 {
                     pieces.extend(self.break_off());
-                    let name = self.spokes[channel].name;
                     if matches!(role, Role::Live | Role::Sync { clears: true }) {
-                        pieces.push(Piece::whole(reply::delete_all(name)));
+                        pieces.push(Piece::whole(reply::delete_all(self.spokes[channel].name)));
                     }
-                    let bytes = Bytes::from(reply::sync_begin(name));
-                    pieces.push(Piece { bytes, begins: true, ends: false });
-                    self.streaming = Some(Streaming { sub: chunk.sub, has_rows: false });
+                    pieces.push(self.begin(channel, chunk.sub));
                 }
                 let rows = self.listed(channel, rows);
-                if let Some(streaming) = self.streaming.as_mut().filter(|it| it.sub == chunk.sub) {
-                    let mut text = String::new();
-                    for row in rows {
-                        if std::mem::replace(&mut streaming.has_rows, true) {
-                            text.push(',');
-                        }
-                        text.push_str(&row);
-                    }
-                    if !text.is_empty() {
-                        pieces.push(Piece { bytes: text.into(), begins: false, ends: false });
-                    }
-                }
+                pieces.extend(self.go_on(chunk.sub, &rows));
                 if chunk.last {
                     pieces.extend(self.break_off());
                     self.answered(channel, chunk.sub);
@@ -98,23 +84,31 @@ impl Guest {
         rows.filter_map(|row| row_at(&self.history, spoke, &row, version)).collect()
     }
 
-    /// What a client has missed.
-    pub(super) fn resume<'a>(&mut self, resume: &Resume, rows: impl Iterator<Item = &'a [u8]>) -> Vec<Piece> {
+    /// What a client has missed, chunk by chunk.
+    pub(super) fn resume<'a>(&mut self, chunk: &Resume, rows: impl Iterator<Item = &'a [u8]>) -> Vec<Piece> {
         let mut pieces = Vec::new();
-        self.cursor = resume.cursor;
-        if let Some((channel, role)) = self.role(resume.sub) {
+        self.cursor = chunk.cursor;
+        if let Some((channel, role)) = self.role(chunk.sub) {
             if let Role::Sync { .. } = role {
-                let (spoke, version) = (&self.spokes[channel], resume.cursor.version);
+                if chunk.chunk == 0 {
+                    pieces.extend(self.break_off());
+                    pieces.push(self.begin(channel, chunk.sub));
+                }
+                let (spoke, version) = (&self.spokes[channel], chunk.cursor.version);
                 let rows = rows.filter_map(Fields::read);
                 let mut told: Vec<_> =
                     rows.filter_map(|row| row_at(&self.history, spoke, &row, version)).collect();
-                told.extend(resume.del.iter().map(|key| tombstone_now(&self.history, spoke, key, version)));
-                let text = format!("{}{}{}", reply::sync_begin(spoke.name), told.join(","), reply::SYNC_END);
-                pieces.push(Piece::whole(text));
+                told.extend(chunk.del.iter().map(|key| tombstone_now(&self.history, spoke, key, version)));
+                pieces.extend(self.go_on(chunk.sub, &told));
+                if chunk.last {
+                    pieces.extend(self.break_off());
+                }
             }
-            self.answered(channel, resume.sub);
+            if chunk.last {
+                self.answered(channel, chunk.sub);
+            }
         }
-        self.settle(&resume.writes, &mut pieces);
+        self.settle(&chunk.writes, &mut pieces);
         pieces
     }
 
@@ -251,6 +245,20 @@ impl Guest {
             self.superseded.push(std::mem::replace(&mut followed.sub, sub));
         }
         followed.is_live = true;
+    }
+
+    /// Begins a message that rows are sent in as they come.
+    fn begin(&mut self, channel: usize, sub: SubId) -> Piece {
+        self.streaming = Some(Streaming { sub, has_rows: false });
+        Piece { bytes: reply::sync_begin(self.spokes[channel].name).into(), begins: true, ends: false }
+    }
+
+    /// Sends these rows in it, if it is still the one that is being sent.
+    fn go_on(&mut self, sub: SubId, rows: &[String]) -> Option<Piece> {
+        let streaming = self.streaming.as_mut().filter(|it| it.sub == sub && !rows.is_empty())?;
+        let mut text = if std::mem::replace(&mut streaming.has_rows, true) { "," } else { "" }.to_owned();
+        text.push_str(&rows.join(","));
+        Some(Piece { bytes: text.into(), begins: false, ends: false })
     }
 
     /// Ends the message that is being sent.

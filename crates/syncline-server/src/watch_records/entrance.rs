@@ -47,7 +47,7 @@ pub(super) enum Proof {
 
 impl Route {
     /// # Errors
-    /// 400, 404.
+    /// 400.
     pub(super) fn read(&self, params: Params) -> Result<Request, Refusal> {
         let place = params.place()?;
         let space = place.resolve(&self.face.settings)?;
@@ -93,6 +93,8 @@ impl Route {
 
     async fn invited(&self, token: &str, space: &SpaceId) -> Result<User, Refusal> {
         let invite = self.face.settings.invite.as_ref().ok_or_else(Refusal::bad_invite)?;
+        // nobody is invited to where nothing can be
+        SpaceId::checked(space.as_str()).map_err(|_| Refusal::bad_invite())?;
         let asked = AssertUnwindSafe(async { invite(token.to_owned(), space.clone()).await }).catch_unwind();
         match timeout(self.shared.config.authenticate_within, asked).await {
             Ok(Ok(user)) => user.ok_or_else(Refusal::bad_invite),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use syncline::contrail::Contrail;
 use syncline::{Client, Query, Record, TransportPreference};
+use syncline_core::{Error, code};
 
 use super::place;
 
@@ -35,7 +36,8 @@ pub struct ContrailServer {
     pub namespace: String,
     /// The space: an `ats://` address, or the DID of an actor.
     pub space: String,
-    /// A ticket, when the service asks for one.
+    /// A ticket, when the service asks for one; or the address of what mints them, since they last two minutes: it is asked
+    /// for another one whenever one is needed.
     pub ticket: String,
     /// Who the visitor is there; rows are kept for the next visit when it is said.
     pub identity: String,
@@ -48,7 +50,18 @@ impl ContrailServer {
     pub fn connect(&self) -> Client {
         let address = if self.address.is_empty() { place::at_own_server("/") } else { self.address.clone() };
         let service = Contrail::new(&self.namespace);
-        let service = if self.ticket.is_empty() { service } else { service.ticket(&self.ticket) };
+        let service = match self.ticket.as_str() {
+            "" => service,
+            path if path.starts_with('/') => {
+                let address = place::at_own_server(path);
+                service.ticket_with(move |_| minted(address.clone()))
+            }
+            address if address.starts_with("http://") || address.starts_with("https://") => {
+                let address = address.to_owned();
+                service.ticket_with(move |_| minted(address.clone()))
+            }
+            ticket => service.ticket(ticket),
+        };
         let service =
             if self.identity.is_empty() { service } else { service.identity(self.identity.as_str()) };
         Client::builder(&address).contrail(service).transport(self.transport).build()
@@ -61,4 +74,22 @@ impl ContrailServer {
             .order_by(ContrailMessage::rkey.desc())
             .limit(RECORDS)
     }
+}
+
+/// A new ticket from the address of `watchTicket`, or of whatever else answers with `{"ticket": …}`.
+async fn minted(address: String) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    struct Minted {
+        ticket: String,
+    }
+    let (status, body) = place::post(&address, None, None).await.map_err(no_ticket)?;
+    match status {
+        200 => serde_json::from_str(&body).map(|Minted { ticket }| ticket).map_err(no_ticket),
+        401 | 403 => Err(Error::new(code::UNAUTHENTICATED, "no ticket is given to this visitor")),
+        _ => Err(no_ticket(format!("the answer is {status}"))),
+    }
+}
+
+fn no_ticket(why: impl std::fmt::Display) -> Error {
+    Error::new(code::CONNECTION, format!("no ticket: {why}"))
 }

@@ -91,22 +91,24 @@ pub(crate) trait AnyCollection: Send {
     fn observe(&mut self, session: SessionId, watch: WatchId);
     fn unobserve(&mut self, session: SessionId, watch: WatchId);
 
-    /// Starts to collect the rows of a snapshot.
-    fn begin_snapshot(&mut self, session: SessionId);
+    /// Starts to collect the rows of an answer that comes in chunks.
+    fn begin_incoming(&mut self, session: SessionId);
     /// Decodes one row of it; `fields` are those of packed rows.
-    fn snapshot_row(
+    fn incoming_row(
         &mut self,
         session: SessionId,
         row: EncodedRow<'_>,
         fields: &[Box<str>],
     ) -> Result<(), Undecodable>;
-    /// The snapshot is complete: its rows, and no others, are the view's members.
+    /// The answer is a snapshot and complete: its rows, and no others, are the view's members.
     fn finish_snapshot(&mut self, session: SessionId);
+    /// The answer is a resume and complete: its rows are members too. Gives their slots.
+    fn finish_resume(&mut self, session: SessionId) -> Vec<u32>;
     /// What the server has said of a view is complete, without a snapshot.
     fn complete_view(&mut self, session: SessionId);
     /// None of its rows are members any more.
     fn clear_view(&mut self, session: SessionId) {
-        self.begin_snapshot(session);
+        self.begin_incoming(session);
         self.finish_snapshot(session);
     }
 

@@ -11,6 +11,7 @@ use super::streams::{Happened, Streams, access, ended};
 use super::{Access, Answer, Bearer, Call};
 use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
+use crate::client::queue::News;
 use crate::client::session::SessionId;
 use crate::client::{Output, Transport};
 use crate::error::Error;
@@ -129,7 +130,7 @@ impl ClientCore {
             return self.have_looked(now, id, stream, next.is_none());
         }
         self.take_page(id, stream, next)?;
-        self.go_on(now, id, stream)
+        self.go_on(now, id, stream, News::State)
     }
 
     pub(super) fn end_side(&mut self, stream: &mut Stream) {
@@ -171,6 +172,6 @@ impl ClientCore {
             stream.doubt(now);
         }
         stream.heard = now;
-        self.go_on(now, id, stream)
+        self.go_on(now, id, stream, News::State)
     }
 }

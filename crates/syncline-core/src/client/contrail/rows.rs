@@ -9,6 +9,7 @@ use super::stream::Stream;
 use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
 use crate::client::frames::put;
+use crate::client::queue::News;
 use crate::client::session::{self, Session, SessionId, Unreadable};
 use crate::error::{Error, code};
 use crate::query::QuerySpec;
@@ -84,7 +85,7 @@ impl ClientCore {
             }
             Event::End { cursor } => {
                 self.take_page(id, stream, cursor)?;
-                self.go_on(now, id, stream)
+                self.go_on(now, id, stream, News::State)
             }
             Event::MemberRemoved => Err(Error::new(code::FORBIDDEN, "the membership has ended")),
             Event::Error { message } => Err(Error::new(
@@ -99,9 +100,9 @@ impl ClientCore {
     /// A live event: shown at once, and the window filled up when it has a gap now.
     pub(super) fn follow(&mut self, now: Duration, id: SessionId, stream: &mut Stream) -> Result<(), Error> {
         if stream.gathering.is_none() {
-            return self.go_on(now, id, stream);
+            return self.go_on(now, id, stream, News::Event);
         }
-        self.show_rows(id, stream);
+        self.show_rows(id, stream, News::Event);
         Ok(())
     }
 
@@ -185,7 +186,13 @@ impl ClientCore {
     }
 
     /// A page is complete, or a row may have left the window: fetches more if more is wanted, and shows what there is.
-    pub(super) fn go_on(&mut self, now: Duration, id: SessionId, stream: &mut Stream) -> Result<(), Error> {
+    pub(super) fn go_on(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        stream: &mut Stream,
+        news: News,
+    ) -> Result<(), Error> {
         let Some((session, rows)) = self.rows_of(id) else { return Ok(()) };
         let limit = session.query.limit.map(|limit| limit as usize);
         let view = stream.reserve.unwrap_or(id);
@@ -204,7 +211,7 @@ impl ClientCore {
         if stream.side.is_none() {
             self.finish_snapshot(now, id, stream);
         }
-        self.show_rows(id, stream);
+        self.show_rows(id, stream, news);
         Ok(())
     }
 
@@ -228,7 +235,7 @@ impl ClientCore {
     }
 
     /// Shows the rows that are known, as many as the query wants of them, and what stood in for them no more.
-    pub(super) fn show_rows(&mut self, id: SessionId, stream: &mut Stream) {
+    pub(super) fn show_rows(&mut self, id: SessionId, stream: &mut Stream, news: News) {
         let Some(session) = self.sessions.get(&id) else { return };
         let (space_id, collection) = (session.query.space.clone(), session.collection);
         let limit = session.query.limit.map(|limit| limit as usize);
@@ -252,7 +259,7 @@ impl ClientCore {
         if let Some(space) = self.spaces.get_mut(&space_id) {
             space.unsaved = true;
         }
-        self.rows_have_come(&space_id, collections.into_iter().flatten());
+        self.rows_have_come(&space_id, collections.into_iter().flatten(), news);
         self.note(id);
     }
 

@@ -61,6 +61,8 @@ pub(in crate::client) struct Stream {
     pub(super) failures: u32,
     /// Refusals of credentials in a row.
     pub(super) unauthenticated: u32,
+    /// It was not given a socket, and does not ask for one again until somebody wants it to.
+    pub(super) no_socket: bool,
     /// When the service was heard last.
     pub(super) heard: Duration,
     /// When it last said something that counts.
@@ -129,6 +131,7 @@ impl Stream {
             access: Access::default(),
             failures: 0,
             unauthenticated: 0,
+            no_socket: false,
             heard: now,
             told: now,
             doubted_until: None,

@@ -12,6 +12,7 @@ use super::stream::{Due, Line, Phase, Stream};
 use super::{Access, AccessRequest, Answer, Bearer, Call, Service};
 use crate::client::core::ClientCore;
 use crate::client::frames::forget_rows;
+use crate::client::queue::News;
 use crate::client::session::{self, SessionId};
 use crate::client::{Output, Status, Transport, TransportPreference};
 use crate::error::{Error, code};
@@ -29,8 +30,6 @@ pub(in crate::client) struct Streams {
     pub(super) waiting: VecDeque<SessionId>,
     enabled: bool,
     pub(super) closed: bool,
-    /// The service has none.
-    no_sockets: bool,
     pub(super) last_error: Option<Error>,
 }
 
@@ -64,7 +63,6 @@ impl Streams {
             waiting: VecDeque::new(),
             enabled: true,
             closed: false,
-            no_sockets: false,
             last_error: None,
         }
     }
@@ -127,13 +125,17 @@ impl Streams {
     }
 
     /// What the next attempt goes over; nothing when no connection is free.
-    fn free_transport(&self, preference: TransportPreference) -> Option<(Transport, Option<Permit>)> {
+    fn free_transport(
+        &self,
+        preference: TransportPreference,
+        no_socket: bool,
+    ) -> Option<(Transport, Option<Permit>)> {
         let socket = Some((Transport::WebSocket, None));
         let sse = || Some((Transport::Sse, Some(self.service.allowance.take(Use::Stream)?)));
         match preference {
             TransportPreference::WebSocket => socket,
             TransportPreference::Sse => sse(),
-            TransportPreference::Auto => sse().or(socket.filter(|_| !self.no_sockets)),
+            TransportPreference::Auto => sse().or(socket.filter(|_| !no_socket)),
         }
     }
 
@@ -201,7 +203,7 @@ impl ClientCore {
                 stream.phase = Phase::Open;
                 match stream.transport {
                     // its snapshot came with the handshake
-                    Transport::WebSocket => self.go_on(now, id, stream),
+                    Transport::WebSocket => self.go_on(now, id, stream, News::State),
                     Transport::Sse => {
                         stream.told = now;
                         stream.gathering = Some(Gathering::new(Why::Begin));
@@ -287,7 +289,8 @@ impl ClientCore {
             && stream.transport == Transport::WebSocket
             && self.config.transport == TransportPreference::Auto;
         if no_socket {
-            streams.no_sockets = true;
+            // it may be the query that is refused: what others may have is for them to find out
+            stream.no_socket = true;
             stream.phase = Phase::Waiting { until: now };
         } else if error.is_unauthenticated() {
             // a ticket may have grown old on its way; one that has just been made has not
@@ -321,7 +324,8 @@ impl ClientCore {
     fn begin_stream(&mut self, now: Duration, id: SessionId, stream: &mut Stream) {
         let Some(streams) = &mut self.streams else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let Some((transport, permit)) = streams.free_transport(self.config.transport) else {
+        let Some((transport, permit)) = streams.free_transport(self.config.transport, stream.no_socket)
+        else {
             stream.phase = Phase::Queued;
             return;
         };
@@ -446,7 +450,7 @@ impl ClientCore {
             self.with_stream(now, id, |core, stream| {
                 let is_sse = stream.transport == Transport::Sse;
                 if why != Retry::Hint {
-                    (stream.failures, stream.unauthenticated) = (0, 0);
+                    (stream.failures, stream.unauthenticated, stream.no_socket) = (0, 0, false);
                 }
                 match stream.phase {
                     // whoever it is now is to be seen by the service; the rows stay until it has answered

@@ -13,6 +13,7 @@ use super::rooms::looks;
 use super::row::Row;
 use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
+use crate::client::queue::News;
 use crate::client::session::{Phase, Session, SessionId};
 use crate::error::code;
 use crate::id::{Key, SpaceId};
@@ -184,7 +185,7 @@ impl ClientCore {
             }
             self.note(id);
         }
-        self.rows_have_come(space, [channel.collection]);
+        self.rows_have_come(space, [channel.collection], News::State);
     }
 
     /// Those who have come to a channel since its rows are there get them.

@@ -17,10 +17,7 @@ use crate::space::rows::Row;
 use crate::space::shape::{Answer, ShapeKey};
 use crate::space::stream::{Missed, Stream};
 use crate::space::working_set::WorkingSet;
-use crate::wire::{self, Changes, Count, GoneChildren, Held, Reset, ServerMessage, SubId, WriteState};
-
-/// What a count takes of a frame beside the parent's key, in bytes.
-const COUNT_BYTES: usize = 48;
+use crate::wire::{self, Changes, Count, Held, Reset, ServerMessage, SubId, WriteState};
 
 impl Engine {
     /// Gives a connection what it is owed, as far as it can take it now.
@@ -116,7 +113,7 @@ impl Engine {
         if cursor.is_some_and(|cursor| set.is_behind(&cursor)) {
             self.renew(conn, space);
         }
-        let Self { connections, spaces, access, config, outputs, schema, .. } = self;
+        let Self { connections, spaces, access, outputs, schema, .. } = self;
         let Some((connection, set)) = both(connections, spaces, conn, space) else { return };
         let Some(user) = connection.user().cloned() else { return };
         bring_up_to_date(conn, connection, set, outputs);
@@ -125,10 +122,9 @@ impl Engine {
         let Some(subscription) = connection.subs.get_mut(&sub) else { return };
         let shape = set.attach(conn, sub, subscription, &user, &**access);
         let (cursor, held) = (subscription.cursor.take(), subscription.held.take());
-        let most = config.chunk_bytes;
         let missed = cursor.and_then(|cursor| match held {
-            Some(held) => compared(set, cursor, subscription, &held, &shape, &**access, most),
-            None => missed(set, cursor, subscription, &**access, most),
+            Some(held) => compared(set, cursor, subscription, &held, &shape, &**access),
+            None => missed(set, cursor, subscription, &**access),
         });
         let (space, cursor) = (space.clone(), set.cursor());
         connection.feed.stream(match missed {
@@ -190,7 +186,7 @@ fn bring_up_to_date(conn: ConnId, connection: &mut Connection, set: &mut Working
 
 /// What a result has become compared with the rows that a client says it holds as of `cursor`: the log tells which of
 /// those have changed since, whoever may see them now and whatever a limit makes of them. `None` when the log does not
-/// reach back, or when it does not fit into one frame of `most` bytes.
+/// reach back.
 fn compared(
     set: &WorkingSet,
     cursor: Cursor,
@@ -198,7 +194,6 @@ fn compared(
     held: &Held,
     shape: &ShapeKey,
     access: &dyn Access,
-    most: usize,
 ) -> Option<Missed> {
     let now = set.cursor();
     if (cursor.incarnation, cursor.schema) != (now.incarnation, now.schema) {
@@ -214,17 +209,16 @@ fn compared(
     }
     let is_touched = |of: &str, key: &str| touched.get(of).is_some_and(|keys| keys.contains(key));
     let Answer { rows, related, counts } = set.result(shape, access);
-    let (mut missed, mut bytes) = (Missed::default(), 0);
+    let mut missed = Missed::default();
     let (mut list, mut places) = (held.checklist(), Vec::with_capacity(rows.len()));
     for row in &rows {
         let place = list.take(row.key());
         places.push(place);
         if place.is_none() || is_touched(subscription.collection, row.key()) {
-            bytes += row.json.len() + 1;
-            missed.put.push(Arc::clone(row));
+            missed.news.rows.push(Arc::clone(row));
         }
     }
-    missed.gone = list.left();
+    missed.gone = list.left().into();
     let mut counts: BTreeMap<(usize, &str), u64> =
         counts.iter().map(|count| ((count.relation, &*count.parent), count.n)).collect();
     for (relation, ((mut list, held_counts), children)) in held_children.into_iter().zip(related).enumerate()
@@ -234,33 +228,27 @@ fn compared(
             list.take(row.key()).is_some() && !is_touched(key.children.collection, row.key())
         };
         let (_, lacking): (Vec<_>, Vec<_>) = children.into_iter().partition(is_held);
-        bytes += lacking.iter().map(|row| row.json.len() + 1).sum::<usize>();
-        missed.related.push(lacking);
-        let gone = list.left();
-        if !gone.is_empty() {
-            missed.gone_children.push(GoneChildren { relation, gone });
-        }
+        missed.news.related.push(lacking);
+        missed.gone_children.extend(list.left().into_iter().map(|place| (relation, place)));
         for (row, place) in rows.iter().zip(&places).filter(|_| compiled.count) {
             let n = counts.remove(&(relation, row.key())).unwrap_or_default();
             let known = place.and_then(|place| held_counts.get(place as usize)).copied().unwrap_or_default();
             if n != u64::from(known) {
-                bytes += row.key().len() + COUNT_BYTES;
-                missed.counts.push(Count { relation, parent: row.key().into(), n });
+                missed.news.counts.push(Count { relation, parent: row.key().into(), n });
             }
         }
     }
-    (bytes <= most).then_some(missed)
+    Some(missed)
 }
 
 /// What became, since `cursor`, of the rows of a subscription's collection. `None` when that cannot be told: the log
 /// does not reach back, a limit makes other rows come and go than those that changed, nobody knows whose child a deleted
-/// row was, the keys of deleted rows are not for everybody; or when it does not fit into one frame of `most` bytes.
+/// row was, or the keys of deleted rows are not for everybody.
 fn missed(
     set: &WorkingSet,
     cursor: Cursor,
     subscription: &Subscription,
     access: &dyn Access,
-    most: usize,
 ) -> Option<Missed> {
     let Subscription { collection, query, relations, .. } = subscription;
     let now = set.cursor();
@@ -272,17 +260,13 @@ fn missed(
         return None;
     }
     let touched = set.log.since(cursor.version, now.version)?.filter(|(of, _)| of == collection);
-    let (mut missed, mut bytes) = (BTreeMap::<&str, Option<&Arc<Row>>>::new(), 0);
+    let mut missed = BTreeMap::<&str, Option<&Arc<Row>>>::new();
     for (_, key) in touched {
         let Entry::Vacant(place) = missed.entry(key.as_str()) else { continue };
         let row = set.rows.get(collection, key.as_str()).filter(|row| query.matches(&*row.typed));
         place.insert(row);
-        bytes += row.map_or(key.as_str().len() + 3, |row| row.json.len() + 1);
-        if bytes > most {
-            return None;
-        }
     }
-    let put = missed.values().flatten().map(|row| Arc::clone(row)).collect();
+    let rows = missed.values().flatten().map(|row| Arc::clone(row)).collect();
     let del = missed.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| (*key).into()).collect();
-    Some(Missed { put, del, ..Missed::default() })
+    Some(Missed { news: Answer { rows, ..Answer::default() }, del, ..Missed::default() })
 }

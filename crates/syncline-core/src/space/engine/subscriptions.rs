@@ -10,12 +10,10 @@ use crate::space::engine::Engine;
 use crate::space::families::RelationKey;
 use crate::space::feed::Owed;
 use crate::space::io::ConnId;
-use crate::wire::{Failed, Held, MAX_HELD, ServerMessage, SubId, Subscribe, User};
+use crate::wire::{Failed, Held, MAX_HELD, MAX_QUERY_BYTES, ServerMessage, SubId, Subscribe, User};
 
-/// The largest `subscribe`, in bytes: queries stay in memory as long as they are watched.
-const MAX_QUERY_BYTES: usize = 64 * 1024;
 /// The most keys that a connection's subscriptions may have said they hold and wait for an answer to; 8 bytes each.
-const MAX_HELD_OF_CONNECTION: usize = 3 * MAX_HELD;
+const MAX_HELD_OF_CONNECTION: usize = MAX_HELD;
 
 /// A query that can be answered.
 struct Checked {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use axum::Router;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use syncline_server::{Config, Syncline};
+use syncline_server::{Config, Memory, Rules, Syncline, Visibility};
 
 use crate::support::Server;
 use crate::support::records::{
     MESSAGES, Message, Reaction, Records, RecordsSocket, Writer, app, ask, keys, message, messages, reaction,
-    request, with_reactions,
+    request, who, with_reactions,
 };
 
 /// A room with two messages, the first of which has a reaction.
@@ -111,6 +111,61 @@ async fn children_come_and_go() {
     ada.write("room-a", put).await;
     records.hear("record.created").await;
     assert_eq!(records.hear("hydration.added").await["parentUri"], "at://ada/app.example.message/m9");
+}
+
+/// What is whispered is for those who did it.
+struct Whispers;
+
+impl Rules<Reaction> for Whispers {
+    fn visibility(&self) -> Visibility<Reaction> {
+        Visibility::by_row(|user, _, reaction: &Reaction| {
+            reaction.emoji != "🤫" || reaction.by == user.id.as_str()
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_somebody_may_not_see_neither_comes_nor_counts_for_them() {
+    let syncline = Syncline::builder().storage(Memory::new());
+    let syncline = syncline.collection::<Message>(()).collection::<Reaction>(Whispers).authenticate(who);
+    let syncline = syncline.watch_records(with_reactions()).build().await.unwrap();
+    let app = app(&syncline);
+    let mut ada = Writer::new(&app, "ada").await;
+    ada.put("room-a", &message("m0", "zero", 1_000)).await;
+    let mut bob = Writer::new(&app, "bob").await;
+    bob.react("room-a", &reaction("ra", "m0", "👍", 3_000)).await;
+    bob.react("room-a", &reaction("rb", "m0", "🤫", 4_000)).await;
+    let of = |record: &Value| {
+        let children = record["record"]["reactions"].as_array().unwrap();
+        let rkeys = children.iter().map(|child| child["rkey"].as_str().unwrap().to_owned());
+        (rkeys.collect::<Vec<_>>(), record["record"]["reactionsCount"].clone())
+    };
+    for (name, rkeys) in [("ada", vec!["ra"]), ("bob", vec!["ra", "rb"])] {
+        let token = format!("token-of-{name}");
+        let mut records = Records::watch_as(&app, "room-a", "&hydrateReactions=10", &token).await;
+        records.hear("snapshot.start").await;
+        let count = json!(rkeys.len());
+        let (mut shown, counted) = of(&records.hear("snapshot.record").await);
+        shown.sort();
+        assert_eq!((shown, counted), (rkeys.iter().map(ToString::to_string).collect(), count), "{name}");
+        records.hear("snapshot.end").await;
+        // nor do they hear of one that comes or goes
+        let (whisper, open) = (format!("w-{name}"), format!("x-{name}"));
+        bob.react("room-a", &reaction(&whisper, "m0", "🤫", 5_000)).await;
+        bob.take_back("room-a", &whisper).await;
+        bob.react("room-a", &reaction(&open, "m0", "❤", 6_000)).await;
+        let mut heard = Vec::new();
+        loop {
+            let (kind, data) = records.event().await.unwrap();
+            let rkey = data["child"]["rkey"].as_str().or(data["childRkey"].as_str()).unwrap_or_default();
+            heard.push(format!("{kind} {rkey}"));
+            if rkey == open {
+                break;
+            }
+        }
+        assert_eq!(heard.iter().any(|event| event.contains(&whisper)), name == "bob", "{heard:?}");
+        bob.take_back("room-a", &open).await;
+    }
 }
 
 #[tokio::test]

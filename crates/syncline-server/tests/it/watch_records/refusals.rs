@@ -143,10 +143,46 @@ async fn spaces_and_people_are_named_as_the_application_says() {
     let record = own.hear("snapshot.record").await;
     assert_eq!((&record["record"]["rkey"], record["record"].get("space")), (&json!("m2"), None));
 
-    for query in ["spaceUri=room-a", "actor=nobody"] {
-        let answer = ask(&app, request("GET", &format!("{MESSAGES}?{query}"), Some("token-of-ada"))).await;
-        assert_eq!(answer.0, StatusCode::NOT_FOUND, "{query}");
+    for query in ["spaceUri=room-a", "actor=nobody", "spaceUri=ats://x/rooms/a%20b"] {
+        for mode in ["", "&mode=ws"] {
+            let uri = format!("{MESSAGES}?{query}{mode}");
+            let answer = ask(&app, request("GET", &uri, Some("token-of-ada"))).await;
+            assert_eq!(answer, (StatusCode::NOT_FOUND, json!({ "error": "NotFound" })), "{uri}");
+            // who is not known is not told that either
+            for token in [None, Some("nonsense")] {
+                let answer = ask(&app, request("GET", &uri, token)).await;
+                assert_eq!(answer, (StatusCode::UNAUTHORIZED, auth_required()), "{uri}");
+            }
+        }
     }
+}
+
+#[tokio::test]
+async fn a_persons_own_space_is_for_nobody_else() {
+    let own = |user: &User, space: &SpaceId| match space.as_str().strip_prefix("home-of-") {
+        Some(owner) if owner != user.id.as_str() => Err(Error::new(code::FORBIDDEN, "not yours")),
+        _ => Ok(()),
+    };
+    let watch = watch().actors(|did| Some(SpaceId::from(format!("home-of-{did}")))).tickets(keys());
+    let syncline = messages(watch).spaces(own).build().await.unwrap();
+    let app = app(&syncline);
+    let uri = format!("{MESSAGES}?actor=ada");
+    Records::open(&app, request("GET", &uri, Some("token-of-ada"))).await.snapshot().await;
+    let not_member = json!({ "error": "Forbidden", "reason": "not-member" });
+    for method in ["GET", "POST"] {
+        let uri = if method == "GET" { uri.clone() } else { uri.replace("watchRecords", "watchTicket") };
+        let answer = ask(&app, request(method, &uri, Some("token-of-bob"))).await;
+        assert_eq!(answer, (StatusCode::FORBIDDEN, not_member.clone()), "{method}");
+    }
+    // a ticket for his own is good for nothing else
+    let bobs = format!("{MESSAGES}?actor=bob&mode=ws");
+    let (_, handshake) = ask(&app, request("GET", &bobs, Some("token-of-bob"))).await;
+    let with_ticket = format!("{uri}&ticket={}", handshake["ticket"].as_str().unwrap());
+    assert_eq!(
+        ask(&app, request("GET", &with_ticket, None)).await,
+        (StatusCode::UNAUTHORIZED, auth_required())
+    );
+    all_have_gone(&syncline).await;
 }
 
 #[tokio::test]
