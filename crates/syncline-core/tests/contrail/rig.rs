@@ -223,7 +223,7 @@ impl Rig {
         self.drain();
     }
 
-    pub(crate) fn watch(&mut self, query: &Query<Message>) -> WatchId {
+    pub(crate) fn watch<R: Record>(&mut self, query: &Query<R>) -> WatchId {
         let watch = self.core.watch(self.now, query);
         self.drain();
         watch

@@ -2,11 +2,29 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use syncline_core::Record;
 use syncline_core::client::contrail::{Answer, record_uri, refusal, socket_closed};
 use syncline_core::client::{TransportPreference, WatchId};
 
 use crate::rig::{ALICE, Asked, Message, NSID, Reaction, Rig, newest};
+
+/// An event of the recording, and who comes to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "event", key = uri)]
+struct Party {
+    uri: String,
+    name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "rsvp", key = uri)]
+struct Rsvp {
+    uri: String,
+    subject: String,
+    status: String,
+}
 
 /// The messages that the service holds, by uri, as the recording's own control lines say.
 #[derive(Default)]
@@ -129,13 +147,24 @@ impl Replay {
 
     fn begin(&mut self, url: &str, transport: TransportPreference) {
         let params = form_urlencoded::parse(url.split_once('?').unwrap().1.as_bytes());
-        let space = params.into_iter().find(|(name, _)| name == "spaceUri").unwrap().1.into_owned();
-        self.rig = Rig::with(|config| config.transport = transport);
+        let space = params.clone().find(|(name, _)| name == "spaceUri").unwrap().1.into_owned();
+        let param =
+            |name: &str| params.clone().find(|(given, _)| given == name).map(|(_, value)| value.into_owned());
+        let (ticket, invite) = (param("ticket"), param("inviteToken"));
+        self.rig = Rig::with(|config| {
+            config.transport = transport;
+            if let Some(service) = &mut config.contrail {
+                (service.has_access, service.invite) = (ticket.is_some(), invite.map(Into::into));
+            }
+        });
         let mut query = newest(&space);
         if url.contains("hydrateReactions") {
             query = query.include(Reaction::subject.children().limit(10).counted());
         }
         self.watch = Some(self.rig.watch(&query));
+        if let Some(ticket) = ticket {
+            self.rig.give_ticket(&ticket);
+        }
     }
 
     fn request(&mut self, url: &str) {
@@ -283,6 +312,70 @@ fn hydration_over_sockets() {
         assert_eq!(replay.rig.reactions(replay.watch(), "m0000").0, of_the_snapshot);
         assert_eq!(replay.rig.reactions(replay.watch(), "p2").0, "");
     }
+}
+
+/// It is asked for without a handshake, at an address that has been used before.
+#[test]
+fn the_address_of_a_socket_is_used_again() {
+    for trace in [
+        include_str!("../traces/contrail-ws-durable-object.jsonl"),
+        include_str!("../traces/contrail-ws-in-memory.jsonl"),
+    ] {
+        let replay = replay(trace, &["A2"]);
+        replay.shows_the_truth();
+        assert_eq!((replay.texts().len(), replay.rig.status(replay.watch())), (6, "live"));
+    }
+}
+
+#[test]
+fn good_tickets_and_invitations() {
+    for client in ["ok", "again", "invite"] {
+        let replay = replay(include_str!("../traces/contrail-tickets.jsonl"), &[client]);
+        replay.shows_the_truth();
+        assert_eq!((replay.texts().len(), replay.rig.status(replay.watch())), (1, "live"), "{client}");
+    }
+}
+
+/// Children that come in groups, by a field of theirs.
+#[test]
+fn grouped_hydration() {
+    let mut rig = Rig::new();
+    let (mut line, mut watch) = (None, None);
+    for step in include_str!("../traces/contrail-sse-hydration.jsonl").lines() {
+        let step: Value = serde_json::from_str(step).unwrap();
+        if step["client"] != "B" {
+            continue;
+        }
+        match (step["dir"].as_str().unwrap(), step["type"].as_str().unwrap_or_default()) {
+            ("req", _) => {
+                let (_, params) = step["url"].as_str().unwrap().split_once('?').unwrap();
+                let mut params = form_urlencoded::parse(params.as_bytes());
+                let space = params.find(|(name, _)| name == "spaceUri").unwrap().1.into_owned();
+                let rsvps = Rsvp::subject.children().limit(5).counted();
+                watch = Some(rig.watch(&Party::in_space(&*space).include(rsvps)));
+                let asked = rig.asked();
+                assert!(asked.call.address.as_str().starts_with("xrpc/test.rt.event.watchRecords?"));
+                assert_eq!(asked.param("hydrateRsvps").as_deref(), Some("5"));
+                line = Some(asked);
+            }
+            ("res", _) => rig.opened(line.as_ref().unwrap()),
+            ("recv", _) => {
+                let (kind, data) = step["raw"].as_str().unwrap().split_once("\ndata: ").unwrap();
+                let kind = kind.strip_prefix("event: ").unwrap();
+                rig.frame(line.as_ref().unwrap(), &format!(r#"{{"kind":"{kind}","data":{data}}}"#));
+            }
+            ("event", "client-closes") => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    let watch = watch.unwrap();
+    let parties = rig.core.entries::<Party>(watch);
+    assert_eq!((parties.len(), &*parties[0].record.name), (1, "party"));
+    let related = rig.core.take_related::<Rsvp>(watch, 0);
+    let rsvps = related.children.iter().flat_map(|(_, rsvps)| rsvps);
+    let rsvps: Vec<_> = rsvps.map(|entry| entry.record.status.as_str()).collect();
+    assert_eq!(rsvps, ["app.event.rsvp#notgoing"]);
+    assert_eq!(related.counts.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1]);
 }
 
 /// Every refusal of the recorded service, with what it means here.

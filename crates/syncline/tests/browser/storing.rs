@@ -136,6 +136,45 @@ async fn the_next_page_begins_where_the_last_one_ended() {
     assert!(subscribe.contains(r#""version":1"#), "{subscribe}");
 }
 
+/// How many values were put into a table, and in how many transactions.
+fn puts_into(table: &str) -> (f64, f64) {
+    let count = |of: &str| {
+        let puts = format!("globalThis.puts.filter(([table]) => table === '{table}')");
+        js_sys::eval(&of.replace("puts", &puts)).unwrap().as_f64().unwrap()
+    };
+    (count("puts.length"), count("new Set(puts.map(([, transaction]) => transaction)).size"))
+}
+
+#[wasm_bindgen_test]
+async fn what_is_stored_at_once_is_one_transaction() {
+    let (place, sockets) = (Place::new(), Sockets::fake());
+    js_sys::eval("globalThis.puts = []").unwrap();
+    let note = "globalThis.puts.push([this.name, this.transaction]); return original.apply(this, args);";
+    let noted = Patch::new("IDBObjectStore", "put", note);
+    let client = place.client();
+    let watches = [client.watch(list()), client.watch(list().limit(5)), client.watch(Todo::in_space("m"))];
+    let socket = connect(&sockets).await;
+    for _ in &watches {
+        socket.frame().await;
+    }
+    for (sub, _) in (1..).zip(&watches) {
+        socket.say(&SNAPSHOT.replace(r#""sub":1"#, &format!(r#""sub":{sub}"#)));
+    }
+    until(|| watches.iter().all(|watch| watch.status() == Status::Live)).await;
+    while stored(&place).await < watches.len() {
+        TimeoutFuture::new(5).await;
+    }
+    assert_eq!(puts_into("lists"), (3.0, 1.0));
+    // and so is what comes later: many changes of one moment are one write of the list
+    for version in 2..10 {
+        change(&socket, version);
+    }
+    let before = puts_into("lists");
+    until(|| puts_into("lists") != before).await;
+    assert_eq!(puts_into("lists").1, 2.0);
+    drop(noted);
+}
+
 #[wasm_bindgen_test]
 async fn a_tab_with_a_newer_version_does_not_wait_and_ours_goes_on() {
     let (place, sockets) = (Place::new(), Sockets::fake());
