@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use syncline_core::Query;
+use syncline_core::client::TransportPreference;
+use syncline_core::client::contrail::Answer;
 
 use crate::rig::{Asked, Message, Rig, SPACE, live, newest, record};
 
@@ -77,6 +79,90 @@ fn loaded_pages_stay(query: &Query<Message>) {
     let second = rig.asked();
     answer(&mut rig, &second, &page(100, 50), None);
     assert_eq!((rig.shown(watch).len(), rig.status(watch)), (150, "live"));
+}
+
+/// How a server tells: over an event stream, or over a socket of one of the two kinds.
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    Events,
+    DurableObject,
+    InMemory,
+}
+
+const SHAPES: [Shape; 3] = [Shape::Events, Shape::DurableObject, Shape::InMemory];
+
+impl Shape {
+    fn rig(self) -> Rig {
+        Rig::with(|config| {
+            if !matches!(self, Self::Events) {
+                config.transport = TransportPreference::WebSocket;
+            }
+        })
+    }
+
+    /// Begins with this first page, up to the line that live events come by.
+    fn begin(self, rig: &mut Rig, records: &[Value], cursor: Option<&str>) -> Asked {
+        let asked = rig.asked();
+        if let Self::Events = self {
+            answer(rig, &asked, records, cursor);
+            return asked;
+        }
+        rig.handshake(&asked, records, cursor, "/socket");
+        let socket = rig.asked_for(Answer::Socket);
+        rig.opened(&socket);
+        if let Self::InMemory = self {
+            // it says all of its first page again
+            rig.snapshot(&socket, records, cursor);
+        }
+        socket
+    }
+
+    /// The next page, asked for with this cursor.
+    fn page(self, rig: &mut Rig, asked_with: &str, records: &[Value], cursor: Option<&str>) {
+        let asked = rig.asked();
+        assert_eq!(asked.param("cursor").as_deref(), Some(asked_with), "{self:?}");
+        match asked.call.answer {
+            Answer::Json => rig.handshake(&asked, records, cursor, "/socket"),
+            _ => answer(rig, &asked, records, cursor),
+        }
+    }
+}
+
+#[test]
+fn every_shape_pages_on_and_fills_its_window_up() {
+    for shape in SHAPES {
+        let mut rig = shape.rig();
+        let watch = rig.watch(&newest(SPACE).limit(250));
+        let line = shape.begin(&mut rig, &page(450, 250), Some("c1"));
+        shape.page(&mut rig, "c1", &page(250, 50), Some("c2"));
+        assert_eq!((rig.shown(watch).len(), rig.status(watch)), (250, "live"), "{shape:?}");
+        assert!(rig.asks_nothing());
+        rig.created(&line, live("new", 999));
+        assert_eq!((rig.shown(watch).len(), &*rig.shown(watch)[0]), (250, "new"), "{shape:?}");
+        for n in (50..250).rev() {
+            rig.deleted(&line, &format!("m{n:03}"));
+        }
+        shape.page(&mut rig, "c2", &page(50, 0), None);
+        assert_eq!((rig.shown(watch).len(), rig.status(watch)), (250, "live"), "{shape:?}");
+        assert_eq!(rig.open.len(), 1, "{shape:?}: the pages are closed, the line is not");
+    }
+}
+
+#[test]
+fn every_shape_keeps_loaded_pages_until_they_are_fetched_again() {
+    for shape in SHAPES {
+        let mut rig = shape.rig();
+        let watch = rig.watch(&newest(SPACE).limit(300));
+        let line = shape.begin(&mut rig, &page(300, 100), Some("c1"));
+        shape.page(&mut rig, "c1", &page(100, 0), None);
+        rig.closed(&line, None);
+        rig.wait_for_deadline();
+        // of each page half was deleted meanwhile
+        shape.begin(&mut rig, &page(300, 200), Some("c1"));
+        assert_eq!(rig.shown(watch).len(), 300, "{shape:?}");
+        shape.page(&mut rig, "c1", &page(100, 50), None);
+        assert_eq!((rig.shown(watch).len(), rig.status(watch)), (150, "live"), "{shape:?}");
+    }
 }
 
 #[test]

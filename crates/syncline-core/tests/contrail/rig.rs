@@ -235,6 +235,12 @@ impl Rig {
         self.fresh.remove(0)
     }
 
+    /// The one request for this, among those since the last time.
+    pub(crate) fn asked_for(&mut self, answer: Answer) -> Asked {
+        let place = self.fresh.iter().position(|asked| asked.call.answer == answer);
+        self.fresh.remove(place.unwrap_or_else(|| panic!("{:?}", self.fresh)))
+    }
+
     pub(crate) fn asks_nothing(&self) -> bool {
         self.fresh.is_empty()
     }
