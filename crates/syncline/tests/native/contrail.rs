@@ -5,6 +5,7 @@ use syncline::contrail::Contrail;
 use syncline::{Client, Record, Status, TransportPreference, Watch};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use crate::refusing::{accept_socket, read_request};
 use crate::{PATIENCE, soon};
@@ -77,4 +78,32 @@ async fn a_socket_after_its_handshake() {
     let request = accept_socket(&mut socket).await;
     assert!(request.starts_with("GET /realtime?ticket=secret "), "{request}");
     texts(&watch, &["one"]).await;
+}
+
+/// A Durable Object does not answer a close, nor end the connection: whoever leaves does not wait for it.
+#[tokio::test]
+async fn a_socket_whose_server_never_answers_a_close_ends_with_the_client() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let before = Handle::current().metrics().num_alive_tasks();
+    let service = Contrail::new("app.event");
+    let client = Client::builder(url).contrail(service).transport(TransportPreference::WebSocket).build();
+    let watch = client.watch(Message::in_space(SPACE).order_by(Message::uri));
+    let (mut asked, _) = soon(listener.accept()).await.unwrap();
+    read_request(&mut asked).await;
+    let answer = r#"{"snapshot":{"records":[]},"ticket":"t","wsUrl":"/realtime"}"#;
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len());
+    asked.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
+    let (mut socket, _) = soon(listener.accept()).await.unwrap();
+    accept_socket(&mut socket).await;
+    texts(&watch, &[]).await;
+    drop((watch, client, asked));
+    // all that comes is read, and nothing is said
+    let _ = soon(socket.read_to_end(&mut Vec::new())).await;
+    soon(async {
+        while Handle::current().metrics().num_alive_tasks() > before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
