@@ -209,10 +209,17 @@ impl<'de> Deserialize<'de> for Incarnation {
 pub struct Cursor {
     /// The history that the version counts in.
     pub incarnation: Incarnation,
-    /// The application's schema version that the rows were written for.
+    /// The application's schema version that the rows were written for. Not said when it is 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub schema: u32,
     /// Reserved, and 0: what changed rights mean is found by comparing with the rows that the client holds.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub epoch: u64,
     /// The last version the client holds.
     pub version: Version,
+}
+
+/// For numbers that are not said when they are 0.
+pub(crate) fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }

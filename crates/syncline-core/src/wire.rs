@@ -23,7 +23,7 @@ pub use packed::EncodedRow;
 pub(crate) use packed::{pack, push as push_row, push_for_its_type, rows as packed_rows, unpack};
 
 use crate::error::Error;
-use crate::id::{ClientId, Cursor, SpaceId, UserId, Version, WriteId};
+use crate::id::{ClientId, Cursor, SpaceId, UserId, Version, WriteId, is_zero};
 use crate::query::QuerySpec;
 
 /// The protocol version of this crate.
@@ -214,6 +214,7 @@ pub struct Snapshot {
     /// Where the client stands once it has all of it.
     pub cursor: Cursor,
     /// The number of this chunk.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub chunk: u32,
     /// The rows of all chunks together, children included.
     pub total: u64,
@@ -235,7 +236,7 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counts: Vec<Count>,
     /// What became of the writes in the space, as of the cursor: of the client that said `hello`, and of every other
-    /// one that has written there over this connection. In the last chunk; what would make that too large follows in
+    /// one that has written there over this connection; nothing of one whose first write has not been handled. In the last chunk; what would make that too large follows in
     /// `changes` of the same version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<WriteState>,
@@ -251,6 +252,7 @@ pub struct Resume {
     /// are as they were, but for those of `del` and `gone`.
     pub cursor: Cursor,
     /// The number of this chunk.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub chunk: u32,
     /// No chunk follows.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -466,10 +468,6 @@ pub struct Expired {
     /// Why, when credentials were refused rather than grew old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
-}
-
-fn is_zero(id: &WriteId) -> bool {
-    *id == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]

@@ -133,13 +133,13 @@ impl WorkingSet {
         self.members.keys().copied().collect()
     }
 
-    /// What became of the writes of these clients, as far as `user` may know.
+    /// What became of the writes of these clients, as far as `user` may know and there is anything to tell.
     pub(super) fn writes<'a>(
         &self,
         clients: impl Iterator<Item = &'a ClientId>,
         user: &UserId,
     ) -> Vec<WriteState> {
-        clients.map(|client| self.clients.state(client, user)).collect()
+        clients.map(|client| self.clients.state(client, user)).filter(|state| state.last > 0).collect()
     }
 
     /// From now on the subscription is told of changes. Returns its shape.

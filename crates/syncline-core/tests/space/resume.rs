@@ -39,7 +39,7 @@ fn who_comes_back_is_told_what_was_missed() {
     rig.subscribe_again(1, 7, sub.kept(), sub.cursor);
     let [ServerMessage::Resume(resume)] = &rig.heard(1)[..] else { panic!() };
     assert_eq!((resume.cursor.version, resume.del.len()), (3, 2));
-    assert_eq!(resume.writes[0].client.as_str(), "client-ada");
+    assert!(resume.writes.is_empty(), "she has written nothing");
     assert_eq!(rig.page(1).keys(7), ["1", "2", "3", "4", "6"]);
     rig.write(2, "client-bob", vec![note("7", "", 7)]);
     assert_eq!(rig.page(1).keys(7), ["1", "2", "3", "4", "6", "7"], "and hears of what follows");

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use syncline::{Client, Record as _, Status, Transport, TransportPreference, code};
+use syncline::{Client, Record as _, RowOp, RowOps, Status, Transport, TransportPreference, code};
 
-use crate::server::{Between, Server};
+use crate::server::{Between, Metered, Server};
 use crate::{BOTH, Todo, shown, soon, stands, todo};
 
 #[tokio::test]
@@ -165,4 +165,38 @@ fn a_client_with_an_address_waits_for_a_runtime() {
         client.retry_now();
         soon(list.loaded()).await.unwrap();
     });
+}
+
+/// All that travels, both ways: what HTTP says before the socket is one, hello and welcome, the question and the answer.
+#[tokio::test]
+async fn coming_back_to_10_000_rows_after_one_change_costs_less_than_a_kilobyte() {
+    let server = Server::start().await;
+    let writer = Client::new(server.url());
+    writer.register::<Todo>();
+    for thousand in 0..10 {
+        let row = |n: usize| RowOp::put(&todo(&format!("{:05}", thousand * 1_000 + n))).unwrap();
+        soon(writer.write("l", RowOps { ops: (0..1_000).map(row).collect() })).await.unwrap();
+    }
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&bytes);
+    let between = Between::wrapping(server.address, move |stream| {
+        let stream = Metered::new(stream, &counted);
+        async { Some(stream) }
+    });
+    let mut between = between.await;
+    let client = Client::builder(between.url("ws")).transport(TransportPreference::WebSocket).build();
+    let list = client.watch(Todo::in_space("l"));
+    soon(list.loaded()).await.unwrap();
+    assert_eq!(list.entries().len(), 10_000);
+    client.set_online(false);
+    between.open(0).await;
+    let text = "a text as long as forty characters go on";
+    soon(writer.put("l", Todo { text: text.into(), ..todo("05000") })).await.unwrap();
+    let before = bytes.load(Ordering::Relaxed);
+    client.set_online(true);
+    while list.entries().iter().all(|entry| entry.record.text != text) {
+        soon(list.next()).await.unwrap();
+    }
+    let spent = bytes.load(Ordering::Relaxed) - before;
+    assert!(spent < 1_000, "{spent} bytes");
 }

@@ -1,7 +1,11 @@
 //! Real servers on ports of their own, and what may stand between them and a client.
 
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::Request;
@@ -10,7 +14,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse as _;
 use axum::serve::ListenerExt as _;
 use syncline_server::{AuthError, Credentials, Memory, Syncline, User};
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -170,5 +174,48 @@ impl Between {
     /// Waits until so many are open.
     pub(crate) async fn open(&mut self, open: usize) {
         soon(self.counted.wait_for(|counted| counted.open == open)).await.unwrap();
+    }
+}
+
+/// A connection whose bytes are counted, in either direction.
+pub(crate) struct Metered {
+    stream: TcpStream,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl Metered {
+    pub(crate) fn new(stream: TcpStream, bytes: &Arc<AtomicUsize>) -> Self {
+        Self { stream, bytes: Arc::clone(bytes) }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, into);
+        self.bytes.fetch_add(into.filled().len() - before, Ordering::Relaxed);
+        read
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, from);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
