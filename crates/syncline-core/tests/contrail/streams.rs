@@ -94,7 +94,8 @@ fn where_there_are_no_sockets_streams_wait_for_their_turn() {
     rig.core.retry_now(rig.now);
     rig.drain();
     assert_eq!(rig.open.len(), 6);
-    for asked in rig.open[4..].to_vec() {
+    let sockets = rig.open.split_off(4);
+    for asked in sockets {
         rig.closed(&asked, Some(refusal(426, b"{}")));
     }
     rig.wait_for_deadline();

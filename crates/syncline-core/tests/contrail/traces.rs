@@ -154,7 +154,7 @@ impl Replay {
         self.rig = Rig::with(|config| {
             config.transport = transport;
             if let Some(service) = &mut config.contrail {
-                (service.has_access, service.invite) = (ticket.is_some(), invite.map(Into::into));
+                (service.has_access, service.invite) = (ticket.is_some(), invite);
             }
         });
         let mut query = newest(&space);
