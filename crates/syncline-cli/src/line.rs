@@ -145,6 +145,8 @@ impl Way {
 pub(crate) struct Line {
     link: Link,
     heartbeat: Duration,
+    /// The most bytes of a frame to the server.
+    pub(crate) frame_bytes: usize,
     since: Instant,
     pings: u64,
 }
@@ -152,7 +154,8 @@ pub(crate) struct Line {
 impl Line {
     fn new(link: Link, welcome: &Welcome) -> Self {
         let heartbeat = Duration::from_millis(welcome.heartbeat_ms.max(1_000));
-        Self { link, heartbeat, since: Instant::now(), pings: 0 }
+        let frame_bytes = welcome.limits.frame_bytes;
+        Self { link, heartbeat, frame_bytes, since: Instant::now(), pings: 0 }
     }
 
     pub(crate) async fn say(&mut self, message: &ClientMessage) -> Result<(), Error> {

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use syncline_core::wire::{
-    Changes, Frame, Held, MAX_HELD, Part, Resume, ServerMessage, Snapshot, SubId, Subscribe,
-};
+use syncline_core::wire::{Changes, Frame, Held, Part, Resume, ServerMessage, Snapshot, SubId, Subscribe};
 use syncline_core::{Cursor, Error, QuerySpec, Version, code};
 
 /// A row, as it is.
@@ -68,12 +66,12 @@ impl Rows {
         self.rows.len()
     }
 
-    /// What to ask on a new connection: what has changed since, where rows are there.
-    pub(crate) fn subscribe(&mut self, seed: u64) -> Subscribe {
+    /// What to ask on a new connection, in a frame of so many bytes: what has changed since, where rows are there.
+    pub(crate) fn subscribe(&mut self, seed: u64, frame_bytes: usize) -> Subscribe {
         self.incoming.clear();
         self.sub += 1;
         let by_holding = self.selective || self.query.limit.is_some();
-        let cursor = self.cursor.filter(|_| !by_holding || self.rows.len() <= MAX_HELD);
+        let cursor = self.cursor.filter(|_| !by_holding || self.rows.len() <= Held::fitting(frame_bytes));
         self.told = self.rows.keys().cloned().collect();
         let held =
             cursor.filter(|_| by_holding).map(|_| Held::new(seed, self.told.iter().map(String::as_str)));

@@ -26,7 +26,7 @@ async fn follow(
     changes_alone: bool,
     output: &mut Output,
 ) -> Result<Error, End> {
-    let subscribe = ClientMessage::Subscribe(rows.subscribe(random()?));
+    let subscribe = ClientMessage::Subscribe(rows.subscribe(random()?, line.frame_bytes));
     if let Err(lost) = line.say(&subscribe).await {
         return Ok(lost);
     }

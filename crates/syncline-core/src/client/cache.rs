@@ -346,7 +346,11 @@ impl ClientCore {
 
     /// Whether a session without rows is about to have some from the server.
     fn rows_are_coming(&self, id: SessionId, session: &Session) -> bool {
-        let Some(streams) = &self.streams else { return matches!(session.phase, Phase::Snapshot { .. }) };
+        let Some(streams) = &self.streams else {
+            // a difference is one to the rows that the server was told of
+            let is_difference = session.phase.is_open() && session.cursor.is_some();
+            return is_difference || matches!(session.phase, Phase::Snapshot { .. });
+        };
         // a snapshot shows page by page; before the first one there is time
         let view = streams.reserve_of(id).unwrap_or(id);
         let base = self.spaces.get(&session.query.space).map(|space| &space.base);

@@ -396,6 +396,12 @@ impl<R: Record> AnyCollection for Collection<R> {
         Ok(())
     }
 
+    fn drop_incoming(&mut self, session: SessionId) {
+        if let Some(view) = self.views.get_mut(&session) {
+            view.incoming = None;
+        }
+    }
+
     fn finish_snapshot(&mut self, session: SessionId) {
         let Some(records) = self.views.get_mut(&session).and_then(|view| view.incoming.take()) else {
             return;

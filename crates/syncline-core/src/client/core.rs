@@ -248,7 +248,9 @@ impl ClientCore {
     pub fn deadline(&self) -> Option<Duration> {
         let store_at = self.cache.store_at().filter(|_| self.person().is_some());
         if let Some(streams) = &self.streams {
-            return streams.deadline(self.config.answer_within).into_iter().chain(store_at).min();
+            let waiting = self.spaces.values().filter_map(|space| space.queue.next_in_line());
+            let streams = streams.deadline(self.config.answer_within);
+            return streams.into_iter().chain(store_at).chain(waiting).min();
         }
         if self.rooms.is_some() {
             return self.rooms_deadline();
@@ -409,8 +411,11 @@ impl ClientCore {
         self.by_sub.clear();
         // pages with the same lists number them alike, and a server tells them of a change in the same bytes
         self.next_sub = 0;
-        for session in self.sessions.values_mut() {
+        for (&id, session) in &mut self.sessions {
             session.interrupt();
+            if let Some(space) = self.spaces.get_mut(&session.query.space) {
+                session.drop_incoming(id, &mut space.base);
+            }
         }
         for space in self.spaces.values_mut() {
             space.told = None;

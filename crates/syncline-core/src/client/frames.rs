@@ -14,7 +14,7 @@ use crate::error::{Error, code};
 use crate::id::SpaceId;
 use crate::schema::Undecodable;
 use crate::wire::{
-    Changes, ClientMessage, Count, EncodedRow, Failed, Frame, RelatedPart, Reset, Run, ServerMessage,
+    Changes, ClientMessage, Count, EncodedRow, Failed, Frame, RelatedPart, Reset, Resume, Run, ServerMessage,
     Snapshot, Welcome, encode,
 };
 
@@ -36,8 +36,10 @@ impl ClientCore {
             Err(error) => return self.link.lost(now, Some(error), out),
         };
         let held = match &frame.message {
-            ServerMessage::Snapshot(snapshot) if snapshot.last => self.hold_snapshot(snapshot, bytes),
-            ServerMessage::Resume(resume) if resume.last => self.hold_resume(resume, bytes),
+            ServerMessage::Snapshot(Snapshot { sub, chunk, cursor, writes, last: true, .. })
+            | ServerMessage::Resume(Resume { sub, chunk, cursor, writes, last: true, .. }) => {
+                self.hold_answer(*sub, *chunk, *cursor, writes, bytes)
+            }
             ServerMessage::Changes(changes) => self.hold_changes(now, changes, bytes),
             _ => Ok(false),
         };
@@ -126,11 +128,8 @@ impl ClientCore {
             return Ok(());
         };
         let own = own_rows(rows, &snapshot.related, &session.relations)?;
-        let expected = match session.phase {
-            Phase::Snapshot { next_chunk, .. } => next_chunk,
-            _ => 0,
-        };
-        if space.told.is_some_and(|told| told != snapshot.cursor.version) {
+        let expected = session.phase.next_chunk();
+        if space.held.chain(space.told).is_some_and(|told| told != snapshot.cursor.version) {
             // the chain stands elsewhere: a change was missed, or this was overtaken by one; or it came a second time
             return if session.phase.is_live() { Ok(()) } else { Err(Gap) };
         }
@@ -214,6 +213,9 @@ impl ClientCore {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
             session.phase = Phase::Asked { sub, overdue };
             let space = session.query.space.clone();
+            if let Some(space) = self.spaces.get_mut(&space) {
+                session.drop_incoming(id, &mut space.base);
+            }
             self.end_chain(&space);
             self.note(id);
         }

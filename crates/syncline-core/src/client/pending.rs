@@ -21,8 +21,8 @@ pub(crate) struct Pending {
     pub(crate) write: WriteRef,
     pub(crate) effect: Effect,
     pub(crate) stage: Stage,
-    /// Of a row that the application writes by its own means: the confirmed row that it was made over, if there was one. What
-    /// comes and is still that one says nothing of it.
+    /// Of a row that the application writes by its own means: the confirmed row that it was made over, if there was one, or
+    /// the one that an edit before it has become since. What comes and is still that one says nothing of it.
     pub(crate) over: Option<Arc<dyn AnyRow>>,
     /// What it was about when it was replayed last.
     pub(crate) footprint: Footprint,

@@ -56,6 +56,9 @@ pub(crate) struct Queue {
     gone: BTreeMap<(ClientId, WriteId), Option<u64>>,
     /// Intents that nobody knew how to show.
     unknown: BTreeSet<IntentId>,
+    /// Edits that the application makes by its own means, while the event of the one before was the last that came; until
+    /// when they wait for their own.
+    next_in_line: BTreeMap<IntentId, Duration>,
 }
 
 /// What rows that have come say of those that the application writes by its own means.
@@ -63,8 +66,9 @@ pub(crate) struct Queue {
 pub(crate) enum News {
     /// This is how they are now, whatever has been done to them.
     State,
-    /// One thing was done to a row: the first that is waited for.
-    Event,
+    /// One thing was done to a row: the first that is waited for. The others wait for their own events until then, in case
+    /// a service says once what was done twice.
+    Event { others_until: Duration },
 }
 
 /// Whether a write that has its verdict can be seen: in rows as they are now, or in one that is marked.
@@ -272,6 +276,7 @@ impl Queue {
         self.left_stage(id, &intent.stage, intent.kept);
         self.new.remove(&id);
         self.unknown.remove(&id);
+        self.next_in_line.remove(&id);
         self.mark_stale(&intent.footprint);
         self.leave(id, &intent.footprint);
         Some(intent)
@@ -523,7 +528,7 @@ impl Queue {
                     }
                     Stage::Local { error } => {
                         let is_done = !is_held || rows.is_news(key.as_str(), intent.over.as_deref());
-                        is_taken = is_done && is_held && error.is_none() && news == News::Event;
+                        is_taken = is_done && is_held && error.is_none() && news != News::State;
                         is_done
                     }
                     // all of it or nothing: else half of it would leave the lists that are behind
@@ -536,13 +541,29 @@ impl Queue {
             }
         }
         for (id, key) in waiting {
-            if let Some(intent) = self.intents.get_mut(&id) {
+            if let (Some(intent), News::Event { others_until }) = (self.intents.get_mut(&id), news) {
                 intent.over = rows.confirmed(key.as_str());
+                self.next_in_line.insert(id, others_until);
             }
         }
         for id in done {
             self.remove(id);
         }
+    }
+
+    /// When the first edit is due whose own event has not come after that of the one before it.
+    pub(crate) fn next_in_line(&self) -> Option<Duration> {
+        self.next_in_line.values().min().copied()
+    }
+
+    /// Those that are due are as good as done. Says whether there were any.
+    pub(crate) fn give_up_waiting(&mut self, now: Duration) -> bool {
+        let due: Vec<_> =
+            self.next_in_line.iter().filter(|(_, until)| now >= **until).map(|(id, _)| *id).collect();
+        for &id in &due {
+            self.remove(id);
+        }
+        !due.is_empty()
     }
 
     /// Forgets the applied writes that no list which is `behind` can have to show.

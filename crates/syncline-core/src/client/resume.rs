@@ -96,17 +96,14 @@ impl ClientCore {
     pub(super) fn resume(&mut self, now: Duration, resume: Resume, rows: &[&[u8]]) -> Result<(), Gap> {
         let Some(id) = self.by_sub.get(&resume.sub).copied() else { return Ok(()) };
         let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
-        let expected = match session.phase {
-            Phase::Asked { .. } => 0,
-            Phase::Resume { next_chunk, .. } => next_chunk,
-            _ => return Ok(()),
-        };
-        if resume.chunk < expected {
+        let expected = session.phase.next_chunk();
+        if !matches!(session.phase, Phase::Asked { .. } | Phase::Resume { .. }) || resume.chunk < expected {
             return Ok(());
         }
         let space_id = session.query.space.clone();
         let Some(space) = self.spaces.get_mut(&space_id) else { return Ok(()) };
-        if resume.chunk > expected || space.told.is_some_and(|told| told != resume.cursor.version) {
+        let told = space.held.chain(space.told);
+        if resume.chunk > expected || told.is_some_and(|told| told != resume.cursor.version) {
             return Err(Gap);
         }
         let own = own_rows(rows, &resume.related, &session.relations)?;

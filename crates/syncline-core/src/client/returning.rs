@@ -10,7 +10,7 @@ use crate::client::Output;
 use crate::client::core::ClientCore;
 use crate::client::frames::Gap;
 use crate::client::link::Event;
-use crate::client::session::{Phase, Session};
+use crate::client::session::Session;
 use crate::id::{Cursor, SpaceId, Version};
 use crate::wire::{Changes, Frame, Resume, ServerMessage, Snapshot, SubId, WriteState};
 
@@ -37,6 +37,11 @@ impl Held {
         self.released
     }
 
+    /// The version that the next frame of an answer is of, when this is what the space was told.
+    pub(super) fn chain(&self, told: Option<Version>) -> Option<Version> {
+        self.told.filter(|_| !self.released).or(told)
+    }
+
     fn push(&mut self, frame: &[u8], told: Version) -> Result<(), Gap> {
         self.bytes += frame.len();
         if self.bytes > MAX_HELD_BYTES {
@@ -49,42 +54,12 @@ impl Held {
 }
 
 impl ClientCore {
-    /// Holds the last chunk of a snapshot when it has to wait. The chunks before it change nothing that is shown.
-    pub(super) fn hold_snapshot(&mut self, snapshot: &Snapshot, frame: &[u8]) -> Result<bool, Gap> {
-        let in_turn =
-            self.by_sub.get(&snapshot.sub).and_then(|id| self.sessions.get(id)).is_some_and(|session| {
-                match session.phase {
-                    Phase::Snapshot { next_chunk, .. } => next_chunk == snapshot.chunk,
-                    _ => snapshot.chunk == 0,
-                }
-            });
-        // one out of turn is looked at where all of them are
-        if !in_turn {
-            return Ok(false);
-        }
-        self.hold_answer(snapshot.sub, snapshot.cursor, &snapshot.writes, frame)
-    }
-
-    /// The same of the last chunk of a resume.
-    pub(super) fn hold_resume(&mut self, resume: &Resume, frame: &[u8]) -> Result<bool, Gap> {
-        let in_turn =
-            self.by_sub.get(&resume.sub).and_then(|id| self.sessions.get(id)).is_some_and(|session| {
-                match session.phase {
-                    Phase::Resume { next_chunk, .. } => next_chunk == resume.chunk,
-                    _ => resume.chunk == 0,
-                }
-            });
-        if !in_turn {
-            return Ok(false);
-        }
-        self.hold_answer(resume.sub, resume.cursor, &resume.writes, frame)
-    }
-
-    /// Holds the end of an answer when it has to wait; the verdicts in it count at once. Those that follow in `changes` go
-    /// on from them.
-    fn hold_answer(
+    /// Holds the last chunk of an answer when it has to wait; the verdicts in it count at once. Those that follow in `changes`
+    /// go on from them. The chunks before it change nothing that is shown.
+    pub(super) fn hold_answer(
         &mut self,
         sub: SubId,
+        chunk: u32,
         cursor: Cursor,
         writes: &[WriteState],
         frame: &[u8],
@@ -92,7 +67,8 @@ impl ClientCore {
         let Some(session) = self.by_sub.get(&sub).and_then(|id| self.sessions.get_mut(id)) else {
             return Ok(false);
         };
-        if !session.phase.is_open() || session.answered {
+        // one out of turn is looked at where all of them are
+        if !session.phase.is_open() || session.answered || session.phase.next_chunk() != chunk {
             return Ok(false);
         }
         session.answered = true;
@@ -102,7 +78,7 @@ impl ClientCore {
         if !waits && space.held.frames.is_empty() {
             return Ok(false);
         }
-        if space.held.told.or(space.told).is_some_and(|told| told != cursor.version) {
+        if space.held.chain(space.told).is_some_and(|told| told != cursor.version) {
             return Err(Gap);
         }
         space.held.push(frame, cursor.version)?;

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::id::{Cursor, Key};
 use crate::query::QuerySpec;
 use crate::schema::Undecodable;
-use crate::wire::{Held, MAX_QUERY_BYTES, SubId};
+use crate::wire::{Held, SubId};
 
 /// Names a session of one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,6 +134,14 @@ impl Phase {
         matches!(self, Self::Live { .. })
     }
 
+    /// The number of the chunk that comes next.
+    pub(crate) fn next_chunk(self) -> u32 {
+        match self {
+            Self::Snapshot { next_chunk, .. } | Self::Resume { next_chunk, .. } => next_chunk,
+            _ => 0,
+        }
+    }
+
     /// The answer has been asked for and is not complete.
     pub(crate) fn is_open(self) -> bool {
         matches!(self, Self::Asked { .. } | Self::Snapshot { .. } | Self::Resume { .. })
@@ -186,7 +194,7 @@ impl Session {
             related.held = space.base.get(related.collection)?.members(related.view);
             count += related.held.len() + if related.counts.is_some() { self.held.len() } else { 0 };
         }
-        if count > Held::fitting(frame_bytes.saturating_sub(MAX_QUERY_BYTES)) {
+        if count > Held::fitting(frame_bytes) {
             return None;
         }
         let mut held = Held::new(seed, self.held.iter().map(|&slot| rows.key(slot)));
@@ -227,6 +235,19 @@ impl Session {
         self.relations.iter_mut().for_each(|related| related.finish_snapshot(base));
     }
 
+    /// What has come of an answer is of no use without the rest, which does not come.
+    pub(crate) fn drop_incoming(&mut self, id: SessionId, base: &mut Base) {
+        self.resuming = None;
+        if let Some(rows) = base.get_mut(self.collection) {
+            rows.drop_incoming(id);
+        }
+        for related in &self.relations {
+            if let Some(rows) = related.rows(base) {
+                rows.drop_incoming(related.view);
+            }
+        }
+    }
+
     /// The server's answer is there: its rows are the result as of this cursor.
     pub(crate) fn stands_at(&mut self, cursor: Cursor) {
         (self.cursor, self.loaded, self.was_live) = (Some(cursor), true, true);
@@ -247,7 +268,7 @@ impl Session {
 
     /// The connection is gone; rows stay.
     pub(crate) fn interrupt(&mut self) {
-        (self.answered, self.resuming) = (false, None);
+        self.answered = false;
         if !matches!(self.phase, Phase::Failed | Phase::Parked) {
             self.phase = Phase::Idle;
         }
@@ -256,7 +277,6 @@ impl Session {
     /// Nobody looks any more.
     pub(crate) fn park(&mut self) {
         (self.phase, self.answered, self.error) = (Phase::Parked, false, None);
-        self.resuming = None;
     }
 
     /// It shows rows of an earlier connection, and what has become of them is still to come.

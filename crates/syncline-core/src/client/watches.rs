@@ -214,6 +214,9 @@ impl ClientCore {
         let sub = session.phase.sub().filter(|_| last);
         if last {
             session.park();
+            if let Some(space) = self.spaces.get_mut(&space) {
+                session.drop_incoming(id, &mut space.base);
+            }
         }
         if let Some(rows) = self.spaces.get_mut(&space).and_then(|space| space.base.get_mut(collection)) {
             rows.unobserve(id, watch);

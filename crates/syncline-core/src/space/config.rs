@@ -28,9 +28,9 @@ pub struct Config {
     pub idle_spaces: usize,
     /// How many spaces are read from storage at a time; further ones wait in line as long as somebody wants them. 64.
     pub loads: usize,
-    /// Bytes of one chunk of a snapshot, unless a single row is larger. 128 KiB.
+    /// Bytes of one chunk of a snapshot or of what was missed, unless a single row is larger. 128 KiB.
     pub chunk_bytes: usize,
-    /// Bytes that may wait for a connection behind a snapshot; also the largest frame of changes. Beyond, it starts
+    /// Bytes that may wait for a connection behind such an answer; also the largest frame of changes. Beyond, it starts
     /// again from a snapshot. 1 MiB.
     pub backlog_bytes: usize,
     /// Writes that may wait for a space. 10,000.

@@ -44,6 +44,13 @@ pub(super) struct Answer {
     pub(super) counts: Vec<Count>,
 }
 
+impl Answer {
+    /// What its rows take of frames, as JSON.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.iter().chain(self.related.iter().flatten()).map(|row| row.json.len() + 1).sum()
+    }
+}
+
 /// What a commit means for everyone who watches a shape.
 #[derive(Default)]
 pub(super) struct Delta {

@@ -12,6 +12,9 @@ use crate::wire::{
     WriteState,
 };
 
+/// What the place of a row to let go takes of a frame, at most.
+const PLACE_BYTES: usize = 6;
+
 /// What a client missed.
 #[derive(Default)]
 pub(super) struct Missed {
@@ -178,6 +181,12 @@ fn with_rows(message: &ServerMessage, rows: &[u8]) -> Vec<u8> {
 }
 
 impl Missed {
+    /// About what it takes of frames.
+    pub(super) fn bytes(&self) -> usize {
+        let places = self.gone.len() + self.gone_children.len();
+        self.news.bytes() + self.del.iter().map(|key| key.len() + 3).sum::<usize>() + places * PLACE_BYTES
+    }
+
     /// All that was to be let go has been told.
     fn is_let_go(&self) -> bool {
         self.del.is_empty() && self.gone.is_empty() && self.gone_children.is_empty()

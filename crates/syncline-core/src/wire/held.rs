@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hasher;
 
+use crate::wire::MAX_QUERY_BYTES;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -89,9 +90,10 @@ impl Held {
         self.len() * 8 * 4 / 3
     }
 
-    /// How many keys and counts fit into so many bytes of a frame.
-    pub(crate) fn fitting(frame_bytes: usize) -> usize {
-        (frame_bytes / (8 * 4) * 3).min(MAX_HELD)
+    /// How many keys and counts fit into a `subscribe` of at most so many bytes, whatever its query is; never more than
+    /// [`MAX_HELD`].
+    pub fn fitting(frame_bytes: usize) -> usize {
+        (frame_bytes.saturating_sub(MAX_QUERY_BYTES) / (8 * 4) * 3).min(MAX_HELD)
     }
 
     /// For looking keys up, one after the other.

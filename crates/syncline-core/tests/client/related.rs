@@ -287,6 +287,34 @@ fn whoever_comes_back_says_which_children_and_counts_it_holds() {
 }
 
 #[test]
+fn children_counts_and_places_may_come_in_chunks_of_their_own() {
+    let (mut rig, watch) = marked();
+    rig.lose();
+    rig.wait_for_deadline();
+    rig.connect();
+    rig.version = 5;
+    let chunk = |rig: &mut Rig, number: u32, more: Value, rows: &[Value]| {
+        let mut head = json!({"sub": 1, "cursor": rig.cursor(), "chunk": number, "last": number == 3});
+        head.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        rig.server_rows(json!({"resume": head}), rows);
+    };
+    let runs = json!([{"relation": 0, "rows": 1}]);
+    chunk(&mut rig, 0, json!({"related": runs}), &[json(&Todo::new("c", 3)), json(&mark("new", "b"))]);
+    chunk(&mut rig, 1, json!({"related": runs, "counts": count("b", 2)}), &[json(&mark("newer", "b"))]);
+    chunk(&mut rig, 2, json!({"gone_children": [{"relation": 0, "gone": [0]}]}), &[]);
+    assert_eq!(children(&rig, watch, "a"), (names(&["x", "y"]), 2), "all at once, or nothing");
+    chunk(
+        &mut rig,
+        3,
+        json!({"gone_children": [{"relation": 0, "gone": [1]}], "counts": count("a", 0)}),
+        &[],
+    );
+    assert_eq!((rig.status(watch), rig.shown(watch).len()), ("live", 3));
+    assert_eq!(children(&rig, watch, "a"), (names(&[]), 0));
+    assert_eq!(children(&rig, watch, "b"), (names(&["new", "newer"]), 2));
+}
+
+#[test]
 fn children_and_counts_are_kept_between_visits() {
     let (mut rig, watch) = marked();
     write(&mut rig, RowOp::put(&mark("not-confirmed", "b")).unwrap());

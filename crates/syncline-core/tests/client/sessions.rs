@@ -1,9 +1,11 @@
 //! Subscriptions: shared, moved, interrupted, refused.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, Todo, all, list, open};
-use syncline_core::client::{Status, WatchId};
+use syncline_core::client::{Output, Status, WatchId};
 use syncline_core::{Query, Record};
 
 #[test]
@@ -135,11 +137,52 @@ fn a_resume_that_is_begun_anew_forgets_what_has_come() {
 #[test]
 fn a_resume_that_stops_half_way_is_given_up() {
     let (mut rig, watch) = coming_back(&all());
-    resume(&mut rig, 0, false, json!({}), &[row("d", 0)]);
     rig.drain();
-    rig.wait_for_deadline();
-    rig.wait_for_deadline();
+    resume(&mut rig, 0, false, json!({}), &[row("d", 0)]);
+    // the connection itself is well all the time
+    let mut waited = Duration::ZERO;
+    let closed = loop {
+        let before = rig.now;
+        rig.wait_for_deadline();
+        waited += rig.now - before;
+        let outputs = rig.drain();
+        if outputs.iter().any(|output| matches!(output, Output::Close { .. })) {
+            break waited;
+        }
+        for output in outputs {
+            let Output::Send { frame, .. } = output else { continue };
+            let sent: Value = serde_json::from_slice(&frame).unwrap();
+            rig.server(json!({"pong": sent["ping"]}));
+        }
+    };
+    assert_eq!(closed, Duration::from_secs(30));
     assert_eq!((rig.status(watch), rig.shown(watch).len()), ("reconnecting", 3));
+}
+
+/// Answers are held until all lists of a space are back; a change comes between the end of one and the beginning of the next.
+#[test]
+fn a_resume_in_chunks_goes_on_from_what_is_held() {
+    let mut rig = Rig::new();
+    let (first, second) = (rig.watch(&all()), rig.watch(&open()));
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    rig.snapshot(2, &[Todo::new("a", 1)]);
+    rig.lose();
+    rig.wait_for_deadline();
+    rig.connect();
+    rig.version = 5;
+    let answer = |rig: &mut Rig, sub: u32, chunk: u32, last: bool, rows: &[Value]| {
+        let head = json!({"sub": sub, "cursor": rig.cursor(), "chunk": chunk, "last": last});
+        rig.server_rows(json!({"resume": head}), rows);
+    };
+    answer(&mut rig, 1, 0, true, &[row("b", 2)]);
+    assert_eq!(rig.shown(first), ["a"], "it waits for the other list");
+    rig.change(1, &[Todo::new("c", 3)], &[], &[]);
+    answer(&mut rig, 2, 0, false, &[row("b", 2)]);
+    answer(&mut rig, 2, 1, true, &[row("c", 3)]);
+    assert_eq!((rig.status(first), rig.status(second)), ("live", "live"));
+    let all = ["a", "b", "c"].map(String::from).to_vec();
+    assert_eq!((rig.shown(first), rig.shown(second)), (all.clone(), all));
 }
 
 #[test]

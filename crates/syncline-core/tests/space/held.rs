@@ -1,5 +1,7 @@
 //! Coming back to a result that depends on a limit, or on who asks: the client says which rows it holds.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use syncline_core::ops::RowOp;
 use syncline_core::space::Config;
@@ -137,7 +139,8 @@ fn beyond_the_log_and_in_another_history_all_rows_are_sent() {
 
 #[test]
 fn who_claims_to_hold_too_much_is_refused_or_answered_in_full() {
-    let mut rig = Rig::new();
+    // else all rows are less than the names of those that are gone
+    let mut rig = Rig::with(Config { chunk_bytes: 1 << 20, ..Config::default() });
     rig.join(1, "ada");
     rig.write(1, "client-ada", vec![note("a", "", 1)]);
     let cursor = {
@@ -155,4 +158,38 @@ fn who_claims_to_hold_too_much_is_refused_or_answered_in_full() {
     let gone = rig.heard(1).into_iter().map(|message| resumed(message).gone.len());
     assert_eq!(gone.sum::<usize>(), MAX_HELD);
     assert_eq!(rig.disk[SPACE].rows.len(), 1);
+}
+
+/// Without what it holds, a cursor says that nothing of the list is missing.
+#[test]
+fn whose_rows_are_too_many_to_remember_is_answered_with_all_rows() {
+    let mut rig = Rig::with(Config { chunk_bytes: 500, ..Config::default() });
+    rig.join(1, "ada");
+    rig.write(1, "client-ada", (0..50).map(|n| note(&format!("{n}"), "", n)).collect());
+    rig.subscribe(1, 1, notes());
+    let cursor = rig.page(1).subs[&1].cursor;
+    rig.stop_reading(1);
+    // what is asked now waits for its turn
+    rig.subscribe(1, 2, notes().limit(40));
+    let keys: Vec<_> = (0..MAX_HELD - 10).map(|n| n.to_string()).collect();
+    let held = |count: usize| syncline_core::wire::Held::new(1, keys[..count].iter().map(String::as_str));
+    for (sub, spec, held) in [
+        (3, notes().limit(4).spec().clone(), held(MAX_HELD - 10)),
+        (4, notes().spec().clone(), held(50)),
+        (5, notes().spec().clone(), held(1)),
+    ] {
+        rig.line(1).page.subscribe(sub, spec.clone());
+        let subscribe = json!({"sub": sub, "query": spec, "cursor": cursor, "held": held});
+        rig.say(1, json!({"subscribe": subscribe}));
+    }
+    rig.heard(1);
+    rig.read_on(1);
+    let answers = rig.heard(1).into_iter().filter_map(|message| match message {
+        ServerMessage::Snapshot(snapshot) => Some((snapshot.sub, "snapshot")),
+        ServerMessage::Resume(resume) => Some((resume.sub, "resume")),
+        _ => None,
+    });
+    let answers: BTreeMap<_, _> = answers.collect();
+    assert_eq!(answers[&4], "snapshot", "{answers:?}");
+    assert_eq!(answers[&5], "resume", "{answers:?}");
 }

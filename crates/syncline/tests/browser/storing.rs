@@ -152,12 +152,11 @@ async fn what_is_stored_at_once_is_one_transaction() {
     let note = "globalThis.puts.push([this.name, this.transaction]); return original.apply(this, args);";
     let noted = Patch::new("IDBObjectStore", "put", note);
     let client = place.client();
-    let watches = [client.watch(list()), client.watch(list().limit(5)), client.watch(Todo::in_space("m"))];
-    let socket = connect(&sockets).await;
-    for _ in &watches {
+    let (first, socket) = live(&client, &sockets).await;
+    let mut watches = vec![first];
+    for (sub, query) in [(2, list().limit(5)), (3, Todo::in_space("m"))] {
+        watches.push(client.watch(query));
         socket.frame().await;
-    }
-    for (sub, _) in (1..).zip(&watches) {
         socket.say(&SNAPSHOT.replace(r#""sub":1"#, &format!(r#""sub":{sub}"#)));
     }
     until(|| watches.iter().all(|watch| watch.status() == Status::Live)).await;

@@ -100,6 +100,8 @@ pub(crate) trait AnyCollection: Send {
         row: EncodedRow<'_>,
         fields: &[Box<str>],
     ) -> Result<(), Undecodable>;
+    /// The rest of it does not come.
+    fn drop_incoming(&mut self, session: SessionId);
     /// The answer is a snapshot and complete: its rows, and no others, are the view's members.
     fn finish_snapshot(&mut self, session: SessionId);
     /// The answer is a resume and complete: its rows are members too. Gives their slots.

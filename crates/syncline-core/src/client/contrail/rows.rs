@@ -99,10 +99,11 @@ impl ClientCore {
 
     /// A live event: shown at once, and the window filled up when it has a gap now.
     pub(super) fn follow(&mut self, now: Duration, id: SessionId, stream: &mut Stream) -> Result<(), Error> {
+        let news = News::Event { others_until: now + self.config.answer_within };
         if stream.gathering.is_none() {
-            return self.go_on(now, id, stream, News::Event);
+            return self.go_on(now, id, stream, news);
         }
-        self.show_rows(id, stream, News::Event);
+        self.show_rows(id, stream, news);
         Ok(())
     }
 

@@ -14,8 +14,10 @@ use crate::client::core::ClientCore;
 use crate::client::frames::forget_rows;
 use crate::client::queue::News;
 use crate::client::session::{self, SessionId};
+use crate::client::space::Space;
 use crate::client::{Output, Status, Transport, TransportPreference};
 use crate::error::{Error, code};
+use crate::id::SpaceId;
 use crate::query::QuerySpec;
 
 /// See the [module](self).
@@ -410,6 +412,11 @@ impl ClientCore {
     }
 
     pub(in crate::client) fn tick_streams(&mut self, now: Duration) {
+        let given_up =
+            |(id, space): (&SpaceId, &mut Space)| space.queue.give_up_waiting(now).then(|| id.clone());
+        for space in self.spaces.iter_mut().filter_map(given_up).collect::<Vec<_>>() {
+            self.commit(&space);
+        }
         let answer_within = self.config.answer_within;
         let Some(streams) = &self.streams else { return };
         let due = streams.streams.iter().filter_map(|(&id, stream)| {

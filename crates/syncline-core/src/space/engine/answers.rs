@@ -113,7 +113,7 @@ impl Engine {
         if cursor.is_some_and(|cursor| set.is_behind(&cursor)) {
             self.renew(conn, space);
         }
-        let Self { connections, spaces, access, outputs, schema, .. } = self;
+        let Self { connections, spaces, access, config, outputs, schema, .. } = self;
         let Some((connection, set)) = both(connections, spaces, conn, space) else { return };
         let Some(user) = connection.user().cloned() else { return };
         bring_up_to_date(conn, connection, set, outputs);
@@ -125,6 +125,11 @@ impl Engine {
         let missed = cursor.and_then(|cursor| match held {
             Some(held) => compared(set, cursor, subscription, &held, &shape, &**access),
             None => missed(set, cursor, subscription, &**access),
+        });
+        // what is missed may be more than there is: of many rows that are gone, each has to be named
+        let missed = missed.filter(|missed| {
+            let bytes = missed.bytes();
+            bytes <= config.chunk_bytes || bytes <= set.result(&shape, &**access).bytes()
         });
         let (space, cursor) = (space.clone(), set.cursor());
         connection.feed.stream(match missed {

@@ -53,7 +53,8 @@ impl Engine {
         // what is too much to remember is answered with all rows
         let owed = connection.subs.values().filter_map(|subscription| subscription.held.as_ref());
         let room = MAX_HELD_OF_CONNECTION.saturating_sub(owed.map(Held::len).sum());
-        let held = held.filter(|held| held.len() <= room);
+        let is_too_much = held.as_ref().is_some_and(|held| held.len() > room);
+        let (cursor, held) = if is_too_much { (None, None) } else { (cursor, held) };
         let space = spec.space.clone();
         self.host(&space).subs.insert((conn, sub));
         if let Some(connection) = self.connections.get_mut(&conn) {
