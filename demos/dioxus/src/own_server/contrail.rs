@@ -40,7 +40,7 @@ pub fn OwnContrail(transport: TransportPreference) -> Element {
                 OwnField { name: "own-address", label: "Address", hint: "https://service.example", value: address }
                 OwnField { name: "own-namespace", label: "Namespace", hint: "app.example", value: namespace }
                 OwnField { name: "own-space", label: "Space", hint: "ats://… or did:…", value: space }
-                OwnField { name: "own-ticket", label: "Ticket", hint: "one, or what gives them: https://…", value: ticket }
+                OwnField { name: "own-ticket", label: "Ticket", hint: "a text, or https://…", value: ticket }
                 OwnField { name: "own-identity", label: "You", hint: "a DID, to keep rows", value: identity }
                 button { class: "button button-primary", "data-testid": "own-connect", "Connect" }
             }
