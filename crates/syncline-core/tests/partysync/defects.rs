@@ -81,6 +81,21 @@ fn an_older_state_of_a_row_does_not_undo_a_newer_one() {
     assert_eq!(rig.texts(watch), ["three"]);
 }
 
+/// What was told of a deletion is remembered beyond the next answer, which does not tell of it.
+#[test]
+fn an_update_that_a_deletion_and_an_answer_have_overtaken_does_not_bring_the_row_back() {
+    let (mut rig, socket, watch) = Rig::live(&[row("a", "one", 1_000), row("b", "two", 1_000)]);
+    rig.update(&socket, &[gone("a", "three", 2_000, 3_000)]);
+    rig.wait_for_deadline();
+    rig.answer_sync(&socket, &[row("b", "two", 1_000)]);
+    rig.update(&socket, &[row("a", "three", 2_000)]);
+    assert_eq!(rig.texts(watch), ["two"]);
+    // it is asked whether that is so
+    assert_eq!(rig.wait_for_deadline().as_secs(), 1);
+    rig.answer_sync(&socket, &[row("a", "three", 2_000), row("b", "two", 1_000)]);
+    assert_eq!(rig.texts(watch), ["three", "two"]);
+}
+
 /// Texts say no more than the second: of two states in one second the order of the actions decides, and then the server.
 #[test]
 fn replies_that_overtake_each_other_within_a_second_are_asked_about() {

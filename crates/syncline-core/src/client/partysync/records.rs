@@ -115,7 +115,8 @@ impl ClientCore {
             rows.complete_view(id);
         }
         let told = std::mem::take(&mut channel.told);
-        channel.forget_known(|key| fresh.contains(key) || told.contains(key));
+        // an update may come yet that the deletion of its row, and this answer, have overtaken
+        channel.forget_known(|key, is_gone| is_gone || fresh.contains(key) || told.contains(key));
         channel.told = told;
         channel.is_asked = false;
         channel.forget_told();
@@ -168,7 +169,7 @@ impl ClientCore {
         for key in &all {
             audience.drop_row(rows, key);
         }
-        channel.forget_known(|_| false);
+        channel.forget_known(|_, _| false);
         channel.forget_told();
         channel.all_gone = channel.is_asked;
         channel.unreadable.keep(|_| false);

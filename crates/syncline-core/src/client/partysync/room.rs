@@ -304,9 +304,9 @@ impl Channel {
         }
     }
 
-    /// Nothing is known of the rows that are not `kept`.
-    pub(super) fn forget_known(&mut self, kept: impl Fn(&str) -> bool) {
-        self.known.retain(|key, _| kept(key));
+    /// Nothing is known of the rows that are not `kept`, by their keys and whether they are gone.
+    pub(super) fn forget_known(&mut self, kept: impl Fn(&str, bool) -> bool) {
+        self.known.retain(|key, known| kept(key, known.is_gone));
         self.gone = self.known.values().filter(|known| known.is_gone).count();
     }
 }
