@@ -556,12 +556,16 @@ impl Queue {
         self.next_in_line.values().min().copied()
     }
 
-    /// Those that are due are as good as done. Says whether there were any.
+    /// Those that are due are as good as done, but for the ones that have failed, which keep their error. Says whether there
+    /// were any.
     pub(crate) fn give_up_waiting(&mut self, now: Duration) -> bool {
         let due: Vec<_> =
             self.next_in_line.iter().filter(|(_, until)| now >= **until).map(|(id, _)| *id).collect();
-        for &id in &due {
-            self.remove(id);
+        for id in &due {
+            self.next_in_line.remove(id);
+            if self.intents.get(id).is_some_and(|intent| !intent.has_failed()) {
+                self.remove(*id);
+            }
         }
         !due.is_empty()
     }

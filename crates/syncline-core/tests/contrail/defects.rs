@@ -263,6 +263,15 @@ fn each_edit_of_a_record_waits_for_its_own_event() {
     assert_eq!(texts(&mut rig), [("five".to_owned(), true)]);
     assert_eq!(rig.wait_for_deadline(), Duration::from_secs(10));
     assert_eq!(texts(&mut rig), [("five".to_owned(), false)]);
+    // but one that has failed keeps its error
+    edit(&mut rig, "right");
+    edit(&mut rig, "wrong");
+    rig.created(&streams[0], event("right"));
+    let (a, why) = (record_uri(ALICE, NSID, "a"), syncline_core::Error::new("refused", "no"));
+    assert!(rig.core.mark_failed(rig.now, &space, Message::COLLECTION, &a, why));
+    rig.wait(Duration::from_secs(11));
+    assert_eq!(rig.shown(watch), ["a!"]);
+    assert!(rig.core.remove_optimistic(rig.now, &space, Message::COLLECTION, &a));
     // what a new connection begins with is how the record is after all of them
     edit(&mut rig, "six");
     edit(&mut rig, "seven");
