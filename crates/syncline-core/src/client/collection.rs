@@ -162,11 +162,6 @@ impl<R: Record> Collection<R> {
         self.heard.push(slot);
     }
 
-    fn keys(&self, slots: &[u32], of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key> {
-        let keys = slots.iter().map(|&slot| self.slots[slot as usize].key());
-        keys.filter(|key| of_interest(key)).map(Key::from).collect()
-    }
-
     /// What cannot be read as packed may still be read as the JSON it stands for, and if not, that says why.
     fn unpack(&self, fields: &[Box<str>], values: &[u8]) -> Result<Arc<R>, Undecodable> {
         wire::unpack::<R>(fields, values).map(Arc::new).or_else(|_| {
@@ -543,12 +538,12 @@ impl<R: Record> AnyCollection for Collection<R> {
         self.slots.get(slot as usize).map_or("", Slot::key)
     }
 
-    fn heard_keys(&self, of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key> {
-        self.keys(&self.heard, of_interest)
+    fn each_heard(&self, look: &mut dyn FnMut(&str)) {
+        self.heard.iter().for_each(|&slot| look(self.slots[slot as usize].key()));
     }
 
-    fn touched_keys(&self, of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key> {
-        self.keys(&self.touched, of_interest)
+    fn each_touched(&self, look: &mut dyn FnMut(&str)) {
+        self.touched.iter().for_each(|&slot| look(self.slots[slot as usize].key()));
     }
 
     fn evict(&mut self) {
@@ -565,10 +560,15 @@ impl<R: Record> AnyCollection for Collection<R> {
         }
     }
 
-    fn commit(&mut self, overlay: &Overlay, overlaid: &BTreeSet<Key>, changed: &mut Vec<SessionId>) {
+    fn commit(
+        &mut self,
+        overlay: &Overlay,
+        replayed: &mut dyn Iterator<Item = &Key>,
+        changed: &mut Vec<SessionId>,
+    ) {
         empty(&mut self.heard);
         let mut targets = std::mem::take(&mut self.touched);
-        for key in overlaid {
+        for key in replayed {
             if let Some(slot) = self.find(key.as_str()) {
                 targets.push(slot);
             } else if let Some(entry) = overlay.get(key).and_then(entry::<R>) {

@@ -473,12 +473,12 @@ impl ClientCore {
             self.sessions.values().filter(behind).flat_map(Session::collections).collect();
         let Some(space) = self.spaces.get_mut(id).filter(|space| !space.held.is_released()) else { return };
         space.queue.drop_applied(&behind);
-        let (mut changed, overlaid) = space.commit(&self.schema);
+        let mut changed = space.commit(&self.schema);
         for (&session, one) in self.sessions.iter_mut().filter(|(_, one)| one.query.space == *id) {
             let live = one.phase.is_live();
             for Related { view, collection, counts, .. } in &mut one.relations {
                 let Some(counts) = counts else { continue };
-                if (counts.needs_commit() || overlaid.contains(collection))
+                if (counts.needs_commit() || space.queue.has_replayed(collection))
                     && counts.commit(space.adjustments(*view, collection, live))
                 {
                     changed.push(session);

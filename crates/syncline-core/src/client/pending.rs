@@ -1,10 +1,10 @@
 //! One local intent that the server has not confirmed, and what it does to rows.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
 use crate::channel::{ACTION, ActionPayload, Reduce};
 use crate::client::WriteRef;
@@ -14,7 +14,7 @@ use crate::id::{ClientId, Key, WriteId};
 use crate::ops::{ROWS, RowOp, RowOps};
 use crate::record::AnyRow;
 use crate::schema::Schema;
-use crate::tx::{Place, ReadRows, Tx};
+use crate::tx::{Place, ReadRows, Reads, Touched, Tx};
 
 /// One local intent.
 pub(crate) struct Pending {
@@ -26,6 +26,8 @@ pub(crate) struct Pending {
     pub(crate) over: Option<Arc<dyn AnyRow>>,
     /// What it was about when it was replayed last.
     pub(crate) footprint: Footprint,
+    /// The round of replaying in which it had its turn last.
+    pub(crate) round: u64,
     pub(crate) kept: Kept,
     /// Storage has it under another number: whoever adopts it would send it under that one. So it is not sent before storage
     /// has this one, or has failed.
@@ -64,8 +66,8 @@ pub(crate) struct Letter {
 
 /// What an intent does to rows, ready to be replayed.
 pub(crate) enum Effect {
-    /// Known steps.
-    Steps(Vec<Step>),
+    /// Known steps: most often one.
+    Steps(SmallVec<[Step; 1]>),
     /// What the reducer of a channel makes of it.
     Action(Arc<dyn Reduce>),
     /// Nobody here knows the channel or collection, or what is to be done there: it is sent, and not shown.
@@ -74,32 +76,85 @@ pub(crate) enum Effect {
 
 /// One step of an intent.
 pub(crate) enum Step {
-    Put(&'static str, Arc<dyn AnyRow>),
+    Put(&'static str, Key, Arc<dyn AnyRow>),
     Patch(&'static str, Key, Map<String, Value>),
     Delete(&'static str, Key),
 }
 
+/// A row that an intent has written, or deleted.
+pub(crate) type Written = (Place, Option<Arc<dyn AnyRow>>);
+
 /// The rows that an intent has to do with.
 #[derive(Default)]
 pub(crate) struct Footprint {
-    /// Those that it writes, or looked at.
-    pub(crate) rows: BTreeSet<Place>,
-    /// The collections of which it looked at all rows.
-    pub(crate) collections: BTreeSet<&'static str>,
-    /// Those that it writes, and which of them it deletes.
-    pub(crate) written: Vec<(Place, bool)>,
+    /// By collection and key, each once.
+    touches: SmallVec<[Touch; 1]>,
+    /// The collections of which it looked at all rows, by name.
+    pub(crate) collections: Vec<&'static str>,
+}
+
+/// What an intent has to do with one row.
+struct Touch {
+    place: Place,
+    access: Access,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Put,
+    Delete,
 }
 
 impl Footprint {
+    /// Of what has been read and of what is written, which are deletes where it says so.
+    pub(crate) fn new(reads: Reads, written: impl IntoIterator<Item = (Place, bool)>) -> Self {
+        let access = |deletes| if deletes { Access::Delete } else { Access::Put };
+        let written = written.into_iter().map(|(place, deletes)| Touch { place, access: access(deletes) });
+        let mut touches: SmallVec<[Touch; 1]> = written.collect();
+        touches.extend(reads.rows.into_iter().map(|place| Touch { place, access: Access::Read }));
+        if touches.len() > 1 {
+            // a row is what was done to it last, and only what was not written has been read alone
+            touches.sort_by(|a, b| a.place.cmp(&b.place));
+            touches.dedup_by(|later, earlier| {
+                let same = later.place == earlier.place;
+                if same && later.access != Access::Read {
+                    earlier.access = later.access;
+                }
+                same
+            });
+        }
+        Self { touches, collections: reads.collections.into_iter().collect() }
+    }
+
+    /// The rows that it writes, or looked at.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.touches.iter().map(|touch| &touch.place)
+    }
+
+    /// Those that it writes, and whether it deletes them.
+    pub(crate) fn written(&self) -> impl Iterator<Item = (&Place, bool)> {
+        let written = self.touches.iter().filter(|touch| touch.access != Access::Read);
+        written.map(|touch| (&touch.place, touch.access == Access::Delete))
+    }
+
+    /// Whether it lies on the same rows, whatever is done to them.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.places().eq(other.places()) && self.collections == other.collections
+    }
+
+    fn has(&self, place: &Place) -> bool {
+        self.touches.binary_search_by(|touch| touch.place.cmp(place)).is_ok()
+    }
+
     /// Whether they have a row in common.
     pub(crate) fn is_tied_to(&self, other: &Self) -> bool {
         let surveys = |one: &Self, other: &Self| {
             one.collections.iter().any(|collection| {
-                other.collections.contains(collection)
-                    || other.rows.iter().any(|(name, _)| name == collection)
+                other.collections.contains(collection) || other.places().any(|(name, _)| name == collection)
             })
         };
-        !self.rows.is_disjoint(&other.rows) || surveys(self, other) || surveys(other, self)
+        self.places().any(|place| other.has(place)) || surveys(self, other) || surveys(other, self)
     }
 }
 
@@ -129,7 +184,8 @@ impl Effect {
             Ok(match op {
                 RowOp::Put(collection, row) => {
                     let def = schema.collection(collection)?;
-                    Step::Put(def.name, def.decode(row.get().as_bytes())?)
+                    let row = def.decode(row.get().as_bytes())?;
+                    Step::Put(def.name, row.key().into(), row)
                 }
                 RowOp::Patch(collection, key, set) => {
                     Step::Patch(schema.collection(collection)?.name, Key::checked(key)?, set.clone())
@@ -144,26 +200,49 @@ impl Effect {
 
     /// What can be told of its rows before it is replayed.
     pub(crate) fn footprint(&self) -> Footprint {
-        let mut footprint = Footprint::default();
-        if let Self::Steps(steps) = self {
-            for step in steps {
-                let (collection, key, deletes) = match step {
-                    Step::Put(collection, row) => (*collection, Key::from(row.key()), false),
-                    Step::Patch(collection, key, _) => (*collection, key.clone(), false),
-                    Step::Delete(collection, key) => (*collection, key.clone(), true),
-                };
-                footprint.rows.insert((collection, key.clone()));
-                footprint.written.push(((collection, key), deletes));
+        let Self::Steps(steps) = self else { return Footprint::default() };
+        Footprint::new(Reads::default(), steps.iter().map(|step| (step.place(), step.deletes())))
+    }
+}
+
+impl Step {
+    fn place(&self) -> Place {
+        match self {
+            Self::Put(collection, key, _) | Self::Patch(collection, key, _) | Self::Delete(collection, key) => {
+                (*collection, key.clone())
             }
         }
-        footprint
+    }
+
+    fn deletes(&self) -> bool {
+        matches!(self, Self::Delete(..))
+    }
+
+    /// What it makes of its row. A delete that was refused is not taken: the row is back, marked.
+    fn take(&self, schema: &Schema, rows: &dyn ReadRows, failed: bool) -> Result<Option<Written>, Error> {
+        let (collection, key) = self.place();
+        let before = || rows.row(collection, key.as_str());
+        let after = match self {
+            Self::Put(_, _, row) => Some(Arc::clone(row)),
+            Self::Patch(_, _, set) => {
+                let gone = || Error::new(code::UNKNOWN_ROW, "the row is not there any more");
+                let row = before().ok_or_else(gone)?;
+                Some(schema.collection(collection)?.patch(&*row, set)?)
+            }
+            Self::Delete(..) if failed => match before() {
+                Some(row) => Some(row),
+                None => return Ok(None),
+            },
+            Self::Delete(..) => None,
+        };
+        Ok(Some(((collection, key), after)))
     }
 }
 
 impl Pending {
     pub(crate) fn new(write: WriteRef, effect: Effect, stage: Stage) -> Self {
         let footprint = effect.footprint();
-        Self { write, effect, stage, over: None, footprint, kept: Kept::No, is_held: false }
+        Self { write, effect, stage, over: None, footprint, round: 0, kept: Kept::No, is_held: false }
     }
 
     /// Whether it waits for a person's decision.
@@ -191,31 +270,26 @@ impl Pending {
         }
     }
 
-    /// Takes its steps: all, or none when one cannot be taken (its row is gone, say). A delete that was refused is not
-    /// taken: the row is back, marked.
-    pub(crate) fn apply(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+    /// Notes what it makes of rows in `written`: all it does, or nothing when a step cannot be taken (its row is gone,
+    /// say). Gives what an action has looked at.
+    pub(crate) fn play(&self, schema: &Schema, rows: &dyn ReadRows, written: &mut Vec<Written>) -> Reads {
         let failed = self.has_failed();
-        let steps = match &self.effect {
-            Effect::Steps(steps) => steps,
+        match &self.effect {
             Effect::Action(action) => {
-                action.reduce(tx);
-                return Ok(());
+                let mut tx = Tx::observed(schema, rows);
+                action.reduce(&mut tx);
+                let (touched, reads) = tx.into_effect();
+                written.extend(touched.unwrap_or_default());
+                return reads;
             }
-            Effect::Unknown => return Ok(()),
-        };
-        for step in steps {
-            match step {
-                Step::Put(collection, row) => tx.put_row(collection, Arc::clone(row))?,
-                Step::Patch(collection, key, set) => tx.patch_row(collection, key.as_str(), set)?,
-                Step::Delete(collection, key) if failed => {
-                    if let Some(row) = tx.row(collection, key.as_str()) {
-                        tx.put_row(collection, row)?;
-                    }
-                }
-                Step::Delete(collection, key) => tx.delete_row(collection, key.as_str())?,
-            }
+            Effect::Steps(steps) => match &**steps {
+                // nobody could see a half of it
+                [step] => written.extend(step.take(schema, rows, failed).ok().flatten()),
+                steps => written.extend(take_all(steps, schema, rows, failed).unwrap_or_default()),
+            },
+            Effect::Unknown => {}
         }
-        Ok(())
+        Reads::default()
     }
 
     /// Whether a write that was refused for this stays on the screen, to be retried or dismissed. An action that is
@@ -224,4 +298,16 @@ impl Pending {
     pub(crate) fn stays_when_refused(&self, error: &Error) -> bool {
         matches!(self.effect, Effect::Steps(_)) && error.code() != code::UNKNOWN_ROW
     }
+}
+
+fn take_all(steps: &[Step], schema: &Schema, rows: &dyn ReadRows, failed: bool) -> Result<Touched, Error> {
+    let mut tx = Tx::new(schema, rows);
+    for step in steps {
+        match step.take(schema, &tx, failed)? {
+            Some(((collection, _), Some(row))) => tx.put_row(collection, row)?,
+            Some(((collection, key), None)) => tx.delete_row(collection, key.as_str())?,
+            None => {}
+        }
+    }
+    tx.into_effect().0
 }

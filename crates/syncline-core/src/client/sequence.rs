@@ -1,6 +1,6 @@
 //! The writes of one client id in one space, by their numbers: which wait, which are on their way.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::client::queue::IntentId;
@@ -13,39 +13,46 @@ pub(crate) struct Sequence {
     pub(crate) next: WriteId,
     /// All writes up to this one have been handled, as this connection was told.
     pub(crate) handled: WriteId,
-    /// Writes that were sent on this connection, and when. Their ids lie before those that wait.
-    pub(super) sent: BTreeMap<WriteId, (IntentId, Duration)>,
-    /// Writes that were not.
-    pub(super) waiting: BTreeMap<WriteId, IntentId>,
+    /// Writes without a verdict, by their ids: first those that were sent on this connection, then those that wait.
+    writes: VecDeque<Unanswered>,
+    /// How many were sent.
+    sent: usize,
     /// The last write that was sent on any connection: the server may know of it.
     pub(super) sent_up_to: WriteId,
 }
 
+struct Unanswered {
+    id: WriteId,
+    intent: IntentId,
+    /// When it was sent, if it was.
+    sent_at: Duration,
+}
+
 impl Default for Sequence {
     fn default() -> Self {
-        Self { next: 1, handled: 0, sent: BTreeMap::new(), waiting: BTreeMap::new(), sent_up_to: 0 }
+        Self { next: 1, handled: 0, writes: VecDeque::new(), sent: 0, sent_up_to: 0 }
     }
 }
 
 impl Sequence {
     /// How many writes have no verdict.
     pub(crate) fn unanswered(&self) -> usize {
-        self.sent.len() + self.waiting.len()
+        self.writes.len()
     }
 
     /// How many of them were sent on this connection.
     pub(crate) fn in_flight(&self) -> usize {
-        self.sent.len()
+        self.sent
     }
 
     /// When the oldest of these was sent.
     pub(crate) fn oldest_sent(&self) -> Option<Duration> {
-        self.sent.first_key_value().map(|(_, &(_, at))| at)
+        self.writes.front().filter(|_| self.sent > 0).map(|write| write.sent_at)
     }
 
     /// The oldest write without a verdict.
     pub(crate) fn first_unanswered(&self) -> Option<WriteId> {
-        self.sent.keys().chain(self.waiting.keys()).next().copied()
+        self.writes.front().map(|write| write.id)
     }
 
     /// The client has the verdicts of all writes up to this one.
@@ -55,50 +62,74 @@ impl Sequence {
 
     /// The writes up to this one that have no verdict.
     pub(crate) fn unanswered_up_to(&self, last: WriteId) -> Vec<WriteId> {
-        let sent = self.sent.range(..=last).map(|(&id, _)| id);
-        sent.chain(self.waiting.range(..=last).map(|(&id, _)| id)).collect()
+        self.writes.iter().map(|write| write.id).take_while(|&id| id <= last).collect()
+    }
+
+    fn find(&self, write: WriteId) -> Result<usize, usize> {
+        self.writes.binary_search_by_key(&write, |write| write.id)
     }
 
     /// The intent behind a write that has no verdict.
     pub(super) fn intent(&self, write: WriteId) -> Option<IntentId> {
-        match self.sent.get(&write) {
-            Some(&(intent, _)) => Some(intent),
-            None => self.waiting.get(&write).copied(),
-        }
+        self.find(write).ok().map(|at| self.writes[at].intent)
     }
 
     /// Whether a write has no verdict.
     pub(crate) fn has(&self, write: WriteId) -> bool {
-        self.intent(write).is_some()
+        self.find(write).is_ok()
     }
 
     /// The oldest write that was not sent on this connection.
     pub(super) fn first_waiting(&self) -> Option<IntentId> {
-        self.waiting.first_key_value().map(|(_, &intent)| intent)
+        self.writes.get(self.sent).map(|write| write.intent)
     }
 
     /// It counts as sent from now on.
     pub(super) fn send_first(&mut self, now: Duration) -> Option<(WriteId, IntentId)> {
-        let (id, intent) = self.waiting.pop_first()?;
-        self.sent.insert(id, (intent, now));
-        self.sent_up_to = self.sent_up_to.max(id);
-        Some((id, intent))
+        let write = self.writes.get_mut(self.sent)?;
+        write.sent_at = now;
+        self.sent += 1;
+        self.sent_up_to = self.sent_up_to.max(write.id);
+        Some((write.id, write.intent))
     }
 
     /// The writes from this one on are to be sent again.
     pub(crate) fn unsend_from(&mut self, first: WriteId) {
-        let again = self.sent.split_off(&first);
-        self.waiting.extend(again.into_iter().map(|(id, (intent, _))| (id, intent)));
+        let before = self.find(first).unwrap_or_else(|at| at);
+        self.sent = self.sent.min(before);
+    }
+
+    /// A write is to be sent, and what stands behind it after it.
+    pub(super) fn insert(&mut self, id: WriteId, intent: IntentId) {
+        self.next = self.next.max(id + 1);
+        if let Err(at) = self.find(id) {
+            self.writes.insert(at, Unanswered { id, intent, sent_at: Duration::ZERO });
+            self.sent = self.sent.min(at);
+        }
     }
 
     /// A write has its verdict.
     pub(super) fn remove(&mut self, write: WriteId) {
-        self.sent.remove(&write);
-        self.waiting.remove(&write);
+        if let Ok(at) = self.find(write) {
+            self.writes.remove(at);
+            self.sent -= usize::from(at < self.sent);
+        }
+    }
+
+    /// The first write from this one on that has no verdict.
+    pub(super) fn first_from(&self, first: WriteId) -> Option<WriteId> {
+        self.writes.get(self.find(first).unwrap_or_else(|at| at)).map(|write| write.id)
+    }
+
+    /// Takes out the writes from this one on.
+    pub(super) fn take_from(&mut self, first: WriteId) -> Vec<IntentId> {
+        self.unsend_from(first);
+        let start = self.find(first).unwrap_or_else(|at| at);
+        self.writes.drain(start..).map(|write| write.intent).collect()
     }
 
     /// Nothing is left to be sent, or to be heard of.
     pub(crate) fn is_done(&self) -> bool {
-        self.unanswered() == 0
+        self.writes.is_empty()
     }
 }

@@ -1,10 +1,10 @@
 //! What a client knows of one space: the base of each collection, and the local effects on top.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::client::collection::{AnyCollection, Collection, Overlay};
-use crate::client::queue::{News, Queue, Rows};
+use crate::client::queue::{News, Queue};
 use crate::client::returning::Held;
 use crate::client::session::SessionId;
 
@@ -84,26 +84,22 @@ impl Space {
     }
 
     /// The one place where anything becomes visible: replays the pending writes over the base, as far as what was
-    /// prepared can have changed them, and shows the result. Gives the views that changed, and the collections of whose
-    /// rows the local effects may be others now.
-    pub(crate) fn commit(&mut self, schema: &Schema) -> (Vec<SessionId>, BTreeSet<&'static str>) {
-        let mut touched = Rows::new();
+    /// prepared can have changed them, and shows the result. Gives the views that changed.
+    pub(crate) fn commit(&mut self, schema: &Schema) -> Vec<SessionId> {
         let is_idle = self.queue.is_idle();
-        for (name, collection) in &mut self.base.0 {
+        for (&name, collection) in &mut self.base.0 {
             collection.evict();
             if !is_idle {
-                let keys = collection.touched_keys(&|key| self.queue.is_about(name, key));
-                touched.extend((!keys.is_empty()).then_some((*name, keys)));
+                collection.each_touched(&mut |key| self.queue.base_changed(name, key));
             }
         }
-        let overlaid = if is_idle { Rows::new() } else { self.queue.replay(schema, &self.base, touched) };
-        let (no_overlay, no_keys, mut changed) = (Overlay::new(), BTreeSet::new(), Vec::new());
+        self.queue.replay(schema, &self.base);
+        let (no_overlay, mut changed) = (Overlay::default(), Vec::new());
         for (name, collection) in &mut self.base.0 {
             let overlay = self.queue.overlay(name).unwrap_or(&no_overlay);
-            collection.commit(overlay, overlaid.get(name).unwrap_or(&no_keys), &mut changed);
+            collection.commit(overlay, &mut self.queue.replayed(name), &mut changed);
         }
-        let overlaid = overlaid.into_iter().filter(|(_, keys)| !keys.is_empty()).map(|(name, _)| name);
-        (changed, overlaid.collect())
+        changed
     }
 
     /// What local effects make of the numbers of children that the server counts in a view.
@@ -115,7 +111,10 @@ impl Space {
     /// Rows of this collection have come: what stood in for them is done.
     pub(crate) fn settle_local(&mut self, collection: &str, news: News) {
         let Some(rows) = self.base.get(collection).filter(|_| !self.queue.is_empty()) else { return };
-        let come = rows.heard_keys(&|key| self.queue.is_about(collection, key));
+        let mut come = Vec::new();
+        rows.each_heard(&mut |key| come.extend(self.queue.key_of(collection, key)));
+        come.sort_unstable();
+        come.dedup();
         self.queue.rows_have_come(&come, collection, rows, news);
     }
 

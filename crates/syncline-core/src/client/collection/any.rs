@@ -4,6 +4,9 @@ use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
 use super::{Began, Most};
 use crate::client::WatchId;
 use crate::client::export::Form;
@@ -27,7 +30,7 @@ pub(crate) struct Overlaid {
 }
 
 /// The local effects on one collection, by key.
-pub(crate) type Overlay = BTreeMap<Key, Overlaid>;
+pub(crate) type Overlay = HashMap<Key, Overlaid, FixedState>;
 
 /// A collection whose row type is behind it. All methods that change rows only prepare; [`commit`](Self::commit) shows
 /// it, so that nobody sees half of a change.
@@ -144,16 +147,21 @@ pub(crate) trait AnyCollection: Send {
     fn holds(&self, key: &str) -> bool;
     /// Whether the confirmed row at a key is another one than this was, or only one of them is there.
     fn is_news(&self, key: &str, before: Option<&dyn AnyRow>) -> bool;
-    /// Those keys of interest of which the server has said something since the last commit.
-    fn heard_keys(&self, of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key>;
-    /// Those keys of interest whose confirmed rows may have changed since the last commit.
-    fn touched_keys(&self, of_interest: &dyn Fn(&str) -> bool) -> BTreeSet<Key>;
+    /// The keys of which the server has said something since the last commit. Some more than once.
+    fn each_heard(&self, look: &mut dyn FnMut(&str));
+    /// The keys whose confirmed rows may have changed since the last commit. Some more than once.
+    fn each_touched(&self, look: &mut dyn FnMut(&str));
 
     /// Lets go of confirmed rows that no view holds any more. To be called before local effects are replayed.
     fn evict(&mut self);
     /// Shows all that was prepared, under these local effects, which may be others than at the last commit for the
-    /// rows that are `overlaid`. Adds the sessions whose views changed to `changed`, each once.
-    fn commit(&mut self, overlay: &Overlay, overlaid: &BTreeSet<Key>, changed: &mut Vec<SessionId>);
+    /// rows that were `replayed`. Adds the sessions whose views changed to `changed`, each once.
+    fn commit(
+        &mut self,
+        overlay: &Overlay,
+        replayed: &mut dyn Iterator<Item = &Key>,
+        changed: &mut Vec<SessionId>,
+    );
 
     /// Whether there is neither a row nor a view.
     fn is_empty(&self) -> bool;

@@ -3,153 +3,153 @@
 //! A commit replays only what it can have changed. Intents that have to do with a common row depend on each other, and so
 //! do the ones that those have to do with: [`replay`](Queue::replay) takes the rows that changed, follows them to all
 //! intents and rows they are tied to, and replays these alone. A new intent that is tied to nothing else is one step on
-//! top. What a reducer has to do with is known when it has run, and may be something else the next time.
+//! top. What a reducer has to do with is known when it has run, and may be something else the next time: where it comes
+//! upon rows of which intents behind it have made something already, there is another round.
+//!
+//! Rounds are counted, and whatever is met in one carries its number: so a round keeps no sets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{IntentId, Queue, Rows};
+use super::ties::{InCollection, Tied};
+use super::{IntentId, Queue};
 use crate::client::collection::{Overlaid, Overlay};
 use crate::client::pending::{Effect, Footprint};
+use crate::id::Key;
 use crate::record::AnyRow;
 use crate::schema::Schema;
-use crate::tx::{Place, ReadRows, Reads, Tx};
+use crate::tx::{Place, ReadRows};
+
+/// Room for so many rows is kept from one replay to the next.
+const FEW: usize = 64;
 
 impl Queue {
-    /// Brings the overlay in line with intents that came, left or changed, and with rows of the base that are
-    /// `touched`. Gives the rows whose overlay may be another one now.
-    pub(crate) fn replay(&mut self, schema: &Schema, base: &dyn ReadRows, touched: Rows) -> Rows {
-        let mut start = std::mem::take(&mut self.stale);
-        extend(&mut start, touched);
-        let mut new = std::mem::take(&mut self.new);
-        let mut changed = Rows::new();
-        loop {
-            let (rows, mut again) = self.tied_to(start, &new);
-            for (collection, keys) in &rows {
+    /// Brings the overlays in line with intents that came, left or changed, and with rows of the base that
+    /// [changed](Self::base_changed).
+    pub(crate) fn replay(&mut self, schema: &Schema, base: &dyn ReadRows) {
+        let mut rows = std::mem::take(&mut self.replayed);
+        rows.clear();
+        rows.shrink_to(FEW);
+        std::mem::swap(&mut rows, &mut self.stale);
+        let mut again: Vec<IntentId> = self.new.drain().collect();
+        while !rows.is_empty() || !again.is_empty() {
+            self.round += 1;
+            self.follow(&mut rows, &mut again);
+            for (collection, key) in &rows {
                 if let Some(overlay) = self.overlays.get_mut(collection) {
-                    keys.iter().for_each(|key| drop(overlay.remove(key)));
+                    overlay.remove(key);
                 }
             }
-            again.append(&mut new);
-            let mut met = Rows::new();
+            let mut met = Vec::new();
             for &id in &again {
-                self.replay_one(id, schema, base, &mut changed);
-                self.note_later(id, &rows, &again, &mut met);
+                self.replay_one(id, schema, base, &mut rows);
+                self.note_missed(id, &mut met);
             }
-            start = met;
-            let all_done = start.is_empty();
-            extend(&mut changed, rows);
-            if all_done {
-                return changed;
+            if met.is_empty() {
+                break;
             }
-            // a reducer has come upon rows that later intents have to do with, who have had their turn: all once more,
-            // and nobody is to see what they have written in this round
-            for (collection, keys) in &changed {
-                start.entry(collection).or_default().extend(keys.iter().cloned());
-            }
+            // all once more, and nobody is to see what they have written in this round
+            rows.append(&mut met);
+            rows.sort_unstable();
+            rows.dedup();
+            again.clear();
+        }
+        self.replayed = rows;
+        for overlay in self.overlays.values_mut().filter(|overlay| overlay.is_empty()) {
+            overlay.shrink_to(FEW);
         }
     }
 
-    /// Takes one intent's steps over what the ones before it made. The rows that it wrote have `changed`.
-    fn replay_one(&mut self, id: IntentId, schema: &Schema, base: &dyn ReadRows, changed: &mut Rows) {
-        let Some(intent) = self.intents.get(&id) else { return };
-        let shown = Shown { base, overlays: &self.overlays };
-        let is_action = matches!(intent.effect, Effect::Action(_));
-        let mut tx = if is_action { Tx::observed(schema, &shown) } else { Tx::new(schema, &shown) };
-        let applied = intent.apply(&mut tx);
-        let (touched, reads) = tx.into_effect();
-        // a step that cannot be taken leaves nothing of the others
-        let touched = applied.and(touched).unwrap_or_default();
-        let (state, applied) = (intent.state(), intent.is_applied());
-        let mut written = Vec::new();
-        for ((collection, key), row) in touched {
-            if is_action {
-                written.push(((collection, key.clone()), row.is_none()));
+    /// Adds all rows and intents that these rows are tied to, by intents that have to do with several; not by those that
+    /// are given: they have not had their turn, and are tied to nothing yet.
+    fn follow(&mut self, rows: &mut Vec<Place>, again: &mut Vec<IntentId>) {
+        let Self { intents, ties, round, .. } = self;
+        for &id in &*again {
+            if let Some(intent) = intents.get_mut(id) {
+                intent.round = *round;
             }
-            changed.entry(collection).or_default().insert(key.clone());
+        }
+        let mut next = 0;
+        while let Some((collection, key)) = rows.get(next).cloned() {
+            next += 1;
+            let Some(InCollection { rows: tied, surveys }) = ties.of_mut(collection) else { continue };
+            let ids = match tied.get_mut(&key) {
+                Some(tied) if tied.round == *round => continue,
+                Some(tied) => {
+                    tied.round = *round;
+                    &*tied.ids
+                }
+                None => &[],
+            };
+            for id in ids.iter().copied().chain(surveys.iter()) {
+                if let Some(intent) = intents.get_mut(id).filter(|intent| intent.round != *round) {
+                    intent.round = *round;
+                    rows.extend(intent.footprint.places().cloned());
+                    again.push(id);
+                }
+            }
+        }
+        again.sort_unstable();
+    }
+
+    /// Takes one intent's steps over what the ones before it made, and adds the rows that it wrote.
+    fn replay_one(&mut self, id: IntentId, schema: &Schema, base: &dyn ReadRows, rows: &mut Vec<Place>) {
+        let Some(intent) = self.intents.get_mut(id) else { return };
+        let shown = Shown { base, overlays: &self.overlays };
+        let reads = intent.play(schema, &shown, &mut self.written);
+        if matches!(intent.effect, Effect::Action(_)) {
+            let written = self.written.iter().map(|(place, row)| (place.clone(), row.is_none()));
+            let now = Footprint::new(reads, written);
+            let same = intent.footprint.is_same(&now);
+            let before = std::mem::replace(&mut intent.footprint, now);
+            if !same {
+                self.ties.leave(id, &before);
+                self.ties.enter(id, &intent.footprint);
+            }
+        }
+        let (state, applied) = (intent.state(), intent.is_applied());
+        for ((collection, key), row) in self.written.drain(..) {
+            rows.push((collection, key.clone()));
             let overlaid = Overlaid { row, state: state.clone(), applied };
             self.overlays.entry(collection).or_default().insert(key, overlaid);
         }
-        if is_action {
-            self.set_footprint(id, reads, written);
-        }
     }
 
-    fn set_footprint(&mut self, id: IntentId, reads: Reads, written: Vec<(Place, bool)>) {
-        let mut rows = reads.rows;
-        rows.extend(written.iter().map(|(place, _)| place.clone()));
-        let Some(intent) = self.intents.get_mut(&id) else { return };
-        let same = intent.footprint.rows == rows && intent.footprint.collections == reads.collections;
-        let now = Footprint { rows, collections: reads.collections, written };
-        let before = std::mem::replace(&mut intent.footprint, now);
-        if !same {
-            self.leave(id, &before);
-            if let Some(intent) = self.intents.remove(&id) {
-                self.enter(id, &intent.footprint);
-                self.intents.insert(id, intent);
-            }
-        }
-    }
-
-    /// Notes the rows that an intent has turned out to have to do with, where later intents do too that are not being
-    /// replayed.
-    fn note_later(&self, id: IntentId, rows: &Rows, again: &BTreeSet<IntentId>, met: &mut Rows) {
-        let Some(intent) = self.intents.get(&id).filter(|intent| matches!(intent.effect, Effect::Action(_)))
+    /// Notes the rows that an intent has turned out to have to do with, where later intents do too that have no turn in
+    /// this round.
+    fn note_missed(&self, id: IntentId, met: &mut Vec<Place>) {
+        let Some(intent) = self.intents.get(id).filter(|intent| matches!(intent.effect, Effect::Action(_)))
         else {
             return;
         };
-        let is_missed = |ids: &BTreeSet<IntentId>| ids.range(id..).any(|later| !again.contains(later));
-        for (collection, key) in &intent.footprint.rows {
+        let has_turn =
+            |later: IntentId| self.intents.get(later).is_some_and(|later| later.round == self.round);
+        let is_missed = |later: IntentId| later > id && !has_turn(later);
+        let is_missed_at = |tied: &Tied| tied.ids.iter().copied().any(is_missed);
+        for (collection, key) in intent.footprint.places() {
+            let Some(ties) = self.ties.of(collection) else { continue };
             // of a row that was followed, all have their turn
-            if rows.get(collection).is_some_and(|keys| keys.contains(key)) {
-                continue;
-            }
-            let ids = self.about.get(collection).and_then(|rows| rows.get(key));
-            if ids.is_some_and(is_missed) || self.surveys.get(collection).is_some_and(is_missed) {
-                met.entry(collection).or_default().insert(key.clone());
+            let tied = ties.rows.get(key).filter(|tied| tied.round != self.round);
+            if tied.is_some_and(|tied| is_missed_at(tied) || ties.surveys.iter().any(is_missed)) {
+                met.push((*collection, key.clone()));
             }
         }
-        for collection in &intent.footprint.collections {
-            for (key, ids) in self.about.get(collection).into_iter().flatten() {
-                if is_missed(ids) {
-                    met.entry(collection).or_default().insert(key.clone());
-                }
-            }
+        for &collection in &intent.footprint.collections {
+            let rows = self.ties.of(collection).into_iter().flat_map(|ties| &ties.rows);
+            let missed = rows.filter(|(_, tied)| is_missed_at(tied));
+            met.extend(missed.map(|(key, _)| (collection, key.clone())));
         }
     }
 
-    /// All rows and intents that the first ones are tied to, by intents that have to do with several rows.
-    fn tied_to(&self, start: Rows, new: &BTreeSet<IntentId>) -> (Rows, BTreeSet<IntentId>) {
-        let (mut rows, mut intents) = (Rows::new(), BTreeSet::new());
-        let mut next: Vec<Place> = Vec::new();
-        next.extend(start.into_iter().flat_map(|(name, keys)| keys.into_iter().map(move |key| (name, key))));
-        while let Some((collection, key)) = next.pop() {
-            if rows.get(collection).is_some_and(|keys| keys.contains(&key)) {
-                continue;
-            }
-            let about = self.about.get(collection).and_then(|rows| rows.get(&key));
-            let surveys = self.surveys.get(collection);
-            for &id in about.into_iter().chain(surveys).flatten() {
-                // one that has not had its turn is tied to nothing yet
-                if new.contains(&id) || !intents.insert(id) {
-                    continue;
-                }
-                let Some(intent) = self.intents.get(&id) else { continue };
-                next.extend(intent.footprint.rows.iter().cloned());
-            }
-            rows.entry(collection).or_default().insert(key);
-        }
-        (rows, intents)
+    /// The rows of a collection that the last replay has looked at or written: their overlay may be another one now. Some
+    /// more than once.
+    pub(crate) fn replayed(&self, collection: &str) -> impl Iterator<Item = &Key> {
+        self.replayed.iter().filter(move |(name, _)| *name == collection).map(|(_, key)| key)
     }
-}
 
-fn extend(rows: &mut Rows, more: Rows) {
-    if rows.is_empty() {
-        *rows = more;
-        return;
-    }
-    for (collection, mut keys) in more {
-        rows.entry(collection).or_default().append(&mut keys);
+    /// Whether there are any.
+    pub(crate) fn has_replayed(&self, collection: &str) -> bool {
+        self.replayed(collection).next().is_some()
     }
 }
 

@@ -1,0 +1,99 @@
+//! What rows that come from the server mean for the intents that stand in for them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{IntentId, Queue};
+use crate::client::collection::AnyCollection;
+use crate::client::pending::Stage;
+use crate::id::Key;
+use crate::tx::Place;
+
+/// What rows that have come say of those that the application writes by its own means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// This is how they are now, whatever has been done to them.
+    State,
+    /// One thing was done to a row: the first that is waited for. The others wait for their own events until then, in case
+    /// a service says once what was done twice.
+    Event { others_until: Duration },
+}
+
+impl Queue {
+    /// Rows of a collection have come: what stood in for them is done. A row that is what it was before is no answer to
+    /// what the application has made of it since: rows come again with every connection.
+    pub(crate) fn rows_have_come(
+        &mut self,
+        come: &[Key],
+        collection: &str,
+        rows: &dyn AnyCollection,
+        news: News,
+    ) {
+        let has_come = |((name, key), deletes): (&Place, bool)| {
+            *name == collection && come.contains(key) && (deletes || rows.holds(key.as_str()))
+        };
+        let (mut done, mut waiting) = (BTreeSet::new(), Vec::new());
+        for key in come {
+            let (is_held, mut is_taken) = (rows.holds(key.as_str()), false);
+            for (id, intent) in self.about(collection, key.as_str()) {
+                let is_done = match &intent.stage {
+                    Stage::Local { .. } if is_taken => {
+                        waiting.push((id, key));
+                        false
+                    }
+                    Stage::Local { error } => {
+                        let is_done = !is_held || rows.is_news(key.as_str(), intent.over.as_deref());
+                        is_taken = is_done && is_held && error.is_none() && news != News::State;
+                        is_done
+                    }
+                    // all of it or nothing: else half of it would leave the lists that are behind
+                    Stage::Applied => intent.footprint.written().all(has_come),
+                    Stage::Queued { .. } | Stage::Refused { .. } => false,
+                };
+                if is_done {
+                    done.insert(id);
+                }
+            }
+        }
+        for (id, key) in waiting {
+            if let (Some(intent), News::Event { others_until }) = (self.intents.get_mut(id), news) {
+                intent.over = rows.confirmed(key.as_str());
+                self.next_in_line.insert(id, others_until);
+            }
+        }
+        for id in done {
+            self.remove(id);
+        }
+    }
+
+    /// When the first edit is due whose own event has not come after that of the one before it.
+    pub(crate) fn next_in_line(&self) -> Option<Duration> {
+        self.next_in_line.values().min().copied()
+    }
+
+    /// Those that are due are as good as done, but for the ones that have failed, which keep their error. Says whether there
+    /// were any.
+    pub(crate) fn give_up_waiting(&mut self, now: Duration) -> bool {
+        let due: Vec<_> =
+            self.next_in_line.iter().filter(|(_, until)| now >= **until).map(|(id, _)| *id).collect();
+        for id in &due {
+            self.next_in_line.remove(id);
+            if self.intents.get(*id).is_some_and(|intent| !intent.has_failed()) {
+                self.remove(*id);
+            }
+        }
+        !due.is_empty()
+    }
+
+    /// Forgets the applied writes that no list which is `behind` can have to show.
+    pub(crate) fn drop_applied(&mut self, behind: &BTreeSet<&'static str>) {
+        let is_awaited = |id: IntentId| {
+            let mut written = self.intents.get(id).into_iter().flat_map(|intent| intent.footprint.written());
+            written.any(|((collection, _), _)| behind.contains(collection))
+        };
+        let done: Vec<_> = self.applied.iter().filter(|&id| !is_awaited(id)).collect();
+        for id in done {
+            self.remove(id);
+        }
+    }
+}
