@@ -147,15 +147,21 @@ pub fn check_key(text: &str) -> Result<(), Error> {
     }
 }
 
+/// Refuses what no space is called.
+pub(crate) fn check_space(text: &str) -> Result<(), Error> {
+    let permitted = |b: u8| b.is_ascii_alphanumeric() || b"._:/-@~".contains(&b);
+    if (1..=128).contains(&text.len()) && text.bytes().all(permitted) {
+        Ok(())
+    } else {
+        Err(Error::new(code::UNKNOWN_SPACE, "there is no such space"))
+    }
+}
+
 impl SpaceId {
     /// The id, when it is 1 to 128 of the permitted characters.
     pub fn checked(text: &str) -> Result<Self, Error> {
-        let permitted = |b: u8| b.is_ascii_alphanumeric() || b"._:/-@~".contains(&b);
-        if (1..=128).contains(&text.len()) && text.bytes().all(permitted) {
-            Ok(Self::from(text))
-        } else {
-            Err(Error::new(code::UNKNOWN_SPACE, "there is no such space"))
-        }
+        check_space(text)?;
+        Ok(Self::from(text))
     }
 }
 

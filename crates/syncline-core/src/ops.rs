@@ -11,6 +11,7 @@ use crate::error::{Error, code};
 use crate::one_line::to_one_line;
 use crate::record::Record;
 use crate::tx::Tx;
+use crate::wire::behind_text;
 
 /// The kind of a write that carries [`RowOps`].
 pub const ROWS: &str = "rows";
@@ -81,6 +82,34 @@ fn object<R: Record>(row: &R) -> Result<Map<String, Value>, Error> {
         Ok(_) => Err(Error::new(code::BAD_ROW, "a row is a JSON object")),
         Err(error) => Err(Error::new(code::BAD_ROW, format!("the row cannot be written as JSON: {error}"))),
     }
+}
+
+/// [`RowOps`] with the one step that puts a row, as it is written.
+#[derive(Serialize)]
+struct OnePut<'a, R> {
+    ops: [PutStep<'a, R>; 1],
+}
+
+#[derive(Serialize)]
+struct PutStep<'a, R> {
+    put: (&'static str, &'a R),
+}
+
+/// The payload of a write that puts `row`.
+///
+/// # Errors
+/// `bad_row` when the row cannot be written as JSON.
+pub(crate) fn put_payload<R: Record>(row: &R) -> Result<Box<RawValue>, Error> {
+    let payload = OnePut { ops: [PutStep { put: (R::COLLECTION, row) }] };
+    to_one_line(&payload)
+        .map_err(|error| Error::new(code::BAD_ROW, format!("the row cannot be written as JSON: {error}")))
+}
+
+/// The row in such a payload.
+pub(crate) fn row_in_payload(payload: &str) -> &str {
+    let name = payload.strip_prefix(r#"{"ops":[{"put":[""#).unwrap_or_default();
+    let row = name.get(name.len() - behind_text(name.as_bytes()).len()..).unwrap_or_default();
+    row.strip_prefix(',').and_then(|row| row.strip_suffix("]}]}")).unwrap_or_default()
 }
 
 impl RowOps {
@@ -288,5 +317,40 @@ mod tests {
             assert_eq!(patched(before, after).as_any().downcast_ref(), Some(after));
         }
         assert!(RowOp::patch(&full, &full).unwrap().is_none());
+    }
+
+    #[derive(Clone, Serialize, Deserialize, syncline_macros::Record)]
+    #[record(collection = "odd \"name\\", key = id, crate = crate)]
+    struct Odd {
+        id: String,
+        #[record(opaque)]
+        json: Box<RawValue>,
+    }
+
+    impl PartialEq for Odd {
+        fn eq(&self, other: &Self) -> bool {
+            self.id == other.id && self.json.get() == other.json.get()
+        }
+    }
+
+    fn odd(json: &str) -> Odd {
+        Odd { id: "\"a\\".into(), json: RawValue::from_string(json.into()).unwrap() }
+    }
+
+    #[test]
+    fn one_row_that_is_put_is_written_as_a_step_of_many() {
+        for json in ["null", "[1,\n {\"]}]}\": \"a b\"}]"] {
+            let row = odd(json);
+            let ops = RowOps { ops: vec![RowOp::put(&row).unwrap()] };
+            assert_eq!(put_payload(&row).unwrap().get(), ops.to_payload().unwrap().get());
+        }
+    }
+
+    #[test]
+    fn the_row_is_found_in_it() {
+        let payload = put_payload(&odd("[\"]}]}\"]")).unwrap();
+        let found = row_in_payload(payload.get());
+        assert_eq!(serde_json::from_str::<Odd>(found).unwrap().json.get(), "[\"]}]}\"]");
+        assert_eq!(row_in_payload("{\"ops\":[]}"), "");
     }
 }

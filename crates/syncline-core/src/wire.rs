@@ -17,6 +17,8 @@ mod packed;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(crate) use frame::behind_text;
+use frame::encode_within;
 pub use frame::{Frame, MAX_DEPTH, check_depth, encode, parse_client};
 pub use held::{Held, HeldChildren, MAX_HELD};
 pub use packed::EncodedRow;
@@ -130,6 +132,34 @@ pub struct Write {
     pub kind: Box<str>,
     /// What a write of this kind carries.
     pub payload: Box<RawValue>,
+}
+
+/// A [`ClientMessage::Write`] as it is sent: its parts stay where they are.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Sent<'a> {
+    Write(&'a SentWrite<'a>),
+}
+
+/// See [`Write`].
+#[derive(Serialize)]
+pub(crate) struct SentWrite<'a> {
+    pub(crate) space: &'a SpaceId,
+    pub(crate) client: &'a ClientId,
+    pub(crate) id: WriteId,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) settled: WriteId,
+    pub(crate) kind: &'a str,
+    pub(crate) payload: &'a RawValue,
+}
+
+impl SentWrite<'_> {
+    /// The frame.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        // names and numbers take less than 128 more
+        let around = self.space.as_str().len() + self.client.as_str().len() + 128;
+        encode_within(&Sent::Write(self), around + self.payload.get().len())
+    }
 }
 
 /// What a server says.
@@ -473,4 +503,25 @@ pub struct Expired {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+    use super::*;
+
+    #[test]
+    fn a_write_is_sent_as_the_message_that_it_is() {
+        let payload = RawValue::from_string("{\"ops\":[]}".into()).unwrap();
+        for settled in [0, 6] {
+            let (space, client) = (SpaceId::from("list-42"), ClientId::from("client-1"));
+            let sent =
+                SentWrite { space: &space, client: &client, id: 7, settled, kind: "rows", payload: &payload };
+            let bytes = sent.encode();
+            let write =
+                Write { space, client, id: 7, settled, kind: "rows".into(), payload: payload.clone() };
+            assert_eq!(bytes, encode(&ClientMessage::Write(write), []));
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::oneshot;
+use syncline_core::client::{ClientCore, WriteRef};
 use syncline_core::ops::{RowOp, RowOps};
 
 use crate::shared::Shared;
@@ -97,10 +98,8 @@ impl Client {
 
     /// Puts a row in the place of whatever has its key. Visible at once, in every watch that it belongs to.
     pub fn put<R: Record>(&self, space: impl Into<SpaceId>, record: R) -> WriteHandle {
-        match RowOp::put(&record) {
-            Ok(op) => self.write_typed::<R>(&space.into(), vec![op]),
-            Err(error) => WriteHandle::refused(error),
-        }
+        let space = space.into();
+        self.write_by(|core, now| core.put(now, &space, &record))
     }
 
     /// Changes the row at a key, starting from what a watch shows of it now. Only the fields that `change` changes are
@@ -134,7 +133,8 @@ impl Client {
     /// Takes several steps at once: all of them or none. The collections must have been watched or written before, so
     /// that the client knows their types; see [`register`](Self::register).
     pub fn write(&self, space: impl Into<SpaceId>, ops: RowOps) -> WriteHandle {
-        self.write_rows(&space.into(), &ops, |_| {})
+        let space = space.into();
+        self.write_by(|core, now| core.write_rows(now, &space, &ops))
     }
 
     /// Sends an action of a channel to the server's handler. What its reducer makes of it is visible at once.
@@ -201,21 +201,21 @@ impl Client {
     }
 
     fn write_typed<R: Record>(&self, space: &SpaceId, ops: Vec<RowOp>) -> WriteHandle {
-        self.write_rows(space, &RowOps { ops }, |core| core.register::<R>())
+        self.write_by(|core, now| {
+            core.register::<R>();
+            core.write_rows(now, space, &RowOps { ops })
+        })
     }
 
-    fn write_rows(
+    fn write_by(
         &self,
-        space: &SpaceId,
-        ops: &RowOps,
-        prepare: impl FnOnce(&mut syncline_core::client::ClientCore),
+        write: impl FnOnce(&mut ClientCore, Duration) -> Result<WriteRef, Error>,
     ) -> WriteHandle {
         self.shared().act_driven(|state, now| {
             if state.closed {
                 return WriteHandle::closed();
             }
-            prepare(&mut state.core);
-            match state.core.write_rows(now, space, ops) {
+            match write(&mut state.core, now) {
                 Ok(write) => WriteHandle::waiting(state.add_write(write)),
                 Err(error) => WriteHandle::refused(error),
             }

@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
 use futures::channel::{mpsc, oneshot};
 use futures::task::AtomicWaker;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
 use syncline_core::client::{Applied, ClientCore, ConnectionState, Output, WatchId, WatchState, WriteRef};
 
 use crate::contrail::Contrail;
@@ -79,7 +82,7 @@ pub(crate) struct State {
     /// and no more than the server said it takes.
     effects: VecDeque<Output>,
     watches: BTreeMap<WatchId, Arc<Mailbox>>,
-    writes: BTreeMap<WriteRef, oneshot::Sender<Verdict>>,
+    writes: HashMap<WriteRef, oneshot::Sender<Verdict>, FixedState>,
     /// What was refused and nobody waited for, oldest first.
     pub(crate) refusals: VecDeque<Error>,
     pub(crate) closed: bool,
@@ -96,15 +99,15 @@ pub(crate) struct Mailbox {
 /// Wake-ups that were found under the lock and are due when it is open again.
 #[derive(Default)]
 struct Wakes {
-    watches: Vec<Arc<Mailbox>>,
-    writes: Vec<(oneshot::Sender<Verdict>, Verdict)>,
+    watches: SmallVec<[Arc<Mailbox>; 2]>,
+    writes: SmallVec<[(oneshot::Sender<Verdict>, Verdict); 1]>,
     storage: Vec<Command>,
     connection: bool,
 }
 
 impl Shared {
     pub(crate) fn new(core: ClientCore, setup: Setup) -> Arc<Self> {
-        let (effects, watches, writes) = (VecDeque::new(), BTreeMap::new(), BTreeMap::new());
+        let (effects, watches, writes) = (VecDeque::new(), BTreeMap::new(), HashMap::default());
         let refusals = VecDeque::new();
         Arc::new_cyclic(|me| Self {
             setup,

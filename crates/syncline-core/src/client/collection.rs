@@ -27,7 +27,7 @@ use crate::record::{AnyRow, Record, downcast};
 use crate::schema::{CollectionDef, Undecodable};
 use crate::wire::{self, EncodedRow};
 
-pub(crate) use any::{AnyCollection, Overlaid, Overlay};
+pub(crate) use any::{AnyCollection, Changed, Overlaid, Overlay};
 pub(crate) use stored::{Began, Most};
 
 /// A change of more rows than this, and of more than a quarter of all, rebuilds the views instead of editing them.
@@ -211,7 +211,7 @@ impl<R: Record> Collection<R> {
         self.slots[slot as usize].shown = next;
     }
 
-    fn commit_few(&mut self, targets: &[u32], overlay: &Overlay, changed: &mut Vec<SessionId>) {
+    fn commit_few(&mut self, targets: &[u32], overlay: &Overlay, changed: &mut Changed) {
         for &slot in targets {
             let (next, overlaid) = self.next(slot, overlay);
             for (&session, view) in &mut self.views {
@@ -223,7 +223,7 @@ impl<R: Record> Collection<R> {
         }
     }
 
-    fn commit_many(&mut self, targets: &[u32], overlay: &Overlay, changed: &mut Vec<SessionId>) {
+    fn commit_many(&mut self, targets: &[u32], overlay: &Overlay, changed: &mut Changed) {
         let mut rebuilt = BTreeSet::new();
         self.views.values_mut().for_each(View::make_room);
         for &slot in targets {
@@ -560,12 +560,7 @@ impl<R: Record> AnyCollection for Collection<R> {
         }
     }
 
-    fn commit(
-        &mut self,
-        overlay: &Overlay,
-        replayed: &mut dyn Iterator<Item = &Key>,
-        changed: &mut Vec<SessionId>,
-    ) {
+    fn commit(&mut self, overlay: &Overlay, replayed: &mut dyn Iterator<Item = &Key>, changed: &mut Changed) {
         empty(&mut self.heard);
         let mut targets = std::mem::take(&mut self.touched);
         for key in replayed {

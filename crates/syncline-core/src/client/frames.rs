@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::client::core::ClientCore;
 use crate::client::link::Event;
 use crate::client::queue::News;
@@ -27,8 +29,8 @@ impl ClientCore {
             Ok(frame) => frame,
             Err(error) => return self.link.lost(now, Some(error), out),
         };
-        let rows: Vec<&[u8]> = match &frame.message {
-            ServerMessage::Snapshot(_) => Vec::new(),
+        let rows: SmallVec<[&[u8]; 4]> = match &frame.message {
+            ServerMessage::Snapshot(_) => SmallVec::new(),
             _ => frame.rows().collect(),
         };
         let encoded = match frame.encoded_rows() {
@@ -244,7 +246,7 @@ impl ClientCore {
             Some(told) => changes.from < told,
             None => false,
         };
-        let mut touched = Vec::new();
+        let mut touched = SmallVec::<[&'static str; 4]>::new();
         if !repeated {
             // before anything is touched: all of it counts, or none
             for part in &changes.parts {

@@ -256,6 +256,12 @@ impl Link {
         self.tell(message, out);
     }
 
+    /// A frame that the server answers, to be sent.
+    pub(crate) fn asking(&mut self, now: Duration, frame: Vec<u8>) -> Output {
+        self.asked.get_or_insert(now);
+        Output::Send { attempt: self.attempt, frame }
+    }
+
     /// Sends a message that has no answer.
     pub(crate) fn tell(&self, message: &ClientMessage, out: &mut Vec<Output>) {
         out.push(Output::Send { attempt: self.attempt, frame: encode(message, []) });

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::channel::{ACTION, ActionPayload, Reduce};
 use crate::client::WriteRef;
 use crate::diff::RowState;
 use crate::error::{Error, code};
 use crate::id::{ClientId, Key, WriteId};
-use crate::ops::{ROWS, RowOp, RowOps};
-use crate::record::AnyRow;
-use crate::schema::Schema;
+use crate::ops::{ROWS, RowOp, RowOps, put_payload, row_in_payload};
+use crate::record::{AnyRow, Record};
+use crate::schema::{CollectionDef, Schema};
 use crate::tx::{Place, ReadRows, Reads, Touched, Tx};
 
 /// One local intent.
@@ -163,6 +163,11 @@ impl Letter {
         Ok(Self { kind: ROWS, payload: Arc::from(ops.to_payload()?) })
     }
 
+    /// As [`rows`](Self::rows), of a row that is put and is written once.
+    pub(crate) fn put<R: Record>(row: &R) -> Result<Self, Error> {
+        Ok(Self { kind: ROWS, payload: Arc::from(put_payload(row)?) })
+    }
+
     pub(crate) fn action(action: &ActionPayload) -> Result<Self, Error> {
         Ok(Self { kind: ACTION, payload: Arc::from(action.to_payload()?) })
     }
@@ -179,6 +184,12 @@ impl Letter {
 }
 
 impl Effect {
+    /// Of a letter that [puts](Letter::put) a row of this collection: the row as the server reads it.
+    pub(crate) fn of_put(letter: &Letter, def: &CollectionDef) -> Result<Self, Error> {
+        let row = def.decode(row_in_payload(letter.payload.get()).as_bytes())?;
+        Ok(Self::Steps(smallvec![Step::Put(def.name, row.key().into(), row)]))
+    }
+
     pub(crate) fn of_rows(ops: &RowOps, schema: &Schema) -> Result<Self, Error> {
         let prepare = |op: &RowOp| {
             Ok(match op {
@@ -208,9 +219,9 @@ impl Effect {
 impl Step {
     fn place(&self) -> Place {
         match self {
-            Self::Put(collection, key, _) | Self::Patch(collection, key, _) | Self::Delete(collection, key) => {
-                (*collection, key.clone())
-            }
+            Self::Put(collection, key, _)
+            | Self::Patch(collection, key, _)
+            | Self::Delete(collection, key) => (*collection, key.clone()),
         }
     }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::client::collection::{AnyCollection, Collection, Overlay};
+use smallvec::SmallVec;
+
+use crate::client::collection::{AnyCollection, Changed, Collection, Overlay};
 use crate::client::queue::{News, Queue};
 use crate::client::returning::Held;
 use crate::client::session::SessionId;
-
 use crate::id::{Key, SpaceId, Version};
 use crate::record::{AnyRow, Record};
 use crate::schema::{CollectionDef, Schema};
@@ -85,7 +86,7 @@ impl Space {
 
     /// The one place where anything becomes visible: replays the pending writes over the base, as far as what was
     /// prepared can have changed them, and shows the result. Gives the views that changed.
-    pub(crate) fn commit(&mut self, schema: &Schema) -> Vec<SessionId> {
+    pub(crate) fn commit(&mut self, schema: &Schema) -> Changed {
         let is_idle = self.queue.is_idle();
         for (&name, collection) in &mut self.base.0 {
             collection.evict();
@@ -94,7 +95,7 @@ impl Space {
             }
         }
         self.queue.replay(schema, &self.base);
-        let (no_overlay, mut changed) = (Overlay::default(), Vec::new());
+        let (no_overlay, mut changed) = (Overlay::default(), Changed::new());
         for (name, collection) in &mut self.base.0 {
             let overlay = self.queue.overlay(name).unwrap_or(&no_overlay);
             collection.commit(overlay, &mut self.queue.replayed(name), &mut changed);
@@ -111,7 +112,7 @@ impl Space {
     /// Rows of this collection have come: what stood in for them is done.
     pub(crate) fn settle_local(&mut self, collection: &str, news: News) {
         let Some(rows) = self.base.get(collection).filter(|_| !self.queue.is_empty()) else { return };
-        let mut come = Vec::new();
+        let mut come = SmallVec::<[Key; 4]>::new();
         rows.each_heard(&mut |key| come.extend(self.queue.key_of(collection, key)));
         come.sort_unstable();
         come.dedup();

@@ -11,10 +11,10 @@ use crate::client::queue::{IntentId, Outgoing, Trace};
 use crate::client::{Applied, Output, WriteRef, partysync};
 use crate::diff::Entry;
 use crate::error::{Error, code};
-use crate::id::{ClientId, SpaceId, Version, WriteId};
+use crate::id::{ClientId, SpaceId, Version, WriteId, check_space};
 use crate::ops::{RowOp, RowOps};
 use crate::record::Record;
-use crate::wire::{Ack, ClientMessage, Write, WriteState, check_depth};
+use crate::wire::{Ack, SentWrite, WriteState, check_depth};
 
 /// What the envelope takes of a frame, at the most.
 const ENVELOPE_BYTES: usize = 1024;
@@ -33,6 +33,17 @@ impl ClientCore {
     pub fn write_rows(&mut self, now: Duration, space: &SpaceId, ops: &RowOps) -> Result<WriteRef, Error> {
         let effect = Effect::of_rows(ops, &self.schema)?;
         self.write(now, space, effect, Letter::rows(ops)?)
+    }
+
+    /// Puts one row: what [`write_rows`](Self::write_rows) does with [`RowOp::put`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn put<R: Record>(&mut self, now: Duration, space: &SpaceId, row: &R) -> Result<WriteRef, Error> {
+        self.register::<R>();
+        let letter = Letter::put(row)?;
+        let effect = Effect::of_put(&letter, self.schema.collection(R::COLLECTION)?)?;
+        self.write(now, space, effect, letter)
     }
 
     /// Sends an action: what its reducer makes of it is visible at once, the server handles it once. See [`Channel`].
@@ -94,7 +105,7 @@ impl ClientCore {
         if self.rooms.is_some() {
             partysync::check_write(space, letter.kind == ACTION)?;
         }
-        SpaceId::checked(space.as_str())?;
+        check_space(space.as_str())?;
         check_depth(letter.payload.get().as_bytes(), ENVELOPE_DEPTH)?;
         if letter.payload.get().len() > self.largest_payload() {
             return Err(oversize());
@@ -216,13 +227,13 @@ impl ClientCore {
         space: &SpaceId,
         record: &R,
     ) -> Result<(), Error> {
-        SpaceId::checked(space.as_str())?;
+        check_space(space.as_str())?;
         if self.rooms.is_some() {
             partysync::check_write(space, false)?;
         }
         self.check_room(space)?;
         self.schema.add::<R>();
-        let effect = Effect::of_rows(&RowOps { ops: vec![RowOp::put(record)?] }, &self.schema)?;
+        let effect = Effect::of_put(&Letter::put(record)?, self.schema.collection(R::COLLECTION)?)?;
         let write = WriteRef(self.next_id());
         let at = self.space(space);
         let over = at.base.row_of(R::COLLECTION, record.key());
@@ -290,19 +301,16 @@ impl ClientCore {
             return;
         }
         let mut room = self.link.limits().writes_in_flight.saturating_sub(self.in_flight());
-        let mut out = Vec::new();
         for space in self.spaces.values_mut() {
             while room > 0
                 && let Some(Outgoing { client, id, settled, letter }) = space.queue.send_next(now)
             {
                 room -= 1;
-                let Letter { kind, payload } = letter;
-                let (space, kind, payload) = (space.id.clone(), kind.into(), (*payload).to_owned());
-                let write = Write { space, client, id, settled, kind, payload };
-                self.link.ask(now, &ClientMessage::Write(write), &mut out);
+                let Letter { kind, payload } = &letter;
+                let write = SentWrite { space: &space.id, client: &client, id, settled, kind, payload };
+                self.outputs.push_back(self.link.asking(now, write.encode()));
             }
         }
-        self.outputs.extend(out);
     }
 
     /// The verdict on one write has come.

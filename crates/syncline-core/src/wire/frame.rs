@@ -68,11 +68,20 @@ fn first_line(bytes: &[u8]) -> (&[u8], &[u8]) {
 
 /// Writes a message and the rows below it.
 pub fn encode<'a>(message: &impl Serialize, rows: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-    // every message is made of maps with text keys: writing it to memory cannot fail
-    let mut bytes = serde_json::to_vec(message).unwrap_or_default();
+    let mut bytes = encode_within(message, 128);
     for row in rows {
         bytes.push(b'\n');
         bytes.extend_from_slice(row);
+    }
+    bytes
+}
+
+/// Writes a message into memory for so many bytes, or more where it takes them.
+pub(crate) fn encode_within(message: &impl Serialize, capacity: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(capacity);
+    // every message is made of maps with text keys: writing it to memory cannot fail
+    if serde_json::to_writer(&mut bytes, message).is_err() {
+        bytes.clear();
     }
     bytes
 }
@@ -115,7 +124,7 @@ pub fn check_depth(json: &[u8], outer: usize) -> Result<(), Error> {
 }
 
 /// What stands behind the end of the text that this begins in.
-fn behind_text(mut json: &[u8]) -> &[u8] {
+pub(crate) fn behind_text(mut json: &[u8]) -> &[u8] {
     while let Some(at) = memchr2(b'"', b'\\', json) {
         if json[at] == b'"' {
             return &json[at + 1..];

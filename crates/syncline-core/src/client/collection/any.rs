@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::{Began, Most};
 use crate::client::WatchId;
@@ -31,6 +32,9 @@ pub(crate) struct Overlaid {
 
 /// The local effects on one collection, by key.
 pub(crate) type Overlay = HashMap<Key, Overlaid, FixedState>;
+
+/// The sessions whose views a commit has changed, each once.
+pub(crate) type Changed = SmallVec<[SessionId; 4]>;
 
 /// A collection whose row type is behind it. All methods that change rows only prepare; [`commit`](Self::commit) shows
 /// it, so that nobody sees half of a change.
@@ -155,13 +159,8 @@ pub(crate) trait AnyCollection: Send {
     /// Lets go of confirmed rows that no view holds any more. To be called before local effects are replayed.
     fn evict(&mut self);
     /// Shows all that was prepared, under these local effects, which may be others than at the last commit for the
-    /// rows that were `replayed`. Adds the sessions whose views changed to `changed`, each once.
-    fn commit(
-        &mut self,
-        overlay: &Overlay,
-        replayed: &mut dyn Iterator<Item = &Key>,
-        changed: &mut Vec<SessionId>,
-    );
+    /// rows that were `replayed`. Adds to `changed`.
+    fn commit(&mut self, overlay: &Overlay, replayed: &mut dyn Iterator<Item = &Key>, changed: &mut Changed);
 
     /// Whether there is neither a row nor a view.
     fn is_empty(&self) -> bool;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::error::{Error, code};
-use crate::id::SpaceId;
+use crate::id::{SpaceId, check_space};
 use crate::rng::Rng;
 
 /// Of what a space's name may have, this alone would end the segment.
@@ -46,7 +46,7 @@ impl Address {
 
 /// A room is a segment of a path.
 pub(super) fn check_room(room: &SpaceId) -> Result<(), Error> {
-    SpaceId::checked(room.as_str())?;
+    check_space(room.as_str())?;
     if matches!(room.as_str(), "." | "..") {
         return Err(Error::new(code::UNKNOWN_SPACE, "a room cannot be called so").with_field(room.as_str()));
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::{IntentId, Queue};
 use crate::client::collection::AnyCollection;
 use crate::client::pending::Stage;
@@ -32,7 +34,7 @@ impl Queue {
         let has_come = |((name, key), deletes): (&Place, bool)| {
             *name == collection && come.contains(key) && (deletes || rows.holds(key.as_str()))
         };
-        let (mut done, mut waiting) = (BTreeSet::new(), Vec::new());
+        let (mut done, mut waiting) = (SmallVec::<[IntentId; 4]>::new(), Vec::new());
         for key in come {
             let (is_held, mut is_taken) = (rows.holds(key.as_str()), false);
             for (id, intent) in self.about(collection, key.as_str()) {
@@ -51,7 +53,7 @@ impl Queue {
                     Stage::Queued { .. } | Stage::Refused { .. } => false,
                 };
                 if is_done {
-                    done.insert(id);
+                    done.push(id);
                 }
             }
         }
@@ -61,6 +63,7 @@ impl Queue {
                 self.next_in_line.insert(id, others_until);
             }
         }
+        // one that has to do with several of them is done several times
         for id in done {
             self.remove(id);
         }

@@ -11,6 +11,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::ties::{InCollection, Tied};
 use super::{IntentId, Queue};
 use crate::client::collection::{Overlaid, Overlay};
@@ -19,6 +21,9 @@ use crate::id::Key;
 use crate::record::AnyRow;
 use crate::schema::Schema;
 use crate::tx::{Place, ReadRows};
+
+/// The intents of one round, in order.
+type Again = SmallVec<[IntentId; 4]>;
 
 /// Room for so many rows is kept from one replay to the next.
 const FEW: usize = 64;
@@ -31,7 +36,7 @@ impl Queue {
         rows.clear();
         rows.shrink_to(FEW);
         std::mem::swap(&mut rows, &mut self.stale);
-        let mut again: Vec<IntentId> = self.new.drain().collect();
+        let mut again: Again = self.new.drain().collect();
         while !rows.is_empty() || !again.is_empty() {
             self.round += 1;
             self.follow(&mut rows, &mut again);
@@ -62,7 +67,7 @@ impl Queue {
 
     /// Adds all rows and intents that these rows are tied to, by intents that have to do with several; not by those that
     /// are given: they have not had their turn, and are tied to nothing yet.
-    fn follow(&mut self, rows: &mut Vec<Place>, again: &mut Vec<IntentId>) {
+    fn follow(&mut self, rows: &mut Vec<Place>, again: &mut Again) {
         let Self { intents, ties, round, .. } = self;
         for &id in &*again {
             if let Some(intent) = intents.get_mut(id) {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::channel::{ACTION, ActionPayload};
 use crate::error::{Error, code};
-use crate::id::{ClientId, SpaceId, WriteId};
+use crate::id::{ClientId, SpaceId, WriteId, check_space};
 use crate::space::batch::{Asker, QueuedWrite, UNNUMBERED};
 use crate::space::engine::{Engine, stopping};
 use crate::space::image::INSIDE;
@@ -49,7 +49,7 @@ impl Engine {
         if write.is_some_and(|(_, id)| *id == UNNUMBERED) {
             return Err(Error::new(code::BAD_WRITE, "the ids of writes begin with 1").with_field("id"));
         }
-        SpaceId::checked(space.as_str())?;
+        check_space(space.as_str())?;
         self.access.open(user, space)?;
         if action.action.get().len() > self.config.limits.frame_bytes {
             return Err(Error::new(code::VALUE_TOO_LARGE, "an action is no larger than a frame may be"));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::channel::{ACTION, ActionPayload};
 use crate::error::{Error, code};
-use crate::id::{ClientId, SpaceId, WriteId};
+use crate::id::{ClientId, SpaceId, WriteId, check_space};
 use crate::space::batch::{Asker, Batch, QueuedWrite, Workbench, not_handled, verdict};
 use crate::space::connection::Connections;
 use crate::space::engine::Engine;
@@ -134,7 +134,7 @@ fn about(error: Error, intent: &Intent) -> Error {
 }
 
 fn check_envelope(space: &SpaceId, client: &ClientId, id: WriteId) -> Result<(), Error> {
-    SpaceId::checked(space.as_str())?;
+    check_space(space.as_str())?;
     ClientId::checked(client.as_str())?;
     match id {
         0 => Err(Error::new(code::BAD_WRITE, "the ids of writes begin with 1").with_field("id")),
