@@ -233,8 +233,9 @@ fn unreadable(error: serde_json::Error) -> Error {
 
 /// A frame as it came: text is transcoded, bytes are copied.
 fn bytes(frame: JsValue) -> Vec<u8> {
-    match frame.as_string() {
-        Some(text) => text.into_bytes(),
-        None => js_sys::Uint8Array::new(&frame).to_vec(),
+    // bytes first, as a WebSocket's message is looked at
+    match frame.dyn_ref::<js_sys::ArrayBuffer>() {
+        Some(buffer) => js_sys::Uint8Array::new(buffer).to_vec(),
+        None => frame.as_string().unwrap_or_default().into_bytes(),
     }
 }

@@ -196,3 +196,38 @@ impl Rows {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+    use serde_json::json;
+    use syncline_core::QuerySpec;
+    use syncline_core::wire::{ClientMessage, MAX_QUERY_BYTES, encode};
+
+    use super::*;
+
+    fn held(limit: Option<u32>, rows: usize) -> Rows {
+        let query: QuerySpec = serde_json::from_value(json!({"space": "l", "collection": "todos"})).unwrap();
+        let mut held = Rows::new(QuerySpec { limit, ..query }, "id".into());
+        let cursor = json!({"incarnation": "00000000000000aa", "version": 7});
+        held.cursor = Some(serde_json::from_value(cursor).unwrap());
+        held.rows = (0..rows).map(|row| (format!("{row:05}"), Row::new())).collect();
+        held
+    }
+
+    #[test]
+    fn a_list_is_told_by_its_rows_as_far_as_the_server_takes_them_in_one_frame() {
+        let frame_bytes = MAX_QUERY_BYTES + 3_200;
+        let most = Held::fitting(frame_bytes);
+        let subscribe = held(Some(9_000), most).subscribe(1, frame_bytes);
+        assert_eq!((subscribe.cursor.is_some(), subscribe.held.as_ref().map(Held::len)), (true, Some(most)));
+        assert!(encode(&ClientMessage::Subscribe(subscribe), []).len() <= frame_bytes);
+        // of more, all rows are asked for
+        let subscribe = held(Some(9_000), most + 1).subscribe(1, frame_bytes);
+        assert!(subscribe.cursor.is_none() && subscribe.held.is_none());
+        // and of a list without a limit the cursor says enough
+        let subscribe = held(None, most + 1).subscribe(1, frame_bytes);
+        assert!(subscribe.cursor.is_some() && subscribe.held.is_none());
+    }
+}

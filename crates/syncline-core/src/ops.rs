@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, code};
 use crate::one_line::to_one_line;
 use crate::record::Record;
-use crate::tx::Tx;
+use crate::tx::{Tx, existing};
 use crate::wire::behind_text;
 
 /// The kind of a write that carries [`RowOps`].
@@ -95,21 +96,36 @@ struct PutStep<'a, R> {
     put: (&'static str, &'a R),
 }
 
-/// The payload of a write that puts `row`.
-///
-/// # Errors
-/// `bad_row` when the row cannot be written as JSON.
-pub(crate) fn put_payload<R: Record>(row: &R) -> Result<Box<RawValue>, Error> {
-    let payload = OnePut { ops: [PutStep { put: (R::COLLECTION, row) }] };
-    to_one_line(&payload)
-        .map_err(|error| Error::new(code::BAD_ROW, format!("the row cannot be written as JSON: {error}")))
+/// A write that puts one row, ready to be sent: what [`RowOps`] with one [`RowOp::put`] come to, written at once.
+#[derive(Debug)]
+pub struct Put<R> {
+    payload: Box<RawValue>,
+    _row: PhantomData<fn() -> R>,
 }
 
-/// The row in such a payload.
-pub(crate) fn row_in_payload(payload: &str) -> &str {
-    let name = payload.strip_prefix(r#"{"ops":[{"put":[""#).unwrap_or_default();
-    let row = name.get(name.len() - behind_text(name.as_bytes()).len()..).unwrap_or_default();
-    row.strip_prefix(',').and_then(|row| row.strip_suffix("]}]}")).unwrap_or_default()
+impl<R: Record> Put<R> {
+    /// Puts `row`.
+    ///
+    /// # Errors
+    /// `bad_row` when the row cannot be written as JSON.
+    pub fn new(row: &R) -> Result<Self, Error> {
+        let ops = OnePut { ops: [PutStep { put: (R::COLLECTION, row) }] };
+        let payload = to_one_line(&ops).map_err(|error| {
+            Error::new(code::BAD_ROW, format!("the row cannot be written as JSON: {error}"))
+        })?;
+        Ok(Self { payload, _row: PhantomData })
+    }
+
+    /// The row as it stands in the payload.
+    pub(crate) fn row(&self) -> &str {
+        let name = self.payload.get().strip_prefix(r#"{"ops":[{"put":[""#).unwrap_or_default();
+        let row = name.get(name.len() - behind_text(name.as_bytes()).len()..).unwrap_or_default();
+        row.strip_prefix(',').and_then(|row| row.strip_suffix("]}]}")).unwrap_or_default()
+    }
+
+    pub(crate) fn into_payload(self) -> Box<RawValue> {
+        self.payload
+    }
 }
 
 impl RowOps {
@@ -159,7 +175,7 @@ impl RowOps {
                 }
                 RowOp::Patch(collection, key, set) => {
                     let def = tx.schema().collection(collection)?;
-                    tx.existing(def.name, key)?;
+                    existing(tx, def.name, key)?;
                     patches.add(def.name, key, set);
                 }
                 RowOp::Delete(collection, key) => {
@@ -342,15 +358,13 @@ mod tests {
         for json in ["null", "[1,\n {\"]}]}\": \"a b\"}]"] {
             let row = odd(json);
             let ops = RowOps { ops: vec![RowOp::put(&row).unwrap()] };
-            assert_eq!(put_payload(&row).unwrap().get(), ops.to_payload().unwrap().get());
+            assert_eq!(Put::new(&row).unwrap().into_payload().get(), ops.to_payload().unwrap().get());
         }
     }
 
     #[test]
     fn the_row_is_found_in_it() {
-        let payload = put_payload(&odd("[\"]}]}\"]")).unwrap();
-        let found = row_in_payload(payload.get());
-        assert_eq!(serde_json::from_str::<Odd>(found).unwrap().json.get(), "[\"]}]}\"]");
-        assert_eq!(row_in_payload("{\"ops\":[]}"), "");
+        let put = Put::new(&odd("[\"]}]}\"]")).unwrap();
+        assert_eq!(serde_json::from_str::<Odd>(put.row()).unwrap().json.get(), "[\"]}]}\"]");
     }
 }

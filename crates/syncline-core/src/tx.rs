@@ -155,18 +155,8 @@ impl<'a> Tx<'a> {
         key: &str,
         set: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<(), Error> {
-        let row = self.existing(collection, key)?;
-        let patched = self.schema.collection(collection)?.patch(&*row, set)?;
+        let patched = patched(self.schema, self, collection, key, set)?;
         self.put_row(collection, patched)
-    }
-
-    /// The row that a step needs to be there.
-    ///
-    /// # Errors
-    /// `unknown_row`.
-    pub(crate) fn existing(&self, collection: &'static str, key: &str) -> Result<Arc<dyn AnyRow>, Error> {
-        let gone = || Error::new(code::UNKNOWN_ROW, "the row is not there any more").with_field(key);
-        self.row(collection, key).ok_or_else(gone)
     }
 
     /// Ends it.
@@ -191,6 +181,34 @@ pub struct Finished {
     pub touched: Touched,
     /// The work that it leaves.
     pub jobs: Vec<Job>,
+}
+
+/// The row that a step needs to be there.
+///
+/// # Errors
+/// `unknown_row`.
+pub(crate) fn existing(
+    rows: &dyn ReadRows,
+    collection: &'static str,
+    key: &str,
+) -> Result<Arc<dyn AnyRow>, Error> {
+    let gone = || Error::new(code::UNKNOWN_ROW, "the row is not there any more").with_field(key);
+    rows.row(collection, key).ok_or_else(gone)
+}
+
+/// What a patch makes of a row.
+///
+/// # Errors
+/// As [`Tx::patch_row`].
+pub(crate) fn patched(
+    schema: &Schema,
+    rows: &dyn ReadRows,
+    collection: &'static str,
+    key: &str,
+    set: &serde_json::Map<String, serde_json::Value>,
+) -> Result<Arc<dyn AnyRow>, Error> {
+    let row = existing(rows, collection, key)?;
+    schema.collection(collection)?.patch(&*row, set)
 }
 
 impl ReadRows for Tx<'_> {

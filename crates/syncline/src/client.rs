@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::channel::oneshot;
 use syncline_core::client::{ClientCore, WriteRef};
-use syncline_core::ops::{RowOp, RowOps};
+use syncline_core::ops::{Put, RowOp, RowOps};
 
 use crate::shared::Shared;
 use crate::storage::Command;
@@ -99,7 +99,11 @@ impl Client {
     /// Puts a row in the place of whatever has its key. Visible at once, in every watch that it belongs to.
     pub fn put<R: Record>(&self, space: impl Into<SpaceId>, record: R) -> WriteHandle {
         let space = space.into();
-        self.write_by(|core, now| core.put(now, &space, &record))
+        // the row's own code runs outside the lock, and may use the client
+        match Put::new(&record) {
+            Ok(put) => self.write_by(|core, now| core.put(now, &space, put)),
+            Err(error) => WriteHandle::refused(error),
+        }
     }
 
     /// Changes the row at a key, starting from what a watch shows of it now. Only the fields that `change` changes are

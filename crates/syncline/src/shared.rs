@@ -49,6 +49,9 @@ impl Setup {
 /// leaves when they say so: beyond four times as many, a batch is asked for again later, and who leaves is told that it failed.
 const MAX_COMMANDS: usize = 256;
 
+/// Writes for whose verdicts there stays room when all have come.
+const FEW: usize = 64;
+
 /// Refusals that nobody waited for; older ones are forgotten.
 const MAX_REFUSALS: usize = 32;
 
@@ -304,6 +307,9 @@ impl State {
                 Output::Refused { .. } => {}
                 Output::Settled { write, result } => {
                     wakes.writes.extend(self.writes.remove(&write).map(|handle| (handle, result)));
+                    if self.writes.is_empty() {
+                        self.writes.shrink_to(FEW);
+                    }
                 }
                 Output::Load { load, user, query } => wakes.storage.push(Command::Load { load, user, query }),
                 Output::Store { user, lists } => wakes.storage.push(Command::Store { user, lists }),

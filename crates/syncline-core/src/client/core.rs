@@ -485,6 +485,7 @@ impl ClientCore {
                 }
             }
         }
+        space.queue.forget_replayed();
         for session in changed {
             self.note(session);
         }

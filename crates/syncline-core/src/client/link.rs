@@ -252,8 +252,7 @@ impl Link {
 
     /// Sends a message that the server answers.
     pub(crate) fn ask(&mut self, now: Duration, message: &ClientMessage, out: &mut Vec<Output>) {
-        self.asked.get_or_insert(now);
-        self.tell(message, out);
+        out.push(self.asking(now, encode(message, [])));
     }
 
     /// A frame that the server answers, to be sent.

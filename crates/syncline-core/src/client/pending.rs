@@ -11,10 +11,10 @@ use crate::client::WriteRef;
 use crate::diff::RowState;
 use crate::error::{Error, code};
 use crate::id::{ClientId, Key, WriteId};
-use crate::ops::{ROWS, RowOp, RowOps, put_payload, row_in_payload};
+use crate::ops::{Put, ROWS, RowOp, RowOps};
 use crate::record::{AnyRow, Record};
-use crate::schema::{CollectionDef, Schema};
-use crate::tx::{Place, ReadRows, Reads, Touched, Tx};
+use crate::schema::Schema;
+use crate::tx::{Place, ReadRows, Reads, Touched, Tx, patched};
 
 /// One local intent.
 pub(crate) struct Pending {
@@ -163,9 +163,8 @@ impl Letter {
         Ok(Self { kind: ROWS, payload: Arc::from(ops.to_payload()?) })
     }
 
-    /// As [`rows`](Self::rows), of a row that is put and is written once.
-    pub(crate) fn put<R: Record>(row: &R) -> Result<Self, Error> {
-        Ok(Self { kind: ROWS, payload: Arc::from(put_payload(row)?) })
+    pub(crate) fn put<R: Record>(put: Put<R>) -> Self {
+        Self { kind: ROWS, payload: Arc::from(put.into_payload()) }
     }
 
     pub(crate) fn action(action: &ActionPayload) -> Result<Self, Error> {
@@ -184,9 +183,10 @@ impl Letter {
 }
 
 impl Effect {
-    /// Of a letter that [puts](Letter::put) a row of this collection: the row as the server reads it.
-    pub(crate) fn of_put(letter: &Letter, def: &CollectionDef) -> Result<Self, Error> {
-        let row = def.decode(row_in_payload(letter.payload.get()).as_bytes())?;
+    /// Puts the row as the server reads it.
+    pub(crate) fn of_put<R: Record>(put: &Put<R>, schema: &Schema) -> Result<Self, Error> {
+        let def = schema.collection(R::COLLECTION)?;
+        let row = def.decode(put.row().as_bytes())?;
         Ok(Self::Steps(smallvec![Step::Put(def.name, row.key().into(), row)]))
     }
 
@@ -232,15 +232,10 @@ impl Step {
     /// What it makes of its row. A delete that was refused is not taken: the row is back, marked.
     fn take(&self, schema: &Schema, rows: &dyn ReadRows, failed: bool) -> Result<Option<Written>, Error> {
         let (collection, key) = self.place();
-        let before = || rows.row(collection, key.as_str());
         let after = match self {
             Self::Put(_, _, row) => Some(Arc::clone(row)),
-            Self::Patch(_, _, set) => {
-                let gone = || Error::new(code::UNKNOWN_ROW, "the row is not there any more");
-                let row = before().ok_or_else(gone)?;
-                Some(schema.collection(collection)?.patch(&*row, set)?)
-            }
-            Self::Delete(..) if failed => match before() {
+            Self::Patch(_, _, set) => Some(patched(schema, rows, collection, key.as_str(), set)?),
+            Self::Delete(..) if failed => match rows.row(collection, key.as_str()) {
                 Some(row) => Some(row),
                 None => return Ok(None),
             },

@@ -24,8 +24,12 @@ use crate::tx::Place;
 
 pub(crate) use coming::News;
 pub(crate) use intents::IntentId;
+pub(crate) use intents::give_back;
 use intents::{EARLY, Intents, Names};
 use ties::Ties;
+
+/// Room for so many is kept by what has been emptied.
+const FEW: usize = 64;
 
 /// See the [module](self).
 #[derive(Default)]
@@ -45,7 +49,7 @@ pub(crate) struct Queue {
     overlays: BTreeMap<&'static str, Overlay>,
     /// Rows to be looked at by the next one: of which intents have left or changed since, or the base. Some more than once.
     stale: Vec<Place>,
-    /// Rows that the last replay has looked at or written. Some more than once.
+    /// Rows that the last replay has looked at or written, in order.
     replayed: Vec<Place>,
     /// How many rounds of replaying there have been.
     round: u64,
@@ -409,7 +413,7 @@ impl Queue {
 
     /// Intents from this one on come after one that has just come.
     fn replay_from(&mut self, first: IntentId) {
-        for intent in self.intents.from(first) {
+        for intent in self.intents.since(first) {
             mark(&mut self.stale, &intent.footprint);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::client::queue::IntentId;
+use crate::client::queue::{IntentId, give_back};
 use crate::id::WriteId;
 
 /// See the [module](self). A page has one of its own in each space, and one more for each queue that it has adopted of a
@@ -112,6 +112,7 @@ impl Sequence {
     pub(super) fn remove(&mut self, write: WriteId) {
         if let Ok(at) = self.find(write) {
             self.writes.remove(at);
+            give_back(&mut self.writes);
             self.sent -= usize::from(at < self.sent);
         }
     }

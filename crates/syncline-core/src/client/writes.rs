@@ -12,7 +12,7 @@ use crate::client::{Applied, Output, WriteRef, partysync};
 use crate::diff::Entry;
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, Version, WriteId, check_space};
-use crate::ops::{RowOp, RowOps};
+use crate::ops::{Put, RowOp, RowOps};
 use crate::record::Record;
 use crate::wire::{Ack, SentWrite, WriteState, check_depth};
 
@@ -35,15 +35,19 @@ impl ClientCore {
         self.write(now, space, effect, Letter::rows(ops)?)
     }
 
-    /// Puts one row: what [`write_rows`](Self::write_rows) does with [`RowOp::put`].
+    /// Puts one row: [`register`](Self::register), and what [`write_rows`](Self::write_rows) does with
+    /// [`RowOp::put`](crate::ops::RowOp::put).
     ///
     /// # Errors
     /// As there.
-    pub fn put<R: Record>(&mut self, now: Duration, space: &SpaceId, row: &R) -> Result<WriteRef, Error> {
+    ///
+    /// # Panics
+    /// When two Rust types share the collection's name: a mistake in the program.
+    #[track_caller]
+    pub fn put<R: Record>(&mut self, now: Duration, space: &SpaceId, put: Put<R>) -> Result<WriteRef, Error> {
         self.register::<R>();
-        let letter = Letter::put(row)?;
-        let effect = Effect::of_put(&letter, self.schema.collection(R::COLLECTION)?)?;
-        self.write(now, space, effect, letter)
+        let effect = Effect::of_put(&put, &self.schema)?;
+        self.write(now, space, effect, Letter::put(put))
     }
 
     /// Sends an action: what its reducer makes of it is visible at once, the server handles it once. See [`Channel`].
@@ -233,7 +237,7 @@ impl ClientCore {
         }
         self.check_room(space)?;
         self.schema.add::<R>();
-        let effect = Effect::of_put(&Letter::put(record)?, self.schema.collection(R::COLLECTION)?)?;
+        let effect = Effect::of_put(&Put::new(record)?, &self.schema)?;
         let write = WriteRef(self.next_id());
         let at = self.space(space);
         let over = at.base.row_of(R::COLLECTION, record.key());

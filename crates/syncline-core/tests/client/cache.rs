@@ -174,6 +174,34 @@ fn what_comes_after_the_server_is_not_looked_at() {
     assert_eq!(rig.shown(watch).len(), 0);
 }
 
+/// What the server says then is the difference to the rows that it was told of, and to no others.
+#[test]
+fn what_comes_after_a_difference_was_asked_for_is_not_looked_at() {
+    let old = left(|_| {}, &all(), &[Todo::new("old", 1)], 2);
+    let mut rig = rig();
+    rig.version = 3;
+    rig.visit(&open());
+    let rows = todos(3);
+    rig.snapshot(1, &[rows[0].clone(), rows[2].clone()]);
+    rig.lose();
+    let watch = rig.watch(&all());
+    let load = rig.load();
+    rig.wait(Duration::from_secs(60));
+    rig.connect();
+    let asked = rig.subscribes().pop().unwrap();
+    assert_eq!(
+        (&asked["sub"], &asked["cursor"]["version"]),
+        (&json!(2), &json!(3)),
+        "by what the other list holds"
+    );
+    rig.loaded(load, Some("ann"), Some(&old));
+    for (sub, missed) in [(1, vec![]), (2, vec![serde_json::to_value(&rows[1]).unwrap()])] {
+        let head = json!({"resume": {"sub": sub, "cursor": rig.cursor(), "last": true}});
+        rig.server_rows(head, &missed);
+    }
+    assert_eq!((rig.shown(watch), rig.status(watch)), (["000", "001", "002"].map(Into::into).into(), "live"));
+}
+
 #[test]
 fn a_long_list_is_kept_in_part_and_completed_by_what_it_lacks() {
     let stored = left(|config| config.rows = 4, &all(), &todos(10), 7);

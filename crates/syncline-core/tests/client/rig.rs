@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use syncline_core::client::{ClientCore, Config, Input, Output, Transport, WatchId, WriteRef};
-use syncline_core::ops::{RowOp, RowOps};
+use syncline_core::ops::{Put, RowOp, RowOps};
 use syncline_core::{ClientId, Diff, Error, Field, FieldDef, Query, Record, RowState, ScalarRef, SpaceId};
 
 /// The row of these tests; what the derive makes is written out, since the core does not know the derive.
@@ -242,8 +242,7 @@ impl Rig {
     }
 
     pub(crate) fn put(&mut self, todo: &Todo) -> WriteRef {
-        self.core.register::<Todo>();
-        self.core.write_rows(self.now, &list(), &RowOps { ops: vec![RowOp::put(todo).unwrap()] }).unwrap()
+        self.core.put(self.now, &list(), Put::new(todo).unwrap()).unwrap()
     }
 
     pub(crate) fn delete(&mut self, key: &str) -> WriteRef {

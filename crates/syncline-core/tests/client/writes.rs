@@ -35,6 +35,22 @@ fn a_write_is_shown_at_once_and_settles_in_the_commit_that_brings_it_back() {
 }
 
 #[test]
+fn a_write_of_many_rows_settles_whole() {
+    let (mut rig, watch) = live();
+    let behind = rig.watch(&open());
+    let rows: Vec<_> = (0..1_000).map(|n| Todo::new(&format!("{n:04}"), n)).collect();
+    let ops = rows.iter().map(|row| RowOp::put(row).unwrap()).collect();
+    rig.core.write_rows(rig.now, &list(), &RowOps { ops }).unwrap();
+    let shown = |rig: &Rig, watch| rig.shown(watch).iter().filter(|key| !key.ends_with('?')).count();
+    assert_eq!((rig.shown(watch).len(), shown(&rig, watch)), (1_001, 1));
+    // a list that is behind goes on showing what it has not got yet
+    rig.change(1, &rows[..500], &[], &[1]);
+    assert_eq!((rig.shown(behind).len(), shown(&rig, watch)), (1_001, 1));
+    rig.change(1, &rows, &[], &[]);
+    assert_eq!((rig.shown(behind).len(), shown(&rig, watch)), (1_001, 1_001));
+}
+
+#[test]
 fn writes_made_while_away_wait_and_go_out_in_order() {
     let mut rig = Rig::new();
     let watch = rig.watch(&all());

@@ -33,7 +33,7 @@ pub(crate) struct Overlaid {
 /// The local effects on one collection, by key.
 pub(crate) type Overlay = HashMap<Key, Overlaid, FixedState>;
 
-/// The sessions whose views a commit has changed, each once.
+/// The sessions whose views a commit has changed.
 pub(crate) type Changed = SmallVec<[SessionId; 4]>;
 
 /// A collection whose row type is behind it. All methods that change rows only prepare; [`commit`](Self::commit) shows

@@ -21,6 +21,9 @@ pub(crate) enum News {
     Event { others_until: Duration },
 }
 
+/// Most often one.
+type Few = SmallVec<[IntentId; 4]>;
+
 impl Queue {
     /// Rows of a collection have come: what stood in for them is done. A row that is what it was before is no answer to
     /// what the application has made of it since: rows come again with every connection.
@@ -32,38 +35,37 @@ impl Queue {
         news: News,
     ) {
         let has_come = |((name, key), deletes): (&Place, bool)| {
-            *name == collection && come.contains(key) && (deletes || rows.holds(key.as_str()))
+            *name == collection && come.binary_search(key).is_ok() && (deletes || rows.holds(key.as_str()))
         };
-        let (mut done, mut waiting) = (SmallVec::<[IntentId; 4]>::new(), Vec::new());
+        let (mut done, mut applied, mut waiting) = (Few::new(), Few::new(), Vec::new());
         for key in come {
             let (is_held, mut is_taken) = (rows.holds(key.as_str()), false);
             for (id, intent) in self.about(collection, key.as_str()) {
-                let is_done = match &intent.stage {
-                    Stage::Local { .. } if is_taken => {
-                        waiting.push((id, key));
-                        false
-                    }
+                match &intent.stage {
+                    Stage::Local { .. } if is_taken => waiting.push((id, key)),
                     Stage::Local { error } => {
                         let is_done = !is_held || rows.is_news(key.as_str(), intent.over.as_deref());
                         is_taken = is_done && is_held && error.is_none() && news != News::State;
-                        is_done
+                        done.extend(is_done.then_some(id));
                     }
-                    // all of it or nothing: else half of it would leave the lists that are behind
-                    Stage::Applied => intent.footprint.written().all(has_come),
-                    Stage::Queued { .. } | Stage::Refused { .. } => false,
-                };
-                if is_done {
-                    done.push(id);
+                    Stage::Applied => applied.push(id),
+                    Stage::Queued { .. } | Stage::Refused { .. } => {}
                 }
             }
         }
+        // once each, however many of its rows have come
+        applied.sort_unstable();
+        applied.dedup();
+        // all of it or nothing: else half of it would leave the lists that are behind
+        let is_done =
+            |id: &IntentId| self.intents.get(*id).is_some_and(|one| one.footprint.written().all(has_come));
+        done.extend(applied.into_iter().filter(is_done));
         for (id, key) in waiting {
             if let (Some(intent), News::Event { others_until }) = (self.intents.get_mut(id), news) {
                 intent.over = rows.confirmed(key.as_str());
                 self.next_in_line.insert(id, others_until);
             }
         }
-        // one that has to do with several of them is done several times
         for id in done {
             self.remove(id);
         }

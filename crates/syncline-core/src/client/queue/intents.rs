@@ -1,10 +1,11 @@
 //! The intents of a queue by their names, and sets of such names.
 //!
 //! Names grow, most intents leave in the order in which they came, and most of the time there are none or one: so both
-//! are rows of memory that keep their place when they are empty, and can be entered and left at either end.
+//! are deques, which keep a little memory when they are empty.
 
 use std::collections::VecDeque;
 
+use super::FEW;
 use crate::client::pending::Pending;
 
 /// The names of intents that are [early](super::Queue::push_kept) lie below.
@@ -54,7 +55,9 @@ impl Intents {
 
     pub(super) fn remove(&mut self, id: IntentId) -> Option<Pending> {
         let at = self.find(id).ok()?;
-        self.0.remove(at).map(|(_, intent)| *intent)
+        let intent = self.0.remove(at).map(|(_, intent)| *intent);
+        give_back(&mut self.0);
+        intent
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = IntentId> {
@@ -66,7 +69,7 @@ impl Intents {
     }
 
     /// Those from this name on.
-    pub(super) fn from(&self, first: IntentId) -> impl Iterator<Item = &Pending> {
+    pub(super) fn since(&self, first: IntentId) -> impl Iterator<Item = &Pending> {
         let start = self.find(first).unwrap_or_else(|at| at);
         self.0.range(start..).map(|(_, intent)| &**intent)
     }
@@ -98,16 +101,27 @@ impl Names {
     pub(super) fn remove(&mut self, id: IntentId) {
         if let Ok(at) = find(&self.0, id, |other| *other) {
             self.0.remove(at);
+            give_back(&mut self.0);
         }
     }
 
     pub(super) fn retain(&mut self, keep: impl FnMut(&IntentId) -> bool) {
         self.0.retain(keep);
+        give_back(&mut self.0);
     }
 
     /// Takes them all out.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = IntentId> {
-        self.0.drain(..)
+    pub(super) fn take<T: FromIterator<IntentId>>(&mut self) -> T {
+        let taken = self.0.drain(..).collect();
+        give_back(&mut self.0);
+        taken
+    }
+}
+
+/// Keeps the memory of a few when all have left, and not that of a long time without a connection.
+pub(crate) fn give_back<T>(deque: &mut VecDeque<T>) {
+    if deque.is_empty() {
+        deque.shrink_to(FEW);
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::ties::{InCollection, Tied};
-use super::{IntentId, Queue};
+use super::{FEW, IntentId, Queue};
 use crate::client::collection::{Overlaid, Overlay};
 use crate::client::pending::{Effect, Footprint};
 use crate::id::Key;
@@ -25,18 +25,13 @@ use crate::tx::{Place, ReadRows};
 /// The intents of one round, in order.
 type Again = SmallVec<[IntentId; 4]>;
 
-/// Room for so many rows is kept from one replay to the next.
-const FEW: usize = 64;
-
 impl Queue {
     /// Brings the overlays in line with intents that came, left or changed, and with rows of the base that
     /// [changed](Self::base_changed).
     pub(crate) fn replay(&mut self, schema: &Schema, base: &dyn ReadRows) {
         let mut rows = std::mem::take(&mut self.replayed);
-        rows.clear();
-        rows.shrink_to(FEW);
         std::mem::swap(&mut rows, &mut self.stale);
-        let mut again: Again = self.new.drain().collect();
+        let mut again: Again = self.new.take();
         while !rows.is_empty() || !again.is_empty() {
             self.round += 1;
             self.follow(&mut rows, &mut again);
@@ -59,7 +54,10 @@ impl Queue {
             rows.dedup();
             again.clear();
         }
+        rows.sort_unstable();
+        rows.dedup();
         self.replayed = rows;
+        self.written.shrink_to(FEW);
         for overlay in self.overlays.values_mut().filter(|overlay| overlay.is_empty()) {
             overlay.shrink_to(FEW);
         }
@@ -77,16 +75,16 @@ impl Queue {
         let mut next = 0;
         while let Some((collection, key)) = rows.get(next).cloned() {
             next += 1;
-            let Some(InCollection { rows: tied, surveys }) = ties.of_mut(collection) else { continue };
-            let ids = match tied.get_mut(&key) {
-                Some(tied) if tied.round == *round => continue,
-                Some(tied) => {
-                    tied.round = *round;
-                    &*tied.ids
-                }
-                None => &[],
+            let Some(InCollection { rows: tied, surveys, surveyed }) = ties.of_mut(collection) else {
+                continue;
             };
-            for id in ids.iter().copied().chain(surveys.iter()) {
+            let tied = tied.get_mut(&key).filter(|tied| tied.round != *round);
+            let ids = tied.map_or(&[][..], |tied| {
+                tied.round = *round;
+                &tied.ids
+            });
+            let are_new = std::mem::replace(surveyed, *round) != *round;
+            for id in ids.iter().copied().chain(surveys.iter().filter(|_| are_new)) {
                 if let Some(intent) = intents.get_mut(id).filter(|intent| intent.round != *round) {
                     intent.round = *round;
                     rows.extend(intent.footprint.places().cloned());
@@ -130,7 +128,8 @@ impl Queue {
         let has_turn =
             |later: IntentId| self.intents.get(later).is_some_and(|later| later.round == self.round);
         let is_missed = |later: IntentId| later > id && !has_turn(later);
-        let is_missed_at = |tied: &Tied| tied.ids.iter().copied().any(is_missed);
+        let is_missed_at =
+            |tied: &Tied| tied.ids.iter().copied().rev().take_while(|&later| later > id).any(is_missed);
         for (collection, key) in intent.footprint.places() {
             let Some(ties) = self.ties.of(collection) else { continue };
             // of a row that was followed, all have their turn
@@ -146,15 +145,22 @@ impl Queue {
         }
     }
 
-    /// The rows of a collection that the last replay has looked at or written: their overlay may be another one now. Some
-    /// more than once.
+    /// The rows of a collection that the last replay has looked at or written: their overlay may be another one now.
     pub(crate) fn replayed(&self, collection: &str) -> impl Iterator<Item = &Key> {
-        self.replayed.iter().filter(move |(name, _)| *name == collection).map(|(_, key)| key)
+        let start = self.replayed.partition_point(|(name, _)| *name < collection);
+        let rows = self.replayed[start..].iter().take_while(move |(name, _)| *name == collection);
+        rows.map(|(_, key)| key)
     }
 
     /// Whether there are any.
     pub(crate) fn has_replayed(&self, collection: &str) -> bool {
         self.replayed(collection).next().is_some()
+    }
+
+    /// Everybody has seen them.
+    pub(crate) fn forget_replayed(&mut self) {
+        self.replayed.clear();
+        self.replayed.shrink_to(FEW);
     }
 }
 

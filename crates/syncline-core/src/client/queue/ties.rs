@@ -6,12 +6,10 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use super::FEW;
 use super::intents::{IntentId, Names};
 use crate::client::pending::Footprint;
 use crate::id::Key;
-
-/// Room for so many rows is kept when all are gone.
-const FEW: usize = 64;
 
 /// The footprints of all intents, by what they lie on.
 #[derive(Default)]
@@ -23,6 +21,8 @@ pub(super) struct InCollection {
     pub(super) rows: HashMap<Key, Tied, FixedState>,
     /// The intents that looked at all its rows.
     pub(super) surveys: Names,
+    /// The round of replaying in which these were followed last.
+    pub(super) surveyed: u64,
 }
 
 /// Those on one row.
@@ -52,10 +52,12 @@ impl Ties {
         for (collection, key) in footprint.places() {
             let Some(InCollection { rows, .. }) = self.0.get_mut(collection) else { continue };
             let Some(tied) = rows.get_mut(key) else { continue };
-            tied.ids.retain(|other| *other != id);
+            if let Ok(at) = tied.ids.binary_search(&id) {
+                tied.ids.remove(at);
+            }
             if tied.ids.is_empty() {
                 rows.remove(key);
-                if rows.is_empty() && rows.capacity() > FEW {
+                if rows.is_empty() {
                     rows.shrink_to(FEW);
                 }
             }
