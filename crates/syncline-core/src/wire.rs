@@ -37,8 +37,8 @@ pub const JSON: &str = "json";
 /// The same JSON in binary messages: a browser copies them into wasm as they are and need not transcode them.
 pub const JSON_BYTES: &str = "json-bytes";
 
-/// The same, and the rows of snapshots are [packed](EncodedRow::Packed): a third of the time to read, and two thirds of the bytes.
-/// Everything else is JSON, the same bytes for all subscribers.
+/// The same, and the rows of snapshots and resumes are [packed](EncodedRow::Packed): a third of the time to read, and two thirds of
+/// the bytes. Everything else is JSON, the same bytes for all subscribers.
 pub const PACKED: &str = "packed";
 
 /// The largest `subscribe` without what it says is [held](Held), in bytes: a server keeps queries in memory as long as they
@@ -294,6 +294,9 @@ pub struct Resume {
     /// may not see it any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<u32>,
+    /// As in a [`Snapshot`]: the rows are packed, and these are the names of their fields. One row alone is JSON.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Vec<Box<str>>>,
     /// As in a [`Snapshot`]: the rows at the end that are children.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Run>,

@@ -13,11 +13,11 @@ use crate::client::session::{Phase, Session, SessionId, Unreadable};
 use crate::client::space::Space;
 use crate::client::{Output, collection::AnyCollection};
 use crate::error::{Error, code};
-use crate::id::SpaceId;
+use crate::id::{Cursor, SpaceId};
 use crate::schema::Undecodable;
 use crate::wire::{
     Changes, ClientMessage, Count, EncodedRow, Failed, Frame, RelatedPart, Reset, Resume, Run, ServerMessage,
-    Snapshot, Welcome, encode,
+    Snapshot, SubId, Welcome, WriteState, encode,
 };
 
 /// Something is missing that must have been sent: what is held cannot be trusted to be complete.
@@ -29,14 +29,11 @@ impl ClientCore {
             Ok(frame) => frame,
             Err(error) => return self.link.lost(now, Some(error), out),
         };
-        let rows: SmallVec<[&[u8]; 4]> = match &frame.message {
-            ServerMessage::Snapshot(_) => SmallVec::new(),
-            _ => frame.rows().collect(),
-        };
-        let encoded = match frame.encoded_rows() {
-            Ok(encoded) => encoded,
+        let rows = match frame.encoded_rows() {
+            Ok(rows) => rows,
             Err(error) => return self.link.lost(now, Some(error), out),
         };
+        let lines = frame.rows();
         let held = match &frame.message {
             ServerMessage::Snapshot(Snapshot { sub, chunk, cursor, writes, last: true, .. })
             | ServerMessage::Resume(Resume { sub, chunk, cursor, writes, last: true, .. }) => {
@@ -64,9 +61,11 @@ impl ClientCore {
                 self.failed(now, failed);
                 Ok(())
             }
-            ServerMessage::Snapshot(snapshot) => self.snapshot(now, snapshot, &encoded),
+            ServerMessage::Snapshot(snapshot) => self.snapshot(now, snapshot, &rows),
             ServerMessage::Resume(resume) => self.resume(now, resume, &rows),
-            ServerMessage::Changes(changes) => self.changes(now, &changes, &rows),
+            ServerMessage::Changes(changes) => {
+                self.changes(now, &changes, &lines.collect::<SmallVec<[&[u8]; 4]>>())
+            }
             ServerMessage::Reset(reset) => self.reset(now, &reset),
         };
         match taken {
@@ -147,7 +146,7 @@ impl ClientCore {
             _ => 0,
         };
         if let Some(base) = space.base.get_mut(session.collection) {
-            let fields = fields_of(&snapshot, 0);
+            let fields = fields_of(&snapshot.fields, 0);
             for row in own {
                 if let Err(row) = base.incoming_row(id, *row, fields) {
                     session.unreadable.note(row);
@@ -157,7 +156,7 @@ impl ClientCore {
         for (relation, children) in runs(&rows[own.len()..], &snapshot.related) {
             let related = &mut session.relations[relation];
             let Some(base) = related.rows(&mut space.base) else { continue };
-            let fields = fields_of(&snapshot, relation + 1);
+            let fields = fields_of(&snapshot.fields, relation + 1);
             for row in children {
                 if let Err(row) = base.incoming_row(related.view, *row, fields) {
                     related.unreadable.note(row);
@@ -179,18 +178,26 @@ impl ClientCore {
         };
         if snapshot.last {
             session.finish_snapshot(id, &mut space.base);
-            session.phase = Phase::Live { sub: snapshot.sub };
-            session.answered = false;
-            session.stands_at(snapshot.cursor);
             session.selective = snapshot.selective;
-            let collections: BTreeSet<_> = session.collections().collect();
-            let space_id = session.query.space.clone();
-            (space.told, space.unsaved) = (Some(snapshot.cursor.version), true);
-            self.settle_up_to(&space_id, &snapshot.writes, snapshot.cursor.version);
-            self.rows_have_come(&space_id, collections, News::State);
+            self.conclude(id, snapshot.sub, snapshot.cursor, &snapshot.writes);
         }
         self.note(id);
         Ok(())
+    }
+
+    /// All of an answer has been taken in: the list is live, and stands where the answer does.
+    pub(super) fn conclude(&mut self, id: SessionId, sub: SubId, cursor: Cursor, writes: &[WriteState]) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.phase = Phase::Live { sub };
+        session.answered = false;
+        session.stands_at(cursor);
+        let (space_id, collections) = (session.query.space.clone(), session.collections());
+        let collections: BTreeSet<_> = collections.collect();
+        if let Some(space) = self.spaces.get_mut(&space_id) {
+            (space.told, space.unsaved) = (Some(cursor.version), true);
+        }
+        self.settle_up_to(&space_id, writes, cursor.version);
+        self.rows_have_come(&space_id, collections, News::State);
     }
 
     /// Shows them, without what stood in for them.
@@ -323,8 +330,8 @@ pub(super) fn forget_rows(id: SessionId, session: &mut Session, spaces: &mut BTr
 }
 
 /// The names of the fields of packed rows: of the result's own, then of each relation's.
-fn fields_of(snapshot: &Snapshot, place: usize) -> &[Box<str>] {
-    snapshot.fields.get(place).map(Vec::as_slice).unwrap_or_default()
+pub(super) fn fields_of(fields: &[Vec<Box<str>>], place: usize) -> &[Box<str>] {
+    fields.get(place).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The rows of a frame that are not children.

@@ -1,12 +1,10 @@
 //! How a list that comes back with a cursor takes in what it missed, chunk by chunk and all of it at once.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
-use crate::client::frames::{Gap, delete, delete_parent, own_rows, runs, tell_counts};
-use crate::client::queue::News;
+use crate::client::frames::{Gap, delete, delete_parent, fields_of, own_rows, runs, tell_counts};
 use crate::client::session::{Phase, Session, SessionId, Unreadable};
 use crate::client::space::Base;
 use crate::id::Key;
@@ -93,15 +91,19 @@ fn take_in(
 }
 
 impl ClientCore {
-    pub(super) fn resume(&mut self, now: Duration, resume: Resume, rows: &[&[u8]]) -> Result<(), Gap> {
+    pub(super) fn resume(
+        &mut self,
+        now: Duration,
+        resume: Resume,
+        rows: &[EncodedRow<'_>],
+    ) -> Result<(), Gap> {
         let Some(id) = self.by_sub.get(&resume.sub).copied() else { return Ok(()) };
         let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
         let expected = session.phase.next_chunk();
         if !matches!(session.phase, Phase::Asked { .. } | Phase::Resume { .. }) || resume.chunk < expected {
             return Ok(());
         }
-        let space_id = session.query.space.clone();
-        let Some(space) = self.spaces.get_mut(&space_id) else { return Ok(()) };
+        let Some(space) = self.spaces.get_mut(&session.query.space) else { return Ok(()) };
         let told = space.held.chain(space.told);
         if resume.chunk > expected || told.is_some_and(|told| told != resume.cursor.version) {
             return Err(Gap);
@@ -112,13 +114,15 @@ impl ClientCore {
         }
         let Some(resuming) = &mut session.resuming else { return Ok(()) };
         if let Some(base) = space.base.get_mut(session.collection) {
-            let read = own.iter().map(|row| base.incoming_row(id, EncodedRow::Json(row), &[]));
+            let fields = fields_of(&resume.fields, 0);
+            let read = own.iter().map(|row| base.incoming_row(id, *row, fields));
             resuming.unreadable.extend(read.filter_map(Result::err));
         }
         for (relation, children) in runs(&rows[own.len()..], &resume.related) {
             let related = &session.relations[relation];
             let Some(base) = related.rows(&mut space.base) else { continue };
-            let read = children.iter().map(|row| base.incoming_row(related.view, EncodedRow::Json(row), &[]));
+            let fields = fields_of(&resume.fields, relation + 1);
+            let read = children.iter().map(|row| base.incoming_row(related.view, *row, fields));
             resuming.unreadable_children.extend(read.filter_map(Result::err).map(|row| (relation, row)));
         }
         resuming.del.extend(resume.del);
@@ -130,14 +134,8 @@ impl ClientCore {
             session.phase = Phase::Resume { sub: resume.sub, next_chunk: resume.chunk + 1, overdue };
             return Ok(());
         }
-        session.phase = Phase::Live { sub: resume.sub };
-        session.answered = false;
-        session.stands_at(resume.cursor);
         session.finish_resume(id, &mut space.base);
-        let collections: BTreeSet<_> = session.collections().collect();
-        (space.told, space.unsaved) = (Some(resume.cursor.version), true);
-        self.settle_up_to(&space_id, &resume.writes, resume.cursor.version);
-        self.rows_have_come(&space_id, collections, News::State);
+        self.conclude(id, resume.sub, resume.cursor, &resume.writes);
         self.note(id);
         Ok(())
     }

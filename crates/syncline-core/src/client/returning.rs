@@ -158,17 +158,17 @@ impl ClientCore {
 
     fn take_held(&mut self, now: Duration, bytes: &[u8]) -> Result<(), Gap> {
         let Ok(frame) = Frame::parse(bytes) else { return Err(Gap) };
-        let rows: Vec<&[u8]> = frame.rows().collect();
-        let encoded = frame.encoded_rows().map_err(|_| Gap)?;
+        let rows = frame.encoded_rows().map_err(|_| Gap)?;
+        let lines = frame.rows();
         match frame.message {
             // the verdicts in all of these have been heard
             ServerMessage::Snapshot(snapshot) => {
-                self.snapshot(now, Snapshot { writes: Vec::new(), ..snapshot }, &encoded)
+                self.snapshot(now, Snapshot { writes: Vec::new(), ..snapshot }, &rows)
             }
             ServerMessage::Resume(resume) => self.resume(now, Resume { writes: Vec::new(), ..resume }, &rows),
             ServerMessage::Changes(mut changes) => {
                 (changes.acks, changes.writes) = (Vec::new(), Vec::new());
-                self.changes(now, &changes, &rows)
+                self.changes(now, &changes, &lines.collect::<Vec<_>>())
             }
             _ => Ok(()),
         }

@@ -84,9 +84,13 @@ impl Stream {
         space: SpaceId,
         cursor: Cursor,
         mut missed: Missed,
+        packing: Vec<CollectionDef>,
         writes: Vec<WriteState>,
     ) -> Self {
-        let news = Chunks::new(std::mem::take(&mut missed.news), Vec::new());
+        let news = std::mem::take(&mut missed.news);
+        // of one row, the names of its fields are told either way
+        let packing = if news.rows.len() > 1 { packing } else { Vec::new() };
+        let news = Chunks::new(news, packing);
         let (body, writes) = (Body::Missed(news, missed), writes.into());
         Self { sub: Some(sub), space, cursor, body, writes, selective: false }
     }
@@ -144,6 +148,7 @@ impl Stream {
         let mut room = Room { left: most, is_untouched: true };
         let rows = news.take_rows(most);
         room.take(rows.len());
+        let fields = if rows.is_empty() { Vec::new() } else { news.fields() };
         let (related, counts) = (news.runs_since(start), news.take_counts(room.left, start));
         counts.iter().for_each(|count| room.take(size(count) + 1));
         let (mut del, mut gone, mut gone_children) = (Vec::new(), Vec::new(), Vec::<GoneChildren>::new());
@@ -165,7 +170,8 @@ impl Stream {
         if !last {
             self.body = Body::Missed(news, missed);
         }
-        let resume = Resume { sub, cursor, chunk, last, del, gone, related, gone_children, counts, writes };
+        let resume =
+            Resume { sub, cursor, chunk, last, del, gone, fields, related, gone_children, counts, writes };
         with_rows(&ServerMessage::Resume(resume), &rows)
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, code};
 use crate::read_json::read_json;
 use crate::wire::head;
 use crate::wire::packed::{self, EncodedRow};
-use crate::wire::{ClientMessage, ServerMessage};
+use crate::wire::{ClientMessage, Resume, ServerMessage, Snapshot};
 
 /// How deep the JSON of a frame from a client may be nested.
 pub const MAX_DEPTH: usize = 32;
@@ -36,14 +36,17 @@ impl<'a> Frame<'a> {
         Ok(Self { message, rows })
     }
 
-    /// The rows of a snapshot, each in the form it came in; none of another message.
+    /// The rows of a snapshot or a resume, each in the form it came in; none of another message.
     ///
     /// # Errors
     /// `bad_frame`.
     pub fn encoded_rows(&self) -> Result<Vec<EncodedRow<'a>>, Error> {
         match &self.message {
-            ServerMessage::Snapshot(snapshot) if !snapshot.fields.is_empty() => packed::rows(self.rows),
-            ServerMessage::Snapshot(_) => Ok(self.rows().map(EncodedRow::Json).collect()),
+            ServerMessage::Snapshot(Snapshot { fields, .. })
+            | ServerMessage::Resume(Resume { fields, .. }) => match &fields[..] {
+                [] => Ok(self.rows().map(EncodedRow::Json).collect()),
+                _ => packed::rows(self.rows),
+            },
             _ => Ok(Vec::new()),
         }
     }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use syncline_core::wire::{Count, EncodedRow, Frame, Resume, Run, ServerMessage, SubId, WriteState};
+use syncline_core::wire::{
+    Count, EncodedRow, Frame, Resume, Run, ServerMessage, Snapshot, SubId, WriteState,
+};
 use syncline_core::{Cursor, Error, QuerySpec};
 
 #[derive(Default)]
@@ -65,9 +67,10 @@ impl Page {
         let decode = |row: &EncodedRow<'_>, fields: &[Box<str>]| row.decode::<Value>(fields).expect("a row");
         let encoded = frame.encoded_rows().expect("rows");
         let rows: Vec<Value> = match &frame.message {
-            ServerMessage::Snapshot(snapshot) => {
-                let places = places(encoded.len(), &snapshot.related);
-                let fields = |place: usize| snapshot.fields.get(place).map(Vec::as_slice).unwrap_or_default();
+            ServerMessage::Snapshot(Snapshot { fields, related, .. })
+            | ServerMessage::Resume(Resume { fields, related, .. }) => {
+                let places = places(encoded.len(), related);
+                let fields = |place: usize| fields.get(place).map(Vec::as_slice).unwrap_or_default();
                 encoded.iter().zip(places).map(|(row, place)| decode(row, fields(place))).collect()
             }
             _ => frame.rows().map(|row| decode(&EncodedRow::Json(row), &[])).collect(),

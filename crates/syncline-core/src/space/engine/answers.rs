@@ -132,11 +132,11 @@ impl Engine {
             bytes <= config.chunk_bytes || bytes <= set.result(&shape, &**access).bytes()
         });
         let (space, cursor) = (space.clone(), set.cursor());
+        let packing = if packs { collections(&subscription.spec, schema) } else { Vec::new() };
         connection.feed.stream(match missed {
-            Some(missed) => Stream::resume(sub, space, cursor, missed, writes),
+            Some(missed) => Stream::resume(sub, space, cursor, missed, packing, writes),
             None => {
                 let selective = subscription.is_selective(&**access);
-                let packing = if packs { collections(&subscription.spec, schema) } else { Vec::new() };
                 let result = set.result(&shape, &**access);
                 Stream::snapshot(sub, space, cursor, result, packing, selective, writes)
             }
