@@ -118,7 +118,8 @@ impl UseConnection {
         get(self.pending)
     }
 
-    /// Those of them that would be lost if the page went away now: storage does not have them yet, or has failed.
+    /// Those of them that would be lost if the page went away now: storage does not have them yet, or has failed. Always 0
+    /// where there is none.
     pub fn unsaved(&self) -> usize {
         get(self.unsaved)
     }

@@ -203,7 +203,8 @@ impl<R: Record> UseWatch<R> {
     /// Shows a row that the application writes by its own means, as pending, until it comes from the server.
     ///
     /// # Errors
-    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`; `closed` while there is no query.
+    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`; `bad_write` at a partysync server; `closed` while
+    /// there is no query.
     pub fn add_optimistic(&self, record: R) -> Result<(), Error> {
         self.place().add_optimistic(record)
     }

@@ -90,7 +90,7 @@ impl Syncline {
 
     /// Tells the server that somebody may enter or see other things than before: a membership began or ended, a role
     /// changed. What they watch is looked at anew at once: a subscription to a space that is closed to them now fails
-    /// with the error of the collection's rules, rows they may not see any more go, others come. Writes are judged one
+    /// with the error of the rule of spaces, rows they may not see any more go, others come. Writes are judged one
     /// by one and need no word.
     ///
     /// Rules are otherwise asked about a person when they connect and authenticate, and about a row when it changes.

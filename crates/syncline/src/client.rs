@@ -242,7 +242,7 @@ impl Client {
     /// Shows a row that the application writes by its own means, as pending, until it comes from the server.
     ///
     /// # Errors
-    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`.
+    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`; `bad_write` at a partysync server.
     pub fn add_optimistic<R: Record>(&self, space: impl Into<SpaceId>, record: R) -> Result<(), Error> {
         let space = space.into();
         self.shared().act(|state, now| state.core.add_optimistic(now, &space, &record))

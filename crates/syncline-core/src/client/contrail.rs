@@ -158,16 +158,22 @@ pub enum Answer {
 const NOT_IN_A_SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'@');
 
+/// The same of a DID, in which they are encoded already.
+const NOT_IN_A_DID: &AsciiSet = &NOT_IN_A_SEGMENT.remove(b'%');
+
 /// The key of a record: what `uri` says of it. Optimistic rows must carry it to be recognised when they arrive. What is
-/// no part of a segment is percent-encoded.
+/// no part of a segment is percent-encoded; a DID stays as it is.
 ///
 /// ```
 /// let uri = syncline_core::client::contrail::record_uri("did:plc:alice", "app.event.message", "3k2a");
 /// assert_eq!(uri, "at://did:plc:alice/app.event.message/3k2a");
+/// let local = syncline_core::client::contrail::record_uri("did:web:localhost%3A3000", "app.event.message", "3k2a");
+/// assert_eq!(local, "at://did:web:localhost%3A3000/app.event.message/3k2a");
 /// let odd = syncline_core::client::contrail::record_uri("a/b", "x", "ü?#");
 /// assert_eq!(odd, "at://a%2Fb/x/%C3%BC%3F%23");
 /// ```
 pub fn record_uri(did: &str, collection: &str, rkey: &str) -> String {
-    let segment = |text| utf8_percent_encode(text, NOT_IN_A_SEGMENT);
-    format!("at://{}/{collection}/{}", segment(did), segment(rkey))
+    let author = if did.starts_with("did:") { NOT_IN_A_DID } else { NOT_IN_A_SEGMENT };
+    let (did, rkey) = (utf8_percent_encode(did, author), utf8_percent_encode(rkey, NOT_IN_A_SEGMENT));
+    format!("at://{did}/{collection}/{rkey}")
 }

@@ -248,7 +248,7 @@ impl ClientCore {
     pub fn deadline(&self) -> Option<Duration> {
         let store_at = self.cache.store_at().filter(|_| self.person().is_some());
         if let Some(streams) = &self.streams {
-            let waiting = self.spaces.values().filter_map(|space| space.queue.next_in_line());
+            let waiting = self.spaces.values().filter_map(|space| space.queue.next_given_up());
             let streams = streams.deadline(self.config.answer_within);
             return streams.into_iter().chain(store_at).chain(waiting).min();
         }

@@ -315,7 +315,7 @@ impl ClientCore {
         }
         for (space, is_early) in spaces {
             if is_early {
-                self.space(&space).queue.replay_own();
+                self.space(&space).queue.mark_own();
             }
             self.commit(&space);
         }

@@ -1,4 +1,4 @@
-//! One local intent that the server has not confirmed, and what it does to rows.
+//! One local intent, until its rows have come or it is given up, and what it does to rows.
 
 use std::sync::Arc;
 
@@ -114,7 +114,7 @@ impl Footprint {
         let mut touches: SmallVec<[Touch; 1]> = written.collect();
         touches.extend(reads.rows.into_iter().map(|place| Touch { place, access: Access::Read }));
         if touches.len() > 1 {
-            // a row is what was done to it last, and only what was not written has been read alone
+            // the last that was done to a row counts, and that it was read only where nothing was
             touches.sort_by(|a, b| a.place.cmp(&b.place));
             touches.dedup_by(|later, earlier| {
                 let same = later.place == earlier.place;
@@ -299,7 +299,7 @@ impl Pending {
     }
 
     /// Whether a write that was refused for this stays on the screen, to be retried or dismissed. An action that is
-    /// refused is as if it had not been: its sender is told. Neither stays a write whose row is gone: there is nothing
+    /// refused is as if it had not been: its sender is told. Nor does a write stay whose row is gone: there is nothing
     /// left on which it could be shown.
     pub(crate) fn stays_when_refused(&self, error: &Error) -> bool {
         matches!(self.effect, Effect::Steps(_)) && error.code() != code::UNKNOWN_ROW

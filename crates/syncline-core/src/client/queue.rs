@@ -29,7 +29,7 @@ use intents::{EARLY, Intents, Names};
 use ties::Ties;
 
 /// Room for so many is kept by what has been emptied.
-const FEW: usize = 64;
+const SPARE: usize = 64;
 
 /// See the [module](self).
 #[derive(Default)]
@@ -39,15 +39,15 @@ pub(crate) struct Queue {
     last: u64,
     /// The name given last to one that was made before all of these, on a page that is gone.
     last_early: u64,
-    /// What they have to do with.
+    /// Which of them have to do with which rows.
     ties: Ties,
     /// The writes among them, by author.
     sequences: BTreeMap<ClientId, Sequence>,
-    /// Intents that only stand in for rows which have not come yet.
+    /// Writes that were applied, until their rows have come.
     applied: Names,
     /// What the intents made of the base at the last replay.
     overlays: BTreeMap<&'static str, Overlay>,
-    /// Rows to be looked at by the next one: of which intents have left or changed since, or the base. Some more than once.
+    /// Rows that the next replay looks at: the base has changed, or an intent that has to do with them. Some more than once.
     stale: Vec<Place>,
     /// Rows that the last replay has looked at or written, in order.
     replayed: Vec<Place>,
@@ -72,7 +72,7 @@ pub(crate) struct Queue {
 /// Whether a write that has its verdict can be seen: in rows as they are now, or in one that is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trace {
-    Left,
+    Visible,
     Gone,
 }
 
@@ -113,17 +113,18 @@ impl Queue {
         self.sequences.values().map(Sequence::unanswered).sum()
     }
 
-    /// How many of them were sent on this connection.
+    /// How many writes without a verdict were sent on this connection.
     pub(crate) fn in_flight(&self) -> usize {
         self.sequences.values().map(Sequence::in_flight).sum()
     }
 
-    /// When the oldest of these was sent.
+    /// When the oldest write that was sent on this connection and has no verdict was sent.
     pub(crate) fn oldest_sent(&self) -> Option<Duration> {
         self.sequences.values().filter_map(Sequence::oldest_sent).min()
     }
 
-    /// The oldest write that was not sent on this connection; it counts as sent from now on.
+    /// The oldest write that was not sent on this connection, of an author whose next one is not held; it counts as sent from
+    /// now on.
     pub(crate) fn send_next(&mut self, now: Duration) -> Option<Outgoing> {
         let waiting = self.sequences.iter_mut().filter_map(|(client, sequence)| {
             let first = sequence.first_waiting()?;
@@ -217,8 +218,8 @@ impl Queue {
         }
     }
 
-    /// The same with a write that storage has; an early one before all that were made here, which are then to be
-    /// [replayed](Self::replay_own).
+    /// Puts a write at the end that storage has; an early one before all that were made here, which are then to be
+    /// [marked](Self::mark_own).
     pub(crate) fn push_kept(&mut self, write: WriteRef, effect: Effect, stage: Stage, is_early: bool) {
         if is_early && self.last_early < EARLY {
             self.last_early += 1;
@@ -228,9 +229,9 @@ impl Queue {
         }
     }
 
-    /// What was made here comes after something that has just come before it.
-    pub(crate) fn replay_own(&mut self) {
-        self.replay_from(IntentId(EARLY));
+    /// What was made here is to be replayed: something has come before it.
+    pub(crate) fn mark_own(&mut self) {
+        self.mark_from(IntentId(EARLY));
     }
 
     /// Whether the server has got nothing of what is shown: something may still come before it.
@@ -295,11 +296,11 @@ impl Queue {
     ) -> Option<(WriteRef, Trace)> {
         let id = self.sequences.get(client)?.intent(write)?;
         match result {
-            // takes it away unless a list has to get its rows first
-            Ok(()) => Some((self.set_stage(id, Stage::Applied)?, Trace::Left)),
+            // the next commit takes it away, unless a list has to get its rows first
+            Ok(()) => Some((self.set_stage(id, Stage::Applied)?, Trace::Visible)),
             Err(error) => {
                 let write = self.refuse(id, error)?;
-                let trace = if self.intents.get(id).is_some() { Trace::Left } else { Trace::Gone };
+                let trace = if self.intents.get(id).is_some() { Trace::Visible } else { Trace::Gone };
                 Some((write, trace))
             }
         }
@@ -406,13 +407,13 @@ impl Queue {
             false
         });
         if let Some(first) = first {
-            self.replay_from(first);
+            self.mark_from(first);
         }
         first.is_some()
     }
 
-    /// Intents from this one on come after one that has just come.
-    fn replay_from(&mut self, first: IntentId) {
+    /// The intents from this one on are to be replayed.
+    fn mark_from(&mut self, first: IntentId) {
         for intent in self.intents.since(first) {
             mark(&mut self.stale, &intent.footprint);
         }

@@ -1,4 +1,4 @@
-//! How a list that comes back with a cursor takes in what it missed, chunk by chunk and all of it at once.
+//! How a list that comes back with a cursor takes in what it missed: gathered chunk by chunk, shown all at once.
 
 use std::time::Duration;
 
@@ -76,13 +76,13 @@ fn take_in(
     rows: &mut dyn AnyCollection,
     view: SessionId,
     unreadable: &mut Unreadable,
-    news: Vec<Undecodable>,
+    unreadable_now: Vec<Undecodable>,
 ) {
     let slots = rows.finish_resume(view);
     if !unreadable.is_empty() {
         slots.into_iter().for_each(|slot| unreadable.forget(rows.key(slot)));
     }
-    for row in news {
+    for row in unreadable_now {
         if let Some(key) = &row.key {
             rows.remove_member(view, key.as_str());
         }

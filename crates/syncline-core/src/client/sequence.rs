@@ -15,7 +15,7 @@ pub(crate) struct Sequence {
     pub(crate) handled: WriteId,
     /// Writes without a verdict, by their ids: first those that were sent on this connection, then those that wait.
     writes: VecDeque<Unanswered>,
-    /// How many were sent.
+    /// How many of them, from the front, were sent on this connection.
     sent: usize,
     /// The last write that was sent on any connection: the server may know of it.
     pub(super) sent_up_to: WriteId,
@@ -55,7 +55,7 @@ impl Sequence {
         self.writes.front().map(|write| write.id)
     }
 
-    /// The client has the verdicts of all writes up to this one.
+    /// The client has the verdicts of all writes up to this one; 0 where none waits, and nothing is to be said.
     pub(crate) fn settled(&self) -> WriteId {
         self.first_unanswered().map_or(0, |first| first - 1)
     }

@@ -20,7 +20,7 @@ use crate::wire::{Ack, SentWrite, WriteState, check_depth};
 const ENVELOPE_BYTES: usize = 1024;
 /// How deep a payload stands in its frame: `{"write":{"payload":`.
 const ENVELOPE_DEPTH: usize = 2;
-/// The most local intents of one space: writes that wait for a verdict, or refused for a person, optimistic rows.
+/// The most local intents of one space: writes that wait for a verdict or, refused, for a person; optimistic rows.
 const MAX_INTENTS: usize = 10_000;
 
 impl ClientCore {
@@ -53,7 +53,7 @@ impl ClientCore {
     /// Sends an action: what its reducer makes of it is visible at once, the server handles it once. See [`Channel`].
     ///
     /// # Errors
-    /// `unknown_space`; `bad_action` when it cannot be written as JSON; `frame_too_large` when it is nested too deep,
+    /// `unknown_space`; `bad_write` at a contrail service; `bad_action` when it cannot be written as JSON; `frame_too_large` when it is nested too deep,
     /// `value_too_large` when it is larger than the server takes; `too_many` when 10,000 writes of the space wait.
     ///
     /// # Panics
@@ -224,7 +224,7 @@ impl ClientCore {
     /// confirmed of it now, until that becomes another one. To be called before it is written.
     ///
     /// # Errors
-    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`.
+    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`; `bad_write` at a partysync server.
     pub fn add_optimistic<R: Record>(
         &mut self,
         now: Duration,

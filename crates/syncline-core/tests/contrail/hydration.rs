@@ -1,6 +1,7 @@
 //! Records with their children.
 
 use serde_json::{Value, json};
+use syncline_core::client::TransportPreference;
 use syncline_core::client::contrail::record_uri;
 use syncline_core::{Query, Record};
 
@@ -272,4 +273,68 @@ fn a_record_that_comes_back_into_the_filter_has_its_children() {
     assert!(rig.shown(watch).is_empty());
     rig.created(&stream, live("a", 1));
     assert_eq!(rig.reactions(watch, "a"), ("❤".into(), 1));
+}
+
+/// A page and a look are as of when they were asked for, or a little later.
+#[test]
+fn a_look_does_not_undo_what_was_told_live_of_children() {
+    let mut rig = Rig::with(|config| config.transport = TransportPreference::WebSocket);
+    let watch = rig.watch(&with_reactions());
+    let ask = rig.asked();
+    let before = [parent("a", &[Reaction::to("a", "r1", "1"), Reaction::to("a", "r2", "2")])];
+    rig.handshake(&ask, &before, None, "/socket");
+    let socket = rig.asked();
+    rig.opened(&socket);
+    rig.wait_for_deadline();
+    let look = rig.asked();
+    removed(&mut rig, &socket, "a", "r1");
+    added(&mut rig, &socket, &Reaction::to("a", "r3", "3"));
+    added(&mut rig, &socket, &Reaction::to("a", "r4", "4"));
+    removed(&mut rig, &socket, "a", "r4");
+    rig.handshake(&look, &before, None, "/socket");
+    assert_eq!(rig.reactions(watch, "a"), ("23".into(), 2));
+    // the next one is newer than all of it
+    rig.wait_for_deadline();
+    let look = rig.asked();
+    rig.handshake(&look, &[parent("a", &[Reaction::to("a", "r1", "1")])], None, "/socket");
+    assert_eq!(rig.reactions(watch, "a"), ("1".into(), 1));
+}
+
+#[test]
+fn a_child_that_is_put_again_is_counted_once_also_where_it_is_not_shown() {
+    for limit in [0, 1] {
+        let mut rig = Rig::new();
+        let watch = rig.watch(&newest(SPACE).include(Reaction::subject.children().limit(limit).counted()));
+        let stream = rig.asked();
+        rig.opened(&stream);
+        rig.snapshot(&stream, &[parent("a", &[Reaction::to("a", "r1", "1")])], None);
+        for emoji in ["2", "3", "4"] {
+            added(&mut rig, &stream, &Reaction::to("a", "r2", emoji));
+        }
+        assert_eq!(rig.reactions(watch, "a").1, 2, "at most {limit}");
+        // one that comes to stand before another one pushes it out, and that one comes again
+        added(&mut rig, &stream, &Reaction::to("a", "r0", "0"));
+        added(&mut rig, &stream, &Reaction::to("a", "r1", "1"));
+        assert_eq!(rig.reactions(watch, "a").1, 3);
+        removed(&mut rig, &stream, "a", "r2");
+        added(&mut rig, &stream, &Reaction::to("a", "r2", "5"));
+        assert_eq!(rig.reactions(watch, "a").1, 3);
+    }
+}
+
+/// Live, nothing is said of a child's time.
+#[test]
+fn a_child_that_is_put_again_keeps_its_time() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    rig.opened(&stream);
+    let one = Reaction::to("a", "r1", "1");
+    let mut record = parent("a", &[one.clone()]);
+    record["reactions"][0]["time_us"] = json!(1_795_165_400_956_000_i64);
+    rig.snapshot(&stream, &[record], None);
+    added(&mut rig, &stream, &Reaction { emoji: "2".into(), ..one.clone() });
+    let children = rig.core.children::<Reaction>(watch, 0, &one.subject);
+    let seen: Vec<_> = children.iter().map(|one| (&*one.record.emoji, one.record.time_us)).collect();
+    assert_eq!(seen, [("2", 1_795_165_400_956_000)]);
 }

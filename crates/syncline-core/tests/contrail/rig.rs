@@ -77,6 +77,9 @@ pub(crate) struct Reaction {
     pub(crate) uri: String,
     pub(crate) subject: String,
     pub(crate) emoji: String,
+    /// Of a child that is told of live, nothing is said of it.
+    #[serde(default)]
+    pub(crate) time_us: i64,
 }
 
 #[allow(non_upper_case_globals)]
@@ -86,7 +89,7 @@ impl Reaction {
 
     pub(crate) fn to(message: &str, rkey: &str, emoji: &str) -> Self {
         let uri = record_uri(ALICE, "app.event.reaction", rkey);
-        Self { uri, subject: record_uri(ALICE, NSID, message), emoji: emoji.into() }
+        Self { uri, subject: record_uri(ALICE, NSID, message), emoji: emoji.into(), time_us: 0 }
     }
 
     /// As a service has it.
@@ -105,6 +108,7 @@ impl Record for Reaction {
         FieldDef { name: "uri", queryable: true },
         FieldDef { name: "subject", queryable: true },
         FieldDef { name: "emoji", queryable: true },
+        FieldDef { name: "time_us", queryable: true },
     ];
     const KEY_FIELD: &'static str = "uri";
 
@@ -117,6 +121,7 @@ impl Record for Reaction {
             0 => ScalarRef::Text(&self.uri),
             1 => ScalarRef::Text(&self.subject),
             2 => ScalarRef::Text(&self.emoji),
+            3 => ScalarRef::Int(self.time_us),
             _ => ScalarRef::Null,
         }
     }

@@ -53,7 +53,8 @@ impl<R: Record> Place<R> {
     /// See [`Client::add_optimistic`].
     ///
     /// # Errors
-    /// `bad_row`, `bad_key`, `value_too_large`; `closed` where there is no space.
+    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`; `bad_write` at a partysync server; `closed` where
+    /// there is no space.
     pub fn add_optimistic(self, record: R) -> Result<(), Error> {
         let (client, space) = self.at.ok_or_else(nowhere)?;
         client.add_optimistic(space, record)

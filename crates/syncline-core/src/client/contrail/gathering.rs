@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::event::Row;
+use super::record_uri;
 use crate::client::collection::AnyCollection;
 use crate::client::session::SessionId;
 
@@ -35,6 +36,63 @@ pub(super) struct Page {
     pub(super) rows: Vec<Row>,
     /// Records of which something was told live meanwhile: the page may be older than that.
     told: BTreeSet<Box<str>>,
+    /// And children, each as it was told of last.
+    pub(super) children: ToldChildren,
+}
+
+/// What was told live of children while a page was on its way.
+#[derive(Debug, Default)]
+pub(super) struct ToldChildren(Vec<ToldChild>);
+
+#[derive(Clone, Debug)]
+pub(super) struct ToldChild {
+    pub(super) parent: Box<str>,
+    /// The place of its relation in the query.
+    pub(super) relation: usize,
+    pub(super) child: Child,
+    /// Whether it came, or went.
+    pub(super) is_there: bool,
+}
+
+/// A child by what events call it.
+#[derive(Clone, Debug)]
+pub(super) enum Child {
+    Uri(Box<str>),
+    Author { did: Box<str>, rkey: Box<str> },
+}
+
+impl Child {
+    /// Whether it is the one with this uri, of whatever collection.
+    pub(super) fn is(&self, uri: &str) -> bool {
+        match self {
+            Self::Uri(own) => **own == *uri,
+            Self::Author { did, rkey } => {
+                let collection = uri.strip_prefix("at://").and_then(|path| path.split('/').nth(1));
+                collection.is_some_and(|collection| uri == record_uri(did, collection, rkey))
+            }
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Author { did, rkey }, Self::Author { did: other, rkey: key }) => {
+                (did, rkey) == (other, key)
+            }
+            (Self::Uri(uri), child) | (child, Self::Uri(uri)) => child.is(uri),
+        }
+    }
+}
+
+impl ToldChildren {
+    pub(super) fn note(&mut self, told: &ToldChild) {
+        self.0.retain(|before| before.relation != told.relation || !before.child.is_same(&told.child));
+        self.0.push(told.clone());
+    }
+
+    /// Those of one parent in one relation.
+    pub(super) fn of(&self, parent: &str, relation: usize) -> impl Iterator<Item = &ToldChild> {
+        self.0.iter().filter(move |told| *told.parent == *parent && told.relation == relation)
+    }
 }
 
 impl Page {
@@ -43,13 +101,14 @@ impl Page {
         self.told.insert(uri.into());
     }
 
-    /// Its rows, without those of which something newer is known.
-    pub(super) fn news(self) -> impl Iterator<Item = (Row, bool)> {
-        let Self { rows, told } = self;
-        rows.into_iter().map(move |row| {
+    /// Its rows, and whether something newer is known of each; and what is of children.
+    pub(super) fn news(self) -> (impl Iterator<Item = (Row, bool)>, ToldChildren) {
+        let Self { rows, told, children } = self;
+        let news = rows.into_iter().map(move |row| {
             let outdated = told.contains(row.uri.as_str());
             (row, outdated)
-        })
+        });
+        (news, children)
     }
 }
 

@@ -5,24 +5,27 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::event::{Family, child_row};
-use super::record_uri;
+use super::gathering::{Child, ToldChild, ToldChildren};
 use super::rows::upsert;
 use super::stream::{Families, Stream};
+use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
 use crate::client::frames::put;
 use crate::client::related::Related;
 use crate::client::session::{Session, SessionId};
 use crate::client::space::Base;
 use crate::error::Error;
+use crate::scalar::ScalarRef;
 
 impl ClientCore {
-    /// A record of a snapshot says which children it has: those, and no others.
+    /// A record of a snapshot says which children it has: those, and no others but what was `told` live meanwhile.
     pub(super) fn take_families(
         &mut self,
         id: SessionId,
         stream: &mut Stream,
         parent: &str,
         families: Vec<Family>,
+        told: Option<&ToldChildren>,
     ) -> Result<(), Error> {
         let Some((session, base)) = self.relations_of(id) else { return Ok(()) };
         for (place, Family { children, count }) in families.into_iter().enumerate() {
@@ -34,8 +37,20 @@ impl ClientCore {
             let Some(rows) = related.rows(base) else { continue };
             let known = stream.families.get_mut(place).and_then(|families| families.remove(parent));
             let mut stale: BTreeSet<_> = known.into_iter().flatten().collect();
-            let came = children.len() as u64;
-            for child in children.into_iter().take(spec.limit as usize) {
+            let told = || told.into_iter().flat_map(|told| told.of(parent, place));
+            let (came, mut gone) = (children.len() as u64, 0);
+            let mut live: Vec<_> = told().filter(|told| told.is_there).collect();
+            for (index, child) in children.into_iter().enumerate() {
+                let uri = child.get("uri").and_then(Value::as_str).unwrap_or_default();
+                if index >= spec.limit as usize {
+                    stream.count_child(uri);
+                    continue;
+                }
+                if told().any(|told| !told.is_there && told.child.is(uri)) {
+                    gone += 1;
+                    continue;
+                }
+                live.retain(|told| !told.child.is(uri));
                 let slot = upsert(rows, &child_row(child, &spec.field, parent)?);
                 if let Ok(slot) = slot {
                     if !rows.wants(related.view, slot) {
@@ -45,13 +60,14 @@ impl ClientCore {
                 }
                 put(rows, related.view, &mut related.unreadable, slot);
             }
-            for key in &stale {
+            for key in stale.iter().filter(|key| !live.iter().any(|told| told.child.is(key))) {
                 rows.remove_member(related.view, key);
                 related.unreadable.forget(key);
             }
             if let Some(counts) = &mut related.counts {
-                // a service says nothing of a parent that has none
-                counts.tell(parent, count.unwrap_or(came));
+                // a service says nothing of a parent that has none; where it names all, what is not named is not counted
+                let more = if came < u64::from(spec.limit) { live.len() as u64 } else { 0 };
+                counts.tell(parent, (count.unwrap_or(came) + more).saturating_sub(gone));
             }
         }
         Ok(())
@@ -68,10 +84,10 @@ impl ClientCore {
     pub(super) fn take_child(
         &mut self,
         id: SessionId,
-        stream: &Stream,
+        stream: &mut Stream,
         parent: &str,
         relation: &str,
-        child: Map<String, Value>,
+        mut child: Map<String, Value>,
     ) -> Result<(), Error> {
         if !self.is_known(id, stream, parent) {
             return Ok(());
@@ -84,6 +100,8 @@ impl ClientCore {
             return Ok(());
         };
         let Some(rows) = related.rows(base) else { return Ok(()) };
+        let uri: Box<str> = child.get("uri").and_then(Value::as_str).unwrap_or_default().into();
+        keep_time(&mut child, &uri, rows);
         let slot = upsert(rows, &child_row(child, &spec.field, parent)?);
         let wanted = slot.as_ref().map_or(true, |slot| rows.wants(related.view, *slot));
         let is_new = match slot {
@@ -93,13 +111,23 @@ impl ClientCore {
             }
             slot => put(rows, related.view, &mut related.unreadable, slot),
         };
-        if let Some(counts) = related.counts.as_mut().filter(|_| is_new) {
+        // the first ones in the order, as many as the relation wants
+        let mut family = rows.family(related.view, parent);
+        for key in family.split_off(family.len().min(spec.limit as usize)) {
+            rows.remove_member(related.view, &key);
+            if key != uri {
+                stream.count_child(&key);
+            }
+        }
+        // one behind them may come again, and is no other then
+        let is_held = family.contains(&uri);
+        let is_counted =
+            if is_held { stream.counted.remove(&uri) } else { !(is_new && stream.count_child(&uri)) };
+        if let Some(counts) = related.counts.as_mut().filter(|_| is_new && !is_counted) {
             counts.tell(parent, counts.told(parent).saturating_add(1));
         }
-        // the first ones in the order, as many as the relation wants
-        for key in rows.family(related.view, parent).iter().skip(spec.limit as usize) {
-            rows.remove_member(related.view, key);
-        }
+        let (parent, child) = (parent.into(), Child::Uri(uri));
+        stream.hear_of_child(&ToldChild { parent, relation: place, child, is_there: wanted });
         Ok(())
     }
 
@@ -107,7 +135,7 @@ impl ClientCore {
     pub(super) fn drop_child(
         &mut self,
         id: SessionId,
-        stream: &Stream,
+        stream: &mut Stream,
         parent: &str,
         relation: &str,
         (did, rkey): (&str, &str),
@@ -116,15 +144,13 @@ impl ClientCore {
         let Some((session, base)) = self.relations_of(id) else { return };
         let Some(related) = session.relations.get_mut(place) else { return };
         let Some(rows) = related.rows(base) else { return };
-        let is_it = |uri: &str| {
-            let collection = uri.strip_prefix("at://").and_then(|path| path.split('/').nth(1));
-            collection.is_some_and(|collection| uri == record_uri(did, collection, rkey))
-        };
+        let child = Child::Author { did: did.into(), rkey: rkey.into() };
         let family = rows.family(related.view, parent);
-        let was_known = family.iter().any(|key| is_it(key));
-        for key in family.iter().filter(|key| is_it(key)) {
+        let was_known = family.iter().any(|key| child.is(key));
+        for key in family.iter().filter(|key| child.is(key)) {
             rows.remove_member(related.view, key);
         }
+        stream.counted.retain(|uri| !child.is(uri));
         if let Some(counts) = &mut related.counts {
             let told = counts.told(parent);
             // one that was never there is not counted; one behind the limit may be any
@@ -132,6 +158,7 @@ impl ClientCore {
                 counts.tell(parent, told.saturating_sub(1));
             }
         }
+        stream.hear_of_child(&ToldChild { parent: parent.into(), relation: place, child, is_there: false });
     }
 
     /// A record is gone, and with it its children: nothing is said of them.
@@ -181,5 +208,18 @@ impl ClientCore {
         let session = self.sessions.get_mut(&id)?;
         let space = self.spaces.get_mut(&session.query.space)?;
         Some((session, &mut space.base))
+    }
+}
+
+/// What is told live of a child says no time: it keeps the one that is known of it.
+fn keep_time(child: &mut Map<String, Value>, uri: &str, rows: &dyn AnyCollection) {
+    if child.contains_key("time_us") {
+        return;
+    }
+    let field = rows.field_names().iter().position(|name| &**name == "time_us");
+    if let Some((field, row)) = field.zip(rows.confirmed(uri))
+        && let ScalarRef::Int(time) = row.field(field)
+    {
+        child.insert("time_us".into(), time.into());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::event::{Event, Row, with_plain_references};
-use super::gathering::{Gathering, Page, Why};
+use super::gathering::{Gathering, Page, ToldChildren, Why};
 use super::stream::Stream;
 use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
@@ -67,7 +67,7 @@ impl ClientCore {
             }
             Event::Record { row, live: true } => {
                 stream.hear_of(&row.uri);
-                self.take_row(id, stream, row, true)?;
+                self.take_row(id, stream, row, None)?;
                 self.follow(now, id, stream)
             }
             Event::Deleted { uri } => {
@@ -132,22 +132,24 @@ impl ClientCore {
     /// The rows of a page, as far as nothing newer is known of them.
     pub(super) fn take_rows(&mut self, id: SessionId, stream: &mut Stream) -> Result<(), Error> {
         stream.families = self.known_families(id);
-        for (row, outdated) in std::mem::take(&mut stream.page).news() {
+        let (news, told) = std::mem::take(&mut stream.page).news();
+        for (row, outdated) in news {
             stream.seen.insert(row.uri.as_str().into());
             if !outdated {
-                self.take_row(id, stream, row, false)?;
+                self.take_row(id, stream, row, Some(&told))?;
             }
         }
         Ok(())
     }
 
-    /// A record has come: it is a row of the result if the query wants it. Live events come for all records.
+    /// A record has come: it is a row of the result if the query wants it. Live events come for all records; `told` is what
+    /// was told live of children while its page was on its way.
     pub(super) fn take_row(
         &mut self,
         id: SessionId,
         stream: &mut Stream,
         row: Row,
-        live: bool,
+        told: Option<&ToldChildren>,
     ) -> Result<(), Error> {
         let Some((session, rows)) = self.rows_of(id) else { return Ok(()) };
         let view = stream.reserve.unwrap_or(id);
@@ -162,7 +164,7 @@ impl ClientCore {
             }
         };
         session.unreadable.forget(&row.uri);
-        let is_behind = |edge: &dyn AnyRow| live && rows.is_behind(id, slot, edge);
+        let is_behind = |edge: &dyn AnyRow| told.is_none() && rows.is_behind(id, slot, edge);
         if !rows.wants(id, slot) || stream.edge.as_deref().is_some_and(is_behind) {
             // it may come back: its children stay where they are
             rows.remove_member(view, &row.uri);
@@ -175,7 +177,7 @@ impl ClientCore {
         }
         rows.add_member(view, slot);
         self.note(id);
-        self.take_families(id, stream, &row.uri, row.families)
+        self.take_families(id, stream, &row.uri, row.families, told)
     }
 
     pub(super) fn drop_row(&mut self, id: SessionId, stream: &mut Stream, key: &str) {

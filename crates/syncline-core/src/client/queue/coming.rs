@@ -72,7 +72,7 @@ impl Queue {
     }
 
     /// When the first edit is due whose own event has not come after that of the one before it.
-    pub(crate) fn next_in_line(&self) -> Option<Duration> {
+    pub(crate) fn next_given_up(&self) -> Option<Duration> {
         self.next_in_line.values().min().copied()
     }
 
@@ -90,7 +90,7 @@ impl Queue {
         !due.is_empty()
     }
 
-    /// Forgets the applied writes that no list which is `behind` can have to show.
+    /// Forgets the applied writes, but for those of collections of which a list is `behind` and may have to show them.
     pub(crate) fn drop_applied(&mut self, behind: &BTreeSet<&'static str>) {
         let is_awaited = |id: IntentId| {
             let mut written = self.intents.get(id).into_iter().flat_map(|intent| intent.footprint.written());

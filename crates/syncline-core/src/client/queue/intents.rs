@@ -5,10 +5,10 @@
 
 use std::collections::VecDeque;
 
-use super::FEW;
+use super::SPARE;
 use crate::client::pending::Pending;
 
-/// The names of intents that are [early](super::Queue::push_kept) lie below.
+/// The names of intents that are [early](super::Queue::push_kept) are at most this.
 pub(super) const EARLY: u64 = 1 << 32;
 
 /// Names an intent of one queue; the order of the names is the order of the intents.
@@ -121,7 +121,7 @@ impl Names {
 /// Keeps the memory of a few when all have left, and not that of a long time without a connection.
 pub(crate) fn give_back<T>(deque: &mut VecDeque<T>) {
     if deque.is_empty() {
-        deque.shrink_to(FEW);
+        deque.shrink_to(SPARE);
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::ties::{InCollection, Tied};
-use super::{FEW, IntentId, Queue};
+use super::{IntentId, Queue, SPARE};
 use crate::client::collection::{Overlaid, Overlay};
 use crate::client::pending::{Effect, Footprint};
 use crate::id::Key;
@@ -57,14 +57,14 @@ impl Queue {
         rows.sort_unstable();
         rows.dedup();
         self.replayed = rows;
-        self.written.shrink_to(FEW);
+        self.written.shrink_to(SPARE);
         for overlay in self.overlays.values_mut().filter(|overlay| overlay.is_empty()) {
-            overlay.shrink_to(FEW);
+            overlay.shrink_to(SPARE);
         }
     }
 
     /// Adds all rows and intents that these rows are tied to, by intents that have to do with several; not by those that
-    /// are given: they have not had their turn, and are tied to nothing yet.
+    /// are given: they are new, and what they do to other rows comes behind all that was done to them.
     fn follow(&mut self, rows: &mut Vec<Place>, again: &mut Again) {
         let Self { intents, ties, round, .. } = self;
         for &id in &*again {
@@ -152,15 +152,15 @@ impl Queue {
         rows.map(|(_, key)| key)
     }
 
-    /// Whether there are any.
+    /// Whether the last replay has looked at rows of a collection.
     pub(crate) fn has_replayed(&self, collection: &str) -> bool {
         self.replayed(collection).next().is_some()
     }
 
-    /// Everybody has seen them.
+    /// Everybody has seen what the last replay came to.
     pub(crate) fn forget_replayed(&mut self) {
         self.replayed.clear();
-        self.replayed.shrink_to(FEW);
+        self.replayed.shrink_to(SPARE);
     }
 }
 

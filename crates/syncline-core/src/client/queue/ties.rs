@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::FEW;
+use super::SPARE;
 use super::intents::{IntentId, Names};
 use crate::client::pending::Footprint;
 use crate::id::Key;
@@ -58,7 +58,7 @@ impl Ties {
             if tied.ids.is_empty() {
                 rows.remove(key);
                 if rows.is_empty() {
-                    rows.shrink_to(FEW);
+                    rows.shrink_to(SPARE);
                 }
             }
         }
