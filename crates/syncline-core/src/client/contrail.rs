@@ -17,6 +17,7 @@
 
 mod address;
 mod allowance;
+mod counted;
 mod event;
 mod gathering;
 mod hydration;

@@ -1,8 +1,8 @@
 //! Records with their children.
 
 use serde_json::{Value, json};
-use syncline_core::client::TransportPreference;
 use syncline_core::client::contrail::record_uri;
+use syncline_core::client::{TransportPreference, WatchId};
 use syncline_core::{Query, Record};
 
 use crate::rig::{ALICE, Asked, BOB, Message, NSID, Reaction, Rig, SPACE, live, newest, record};
@@ -275,29 +275,88 @@ fn a_record_that_comes_back_into_the_filter_has_its_children() {
     assert_eq!(rig.reactions(watch, "a"), ("❤".into(), 1));
 }
 
-/// A page and a look are as of when they were asked for, or a little later.
-#[test]
-fn a_look_does_not_undo_what_was_told_live_of_children() {
+/// A watch over a socket, a look on its way, and what it is going to bring: as it was before.
+fn looked_at(limit: u32, reactions: &[Reaction]) -> (Rig, WatchId, [Asked; 2], Vec<Value>) {
     let mut rig = Rig::with(|config| config.transport = TransportPreference::WebSocket);
-    let watch = rig.watch(&with_reactions());
+    let query = newest(SPACE).include(Reaction::subject.children().limit(limit).counted());
+    let watch = rig.watch(&query);
     let ask = rig.asked();
-    let before = [parent("a", &[Reaction::to("a", "r1", "1"), Reaction::to("a", "r2", "2")])];
+    let before = vec![parent("a", reactions)];
     rig.handshake(&ask, &before, None, "/socket");
     let socket = rig.asked();
     rig.opened(&socket);
     rig.wait_for_deadline();
     let look = rig.asked();
+    (rig, watch, [socket, look], before)
+}
+
+/// A look is as of when it was asked for, or a little later.
+#[test]
+fn a_look_does_not_undo_what_was_told_live_of_children() {
+    let [one, two, three, four] = ["1", "2", "3", "4"].map(|n| Reaction::to("a", &format!("r{n}"), n));
+    let (mut rig, watch, [socket, look], before) = looked_at(10, &[one.clone(), two.clone()]);
     removed(&mut rig, &socket, "a", "r1");
-    added(&mut rig, &socket, &Reaction::to("a", "r3", "3"));
-    added(&mut rig, &socket, &Reaction::to("a", "r4", "4"));
+    added(&mut rig, &socket, &three);
+    added(&mut rig, &socket, &Reaction { emoji: "5".into(), ..two });
+    added(&mut rig, &socket, &four);
     removed(&mut rig, &socket, "a", "r4");
     rig.handshake(&look, &before, None, "/socket");
-    assert_eq!(rig.reactions(watch, "a"), ("23".into(), 2));
+    assert_eq!(rig.reactions(watch, "a"), ("53".into(), 2));
     // the next one is newer than all of it
     rig.wait_for_deadline();
     let look = rig.asked();
-    rig.handshake(&look, &[parent("a", &[Reaction::to("a", "r1", "1")])], None, "/socket");
+    rig.handshake(&look, &[parent("a", &[one])], None, "/socket");
     assert_eq!(rig.reactions(watch, "a"), ("1".into(), 1));
+}
+
+#[test]
+fn a_look_does_not_undo_what_was_told_live_behind_the_limit() {
+    let [one, two, three] = ["1", "2", "3"].map(|n| Reaction::to("a", &format!("r{n}"), n));
+    // as many as are wanted are there, and one more comes before, or behind them
+    for (before, live, shown) in [([&two, &three], &one, "12"), ([&one, &two], &three, "12")] {
+        let (mut rig, watch, [socket, look], before) = looked_at(2, &before.map(Clone::clone));
+        added(&mut rig, &socket, live);
+        assert_eq!(rig.reactions(watch, "a"), (shown.into(), 3));
+        rig.handshake(&look, &before, None, "/socket");
+        assert_eq!(rig.reactions(watch, "a"), (shown.into(), 3));
+    }
+    // and one that is only counted goes
+    let (mut rig, watch, [socket, look], before) = looked_at(0, &[one]);
+    removed(&mut rig, &socket, "a", "r1");
+    rig.handshake(&look, &before, None, "/socket");
+    assert_eq!(rig.reactions(watch, "a"), (String::new(), 0));
+}
+
+/// A record of a later page is not known yet when something is told of it, or of its children.
+#[test]
+fn what_is_told_live_of_a_page_to_come_is_not_lost() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&with_reactions());
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[parent("b", &[])], Some("c1"));
+    let page = rig.asked();
+    added(&mut rig, &stream, &Reaction::to("a", "r2", "2"));
+    rig.created(&stream, live("a", 7));
+    rig.opened(&page);
+    rig.snapshot(&page, &[parent("a", &[Reaction::to("a", "r1", "1")])], None);
+    assert_eq!(rig.reactions(watch, "a"), ("12".into(), 2));
+    let shown = rig.core.entries::<Message>(watch);
+    assert_eq!(shown.iter().filter(|entry| entry.record.n == 7).count(), 1, "as it is now");
+}
+
+#[test]
+fn a_child_that_a_snapshot_does_not_count_is_counted_when_it_comes_back() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE).include(Reaction::subject.children().limit(1).counted()));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    let [one, two] = ["1", "2"].map(|n| Reaction::to("a", &format!("r{n}"), n));
+    rig.snapshot(&stream, &[parent("a", &[one])], None);
+    added(&mut rig, &stream, &two);
+    rig.snapshot(&stream, &[parent("a", &[])], None);
+    added(&mut rig, &stream, &two);
+    assert_eq!(rig.reactions(watch, "a"), ("2".into(), 1));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::error::{Error, code};
 /// A close code that a socket's server uses to say that somebody may not read any more.
 const MEMBERSHIP_REVOKED: u16 = 4003;
 /// A time below this is in ms: as µs it would be a day of 1973.
-const FIRST_MICROSECONDS: i64 = 100_000_000_000_000;
+pub(super) const FIRST_MICROSECONDS: i64 = 100_000_000_000_000;
 
 /// A record, as a row.
 #[derive(Debug, PartialEq)]

@@ -1,9 +1,10 @@
 //! The rows of a snapshot that comes in pages, next to those of an earlier one that stay visible meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::{Map, Value};
 
 use super::event::Row;
-use super::record_uri;
 use crate::client::collection::AnyCollection;
 use crate::client::session::SessionId;
 
@@ -34,81 +35,43 @@ pub(super) enum Why {
 #[derive(Debug, Default)]
 pub(super) struct Page {
     pub(super) rows: Vec<Row>,
-    /// Records of which something was told live meanwhile: the page may be older than that.
-    told: BTreeSet<Box<str>>,
-    /// And children, each as it was told of last.
-    pub(super) children: ToldChildren,
+    /// What was told live of records meanwhile, as JSON, and `None` of those that are gone: the page may be older.
+    pub(super) told: BTreeMap<Box<str>, Option<Vec<u8>>>,
+    /// What was told live of children meanwhile, in order.
+    pub(super) children: VecDeque<ChildEvent>,
 }
 
-/// What was told live of children while a page was on its way.
-#[derive(Debug, Default)]
-pub(super) struct ToldChildren(Vec<ToldChild>);
+/// Something was told live of a child.
+#[derive(Clone, Debug)]
+pub(super) struct ChildEvent {
+    pub(super) parent: String,
+    pub(super) relation: String,
+    pub(super) change: ChildChange,
+}
 
 #[derive(Clone, Debug)]
-pub(super) struct ToldChild {
-    pub(super) parent: Box<str>,
-    /// The place of its relation in the query.
-    pub(super) relation: usize,
-    pub(super) child: Child,
-    /// Whether it came, or went.
-    pub(super) is_there: bool,
+pub(super) enum ChildChange {
+    /// It is new, or another one now.
+    Added(Map<String, Value>),
+    /// It is gone.
+    Removed { did: String, rkey: String },
 }
 
-/// A child by what events call it.
-#[derive(Clone, Debug)]
-pub(super) enum Child {
-    Uri(Box<str>),
-    Author { did: Box<str>, rkey: Box<str> },
-}
-
-impl Child {
-    /// Whether it is the one with this uri, of whatever collection.
-    pub(super) fn is(&self, uri: &str) -> bool {
-        match self {
-            Self::Uri(own) => **own == *uri,
-            Self::Author { did, rkey } => {
-                let collection = uri.strip_prefix("at://").and_then(|path| path.split('/').nth(1));
-                collection.is_some_and(|collection| uri == record_uri(did, collection, rkey))
-            }
-        }
-    }
-
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Author { did, rkey }, Self::Author { did: other, rkey: key }) => {
-                (did, rkey) == (other, key)
-            }
-            (Self::Uri(uri), child) | (child, Self::Uri(uri)) => child.is(uri),
-        }
-    }
-}
-
-impl ToldChildren {
-    pub(super) fn note(&mut self, told: &ToldChild) {
-        self.0.retain(|before| before.relation != told.relation || !before.child.is_same(&told.child));
-        self.0.push(told.clone());
-    }
-
-    /// Those of one parent in one relation.
-    pub(super) fn of(&self, parent: &str, relation: usize) -> impl Iterator<Item = &ToldChild> {
-        self.0.iter().filter(move |told| *told.parent == *parent && told.relation == relation)
-    }
-}
+/// Events that are kept while a page is on its way; older ones are forgotten, and the next look mends what that does.
+const MOST_EVENTS: usize = 10_000;
 
 impl Page {
-    /// Something was told live.
-    pub(super) fn hear_of(&mut self, uri: &str) {
-        self.told.insert(uri.into());
+    /// Something was told live of a record.
+    pub(super) fn hear_of(&mut self, uri: &str, now: Option<&[u8]>) {
+        self.told.insert(uri.into(), now.map(Into::into));
     }
 
-    /// Its rows, and whether something newer is known of each; and what is of children.
-    pub(super) fn news(self) -> (impl Iterator<Item = (Row, bool)>, ToldChildren) {
-        let Self { rows, told, children } = self;
-        let news = rows.into_iter().map(move |row| {
-            let outdated = told.contains(row.uri.as_str());
-            (row, outdated)
-        });
-        (news, children)
+    /// The same of a child.
+    pub(super) fn hear_of_child(&mut self, event: &ChildEvent) {
+        if self.children.len() == MOST_EVENTS {
+            self.children.pop_front();
+        }
+        self.children.push_back(event.clone());
     }
 }
 

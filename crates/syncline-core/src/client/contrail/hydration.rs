@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::event::{Family, child_row};
-use super::gathering::{Child, ToldChild, ToldChildren};
+use super::event::{FIRST_MICROSECONDS, Family, child_row};
+use super::gathering::{ChildChange, ChildEvent};
+use super::record_uri;
 use super::rows::upsert;
 use super::stream::{Families, Stream};
 use crate::client::collection::AnyCollection;
@@ -18,14 +19,13 @@ use crate::error::Error;
 use crate::scalar::ScalarRef;
 
 impl ClientCore {
-    /// A record of a snapshot says which children it has: those, and no others but what was `told` live meanwhile.
+    /// A record of a snapshot says which children it has: those, and no others.
     pub(super) fn take_families(
         &mut self,
         id: SessionId,
         stream: &mut Stream,
         parent: &str,
         families: Vec<Family>,
-        told: Option<&ToldChildren>,
     ) -> Result<(), Error> {
         let Some((session, base)) = self.relations_of(id) else { return Ok(()) };
         for (place, Family { children, count }) in families.into_iter().enumerate() {
@@ -37,20 +37,19 @@ impl ClientCore {
             let Some(rows) = related.rows(base) else { continue };
             let known = stream.families.get_mut(place).and_then(|families| families.remove(parent));
             let mut stale: BTreeSet<_> = known.into_iter().flatten().collect();
-            let told = || told.into_iter().flat_map(|told| told.of(parent, place));
-            let (came, mut gone) = (children.len() as u64, 0);
-            let mut live: Vec<_> = told().filter(|told| told.is_there).collect();
+            let came = children.len() as u64;
+            if count.is_none_or(|count| count <= came) {
+                // these are all: what was counted besides is gone
+                stream.counted.forget(parent, place, |_| true);
+            }
             for (index, child) in children.into_iter().enumerate() {
-                let uri = child.get("uri").and_then(Value::as_str).unwrap_or_default();
                 if index >= spec.limit as usize {
-                    stream.count_child(uri);
+                    let uri = child.get("uri").and_then(Value::as_str).filter(|_| related.counts.is_some());
+                    if let Some(uri) = uri {
+                        stream.counted.note(parent, place, uri);
+                    }
                     continue;
                 }
-                if told().any(|told| !told.is_there && told.child.is(uri)) {
-                    gone += 1;
-                    continue;
-                }
-                live.retain(|told| !told.child.is(uri));
                 let slot = upsert(rows, &child_row(child, &spec.field, parent)?);
                 if let Ok(slot) = slot {
                     if !rows.wants(related.view, slot) {
@@ -60,14 +59,13 @@ impl ClientCore {
                 }
                 put(rows, related.view, &mut related.unreadable, slot);
             }
-            for key in stale.iter().filter(|key| !live.iter().any(|told| told.child.is(key))) {
+            for key in &stale {
                 rows.remove_member(related.view, key);
                 related.unreadable.forget(key);
             }
             if let Some(counts) = &mut related.counts {
-                // a service says nothing of a parent that has none; where it names all, what is not named is not counted
-                let more = if came < u64::from(spec.limit) { live.len() as u64 } else { 0 };
-                counts.tell(parent, (count.unwrap_or(came) + more).saturating_sub(gone));
+                // a service says nothing of a parent that has none
+                counts.tell(parent, count.unwrap_or(came));
             }
         }
         Ok(())
@@ -80,8 +78,40 @@ impl ClientCore {
         session.relations.iter().map(|related| families(related).unwrap_or_default()).collect()
     }
 
+    /// A child has come or gone.
+    pub(super) fn change_child(
+        &mut self,
+        id: SessionId,
+        stream: &mut Stream,
+        event: ChildEvent,
+    ) -> Result<(), Error> {
+        let ChildEvent { parent, relation, change } = event;
+        match change {
+            ChildChange::Added(child) => self.take_child(id, stream, &parent, &relation, child),
+            ChildChange::Removed { did, rkey } => {
+                self.drop_child(id, stream, &parent, &relation, (&did, &rkey));
+                Ok(())
+            }
+        }
+    }
+
+    /// The same once more, over a page that is older: what was counted is not counted there.
+    pub(super) fn change_child_again(
+        &mut self,
+        id: SessionId,
+        stream: &mut Stream,
+        event: ChildEvent,
+    ) -> Result<(), Error> {
+        if let ChildChange::Added(child) = &event.change
+            && let Some(place) = stream.relations.iter().position(|name| *name == event.relation)
+        {
+            stream.counted.forget(&event.parent, place, |uri| is_of(child, uri));
+        }
+        self.change_child(id, stream, event)
+    }
+
     /// A child has come, or another one in its place.
-    pub(super) fn take_child(
+    fn take_child(
         &mut self,
         id: SessionId,
         stream: &mut Stream,
@@ -113,26 +143,29 @@ impl ClientCore {
         };
         // the first ones in the order, as many as the relation wants
         let mut family = rows.family(related.view, parent);
-        for key in family.split_off(family.len().min(spec.limit as usize)) {
-            rows.remove_member(related.view, &key);
-            if key != uri {
-                stream.count_child(&key);
+        let behind = family.split_off(family.len().min(spec.limit as usize));
+        for key in &behind {
+            rows.remove_member(related.view, key);
+        }
+        if let Some(counts) = &mut related.counts {
+            // one that others push out has been counted; it may be told of again, and is no other then
+            for key in behind.iter().filter(|key| **key != uri) {
+                stream.counted.note(parent, place, key);
+            }
+            let was_counted = if family.contains(&uri) {
+                stream.counted.forget(parent, place, |other| *other == *uri)
+            } else {
+                is_new && !stream.counted.note(parent, place, &uri)
+            };
+            if is_new && !was_counted {
+                counts.tell(parent, counts.told(parent).saturating_add(1));
             }
         }
-        // one behind them may come again, and is no other then
-        let is_held = family.contains(&uri);
-        let is_counted =
-            if is_held { stream.counted.remove(&uri) } else { !(is_new && stream.count_child(&uri)) };
-        if let Some(counts) = related.counts.as_mut().filter(|_| is_new && !is_counted) {
-            counts.tell(parent, counts.told(parent).saturating_add(1));
-        }
-        let (parent, child) = (parent.into(), Child::Uri(uri));
-        stream.hear_of_child(&ToldChild { parent, relation: place, child, is_there: wanted });
         Ok(())
     }
 
     /// A child is gone. Of one behind the limit only the number is known.
-    pub(super) fn drop_child(
+    fn drop_child(
         &mut self,
         id: SessionId,
         stream: &mut Stream,
@@ -144,13 +177,16 @@ impl ClientCore {
         let Some((session, base)) = self.relations_of(id) else { return };
         let Some(related) = session.relations.get_mut(place) else { return };
         let Some(rows) = related.rows(base) else { return };
-        let child = Child::Author { did: did.into(), rkey: rkey.into() };
+        let is_it = |uri: &str| {
+            let collection = uri.strip_prefix("at://").and_then(|path| path.split('/').nth(1));
+            collection.is_some_and(|collection| uri == record_uri(did, collection, rkey))
+        };
         let family = rows.family(related.view, parent);
-        let was_known = family.iter().any(|key| child.is(key));
-        for key in family.iter().filter(|key| child.is(key)) {
+        let was_known = family.iter().any(|key| is_it(key));
+        for key in family.iter().filter(|key| is_it(key)) {
             rows.remove_member(related.view, key);
         }
-        stream.counted.retain(|uri| !child.is(uri));
+        stream.counted.forget(parent, place, is_it);
         if let Some(counts) = &mut related.counts {
             let told = counts.told(parent);
             // one that was never there is not counted; one behind the limit may be any
@@ -158,7 +194,6 @@ impl ClientCore {
                 counts.tell(parent, told.saturating_sub(1));
             }
         }
-        stream.hear_of_child(&ToldChild { parent: parent.into(), relation: place, child, is_there: false });
     }
 
     /// A record is gone, and with it its children: nothing is said of them.
@@ -218,8 +253,12 @@ fn keep_time(child: &mut Map<String, Value>, uri: &str, rows: &dyn AnyCollection
     }
     let field = rows.field_names().iter().position(|name| &**name == "time_us");
     if let Some((field, row)) = field.zip(rows.confirmed(uri))
-        && let ScalarRef::Int(time) = row.field(field)
+        && let ScalarRef::Int(time @ FIRST_MICROSECONDS..) = row.field(field)
     {
         child.insert("time_us".into(), time.into());
     }
+}
+
+fn is_of(child: &Map<String, Value>, uri: &str) -> bool {
+    child.get("uri").and_then(Value::as_str) == Some(uri)
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::counted::Counted;
 use super::event::{Event, Row, with_plain_references};
-use super::gathering::{Gathering, Page, ToldChildren, Why};
+use super::gathering::{ChildChange, ChildEvent, Gathering, Page, Why};
 use super::stream::Stream;
 use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
@@ -25,6 +26,9 @@ impl ClientCore {
         stream.gathering = Some(Gathering::new(why));
         stream.page = Page::default();
         stream.seen.clear();
+        if why == Why::Begin {
+            stream.counted = Counted::default();
+        }
         (stream.trimmed, stream.edge) = (false, None);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.unreadable = Unreadable::default();
@@ -66,22 +70,26 @@ impl ClientCore {
                 Ok(())
             }
             Event::Record { row, live: true } => {
-                stream.hear_of(&row.uri);
-                self.take_row(id, stream, row, None)?;
+                if let Some(page) = stream.coming() {
+                    page.hear_of(&row.uri, Some(&row.json));
+                }
+                self.take_row(id, stream, row, true)?;
                 self.follow(now, id, stream)
             }
             Event::Deleted { uri } => {
-                stream.hear_of(&uri);
+                if let Some(page) = stream.coming() {
+                    page.hear_of(&uri, None);
+                }
                 self.drop_row(id, stream, &uri);
                 self.follow(now, id, stream)
             }
             Event::ChildAdded { parent, relation, child } => {
-                self.take_child(id, stream, &parent, &relation, child)?;
-                self.follow(now, id, stream)
+                let change = ChildChange::Added(child);
+                self.hear_of_child(now, id, stream, ChildEvent { parent, relation, change })
             }
             Event::ChildRemoved { parent, relation, did, rkey } => {
-                self.drop_child(id, stream, &parent, &relation, (&did, &rkey));
-                self.follow(now, id, stream)
+                let change = ChildChange::Removed { did, rkey };
+                self.hear_of_child(now, id, stream, ChildEvent { parent, relation, change })
             }
             Event::End { cursor } => {
                 self.take_page(id, stream, cursor)?;
@@ -95,6 +103,20 @@ impl ClientCore {
             .shortened()),
             Event::Other => Ok(()),
         }
+    }
+
+    fn hear_of_child(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        stream: &mut Stream,
+        event: ChildEvent,
+    ) -> Result<(), Error> {
+        if let Some(page) = stream.coming() {
+            page.hear_of_child(&event);
+        }
+        self.change_child(id, stream, event)?;
+        self.follow(now, id, stream)
     }
 
     /// A live event: shown at once, and the window filled up when it has a gap now.
@@ -129,27 +151,29 @@ impl ClientCore {
         Ok(())
     }
 
-    /// The rows of a page, as far as nothing newer is known of them.
+    /// The rows of a page, with what has been told live since it was asked for: it is taken to be older.
     pub(super) fn take_rows(&mut self, id: SessionId, stream: &mut Stream) -> Result<(), Error> {
         stream.families = self.known_families(id);
-        let (news, told) = std::mem::take(&mut stream.page).news();
-        for (row, outdated) in news {
+        let Page { rows, mut told, children } = std::mem::take(&mut stream.page);
+        for mut row in rows {
             stream.seen.insert(row.uri.as_str().into());
-            if !outdated {
-                self.take_row(id, stream, row, Some(&told))?;
+            match told.remove(row.uri.as_str()) {
+                None => {}
+                Some(Some(newer)) => row.json = newer,
+                Some(None) => continue,
             }
+            self.take_row(id, stream, row, false)?;
         }
-        Ok(())
+        children.into_iter().try_for_each(|event| self.change_child_again(id, stream, event))
     }
 
-    /// A record has come: it is a row of the result if the query wants it. Live events come for all records; `told` is what
-    /// was told live of children while its page was on its way.
+    /// A record has come: it is a row of the result if the query wants it. Live events come for all records.
     pub(super) fn take_row(
         &mut self,
         id: SessionId,
         stream: &mut Stream,
         row: Row,
-        told: Option<&ToldChildren>,
+        live: bool,
     ) -> Result<(), Error> {
         let Some((session, rows)) = self.rows_of(id) else { return Ok(()) };
         let view = stream.reserve.unwrap_or(id);
@@ -164,7 +188,7 @@ impl ClientCore {
             }
         };
         session.unreadable.forget(&row.uri);
-        let is_behind = |edge: &dyn AnyRow| told.is_none() && rows.is_behind(id, slot, edge);
+        let is_behind = |edge: &dyn AnyRow| live && rows.is_behind(id, slot, edge);
         if !rows.wants(id, slot) || stream.edge.as_deref().is_some_and(is_behind) {
             // it may come back: its children stay where they are
             rows.remove_member(view, &row.uri);
@@ -177,7 +201,7 @@ impl ClientCore {
         }
         rows.add_member(view, slot);
         self.note(id);
-        self.take_families(id, stream, &row.uri, row.families, told)
+        self.take_families(id, stream, &row.uri, row.families)
     }
 
     pub(super) fn drop_row(&mut self, id: SessionId, stream: &mut Stream, key: &str) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::Access;
 use super::allowance::Permit;
-use super::gathering::{Gathering, Page, ToldChild};
+use super::counted::Counted;
+use super::gathering::{Gathering, Page};
 use crate::client::session::SessionId;
 use crate::client::{Status, Transport};
 use crate::record::AnyRow;
@@ -26,8 +27,6 @@ pub(super) type Line = u64;
 
 /// A sign of life is due after so long, when there is reason to doubt.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// Children that are remembered to have been counted; a busy room has many, and older ones seldom come again.
-const MAX_COUNTED: usize = 10_000;
 
 /// See the [module](self).
 pub(in crate::client) struct Stream {
@@ -45,8 +44,8 @@ pub(in crate::client) struct Stream {
     pub(super) page: Page,
     /// The children that were known of each parent when a page began to count, relation by relation.
     pub(super) families: Vec<Families>,
-    /// Children that are not held, behind the limit of their relation, and were told of live: they come again.
-    pub(super) counted: BTreeSet<Box<str>>,
+    /// Children that are not held and have been counted.
+    pub(super) counted: Counted,
     /// Records that pages have brought since it began.
     pub(super) seen: BTreeSet<Box<str>>,
     /// Where what is known ends, when the service has more.
@@ -126,7 +125,7 @@ impl Stream {
             gathering: None,
             page: Page::default(),
             families: Vec::new(),
-            counted: BTreeSet::new(),
+            counted: Counted::default(),
             seen: BTreeSet::new(),
             cursor: None,
             edge: None,
@@ -171,30 +170,13 @@ impl Stream {
         self.doubted_until = None;
     }
 
-    /// Something of a record was told live: pages that are on their way may be older.
-    pub(super) fn hear_of(&mut self, uri: &str) {
-        let side = self.side.as_mut().map(|side| &mut side.page);
-        for page in side.into_iter().chain(self.gathering.is_some().then_some(&mut self.page)) {
-            page.hear_of(uri);
+    /// The page that is on its way: what is told live meanwhile may be newer.
+    pub(super) fn coming(&mut self) -> Option<&mut Page> {
+        match &mut self.side {
+            // one that waits for its turn is asked for anew
+            Some(side) => (side.overdue != Duration::MAX).then_some(&mut side.page),
+            None => self.gathering.is_some().then_some(&mut self.page),
         }
-    }
-
-    /// The same of a child.
-    pub(super) fn hear_of_child(&mut self, told: &ToldChild) {
-        let side = self.side.as_mut().map(|side| &mut side.page);
-        for page in side.into_iter().chain(self.gathering.is_some().then_some(&mut self.page)) {
-            page.children.note(told);
-        }
-    }
-
-    /// A child that is not among those that are held has been counted. Says whether it was not yet, as far as that is
-    /// remembered.
-    pub(super) fn count_child(&mut self, uri: &str) -> bool {
-        let is_new = self.counted.insert(uri.into());
-        if self.counted.len() > MAX_COUNTED {
-            self.counted.pop_first();
-        }
-        is_new
     }
 
     /// There is reason to doubt that the line still stands: it does not get all the time there is.
