@@ -324,7 +324,7 @@ fn a_look_does_not_undo_what_was_told_live_behind_the_limit() {
     let (mut rig, watch, [socket, look], _) = looked_at(1, &[one.clone(), two]);
     added(&mut rig, &socket, &three);
     assert_eq!(rig.reactions(watch, "a"), ("1".into(), 3));
-    let mut before = parent("a", &[one.clone()]);
+    let mut before = parent("a", std::slice::from_ref(&one));
     before["reactionsCount"] = json!(2);
     rig.handshake(&look, &[before], None, "/socket");
     assert_eq!(rig.reactions(watch, "a"), ("1".into(), 3));
@@ -397,7 +397,7 @@ fn a_child_that_is_put_again_keeps_its_time() {
     let stream = rig.asked();
     rig.opened(&stream);
     let one = Reaction::to("a", "r1", "1");
-    let mut record = parent("a", &[one.clone()]);
+    let mut record = parent("a", std::slice::from_ref(&one));
     record["reactions"][0]["time_us"] = json!(1_795_165_400_956_000_i64);
     rig.snapshot(&stream, &[record], None);
     added(&mut rig, &stream, &Reaction { emoji: "2".into(), ..one.clone() });
