@@ -50,7 +50,7 @@ impl Setup {
 const MAX_COMMANDS: usize = 256;
 
 /// Writes for whose verdicts there stays room when all have come.
-const FEW: usize = 64;
+const SPARE: usize = 64;
 
 /// Refusals that nobody waited for; older ones are forgotten.
 const MAX_REFUSALS: usize = 32;
@@ -308,7 +308,7 @@ impl State {
                 Output::Settled { write, result } => {
                     wakes.writes.extend(self.writes.remove(&write).map(|handle| (handle, result)));
                     if self.writes.is_empty() {
-                        self.writes.shrink_to(FEW);
+                        self.writes.shrink_to(SPARE);
                     }
                 }
                 Output::Load { load, user, query } => wakes.storage.push(Command::Load { load, user, query }),

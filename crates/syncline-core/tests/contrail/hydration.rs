@@ -389,6 +389,20 @@ fn a_child_that_is_put_again_is_counted_once_also_where_it_is_not_shown() {
     }
 }
 
+#[test]
+fn a_record_that_is_made_again_has_other_children() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&newest(SPACE).include(Reaction::subject.children().limit(0).counted()));
+    let stream = rig.asked();
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[parent("a", &[])], None);
+    added(&mut rig, &stream, &Reaction::to("a", "r1", "1"));
+    rig.deleted(&stream, "a");
+    rig.created(&stream, live("a", 1));
+    added(&mut rig, &stream, &Reaction::to("a", "r1", "1"));
+    assert_eq!(rig.reactions(watch, "a"), (String::new(), 1));
+}
+
 /// Live, nothing is said of a child's time.
 #[test]
 fn a_child_that_is_put_again_keeps_its_time() {

@@ -209,6 +209,9 @@ impl ClientCore {
         session.unreadable.forget(key);
         rows.remove_member(stream.reserve.unwrap_or(id), key);
         self.drop_families(id, key);
+        for relation in 0..stream.relations.len() {
+            stream.counted.forget(key, relation, |_| true);
+        }
         self.note(id);
     }
 
