@@ -1,5 +1,6 @@
 // Runs every scenario with every contender, in turns, and checks each result row by row against a model.
 import { action, perform } from './actions.js';
+import * as byHand from './contenders/by_hand.js';
 import * as map from './contenders/map.js';
 import * as replicache from './contenders/replicache.js';
 import * as syncline from './contenders/syncline.js';
@@ -35,6 +36,7 @@ const peer = (contender) => ({
 
 const contenders = [
   peer(map),
+  byHand,
   syncline.text,
   syncline.bytes,
   syncline.packed,
@@ -177,6 +179,7 @@ const scenarios = {
   'replay of 1000 actions': replay(1000),
   // what a visit has kept is on the screen of the next one
   'cold start': (count) => async (contender, timed) => {
+    if (!contender.save) return;
     const name = `cold start of ${contender.name}, ${visits++}`;
     await contender.save(name, chunks(count), count);
     let store;

@@ -2,23 +2,21 @@
 #![cfg(target_arch = "wasm32")]
 
 mod actions;
+mod by_hand;
 mod line;
 mod signals;
 
 use std::rc::Rc;
 
-use futures::StreamExt;
 use futures::channel::oneshot;
-use futures::lock::Mutex;
 use syncline::hook::{RowHandle, Setter, Wanted, follow, latest, spawn_local};
 use syncline::storage::{IndexedDb, Storage as _, Table};
-use syncline::transport::Link;
 use syncline::{CacheLimits, Client, ClientBuilder, Error, Record};
 use syncline_benches::Item;
 use wasm_bindgen::prelude::*;
 
 use actions::ItemChannel;
-use line::line;
+use line::{Seen, Wire, line};
 use signals::Signals;
 
 const SPACE: &str = "bench";
@@ -31,7 +29,7 @@ const WRITES_IN_FLIGHT: usize = 256;
 #[wasm_bindgen]
 pub struct Store {
     client: Client,
-    server: Rc<Mutex<Link>>,
+    server: Rc<Wire>,
     signals: Signals,
     _wanted: Setter<Wanted<Item>>,
 }
@@ -39,24 +37,21 @@ pub struct Store {
 #[wasm_bindgen]
 impl Store {
     /// Connected and subscribed, empty. The subscription has the number 1.
-    ///
-    /// # Errors
-    /// The connection could not be made.
-    pub async fn open() -> Result<Store, JsError> {
-        let mut store = Self::connect(ClientBuilder::without_storage).await?;
-        store.welcome().await?;
-        Ok(store)
+    pub async fn open() -> Store {
+        let store = Self::connect(ClientBuilder::without_storage);
+        store.welcome().await;
+        store
     }
 
     /// Takes in a snapshot and keeps it in the database of this name, as a visit does.
     ///
     /// # Errors
-    /// The connection could not be made.
+    /// The database cannot be opened or read.
     pub async fn keep(name: String, frames: Vec<JsValue>) -> Result<(), JsError> {
         let storage = IndexedDb::new(name.as_str()).open().await?;
-        let mut store = Self::connect(|builder| kept(builder, name)).await?;
-        store.welcome().await?;
-        store.snapshot(frames).await?;
+        let mut store = Self::connect(|builder| kept(builder, name));
+        store.welcome().await;
+        store.snapshot(frames).await;
         // what it was told before it is closed is written, a moment later
         store.client.close();
         while storage.scan(Table::Uses, String::new()).await?.is_empty() {}
@@ -64,16 +59,13 @@ impl Store {
     }
 
     /// The next visit: so many rows are shown before the server has said a word.
-    ///
-    /// # Errors
-    /// The connection could not be made.
-    pub async fn start(name: String, count: usize) -> Result<Store, JsError> {
-        let store = Self::connect(|builder| kept(builder, name)).await?;
+    pub async fn start(name: String, count: usize) -> Store {
+        let store = Self::connect(|builder| kept(builder, name));
         store.signals.rows_are(count).await;
-        Ok(store)
+        store
     }
 
-    async fn connect(set_up: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Store, JsError> {
+    fn connect(set_up: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Store {
         let (connector, server) = line();
         let builder = Client::builder("memory").connector(connector).exact_client_id(CLIENT.into());
         let client = set_up(builder).build();
@@ -82,41 +74,29 @@ impl Store {
         wanted.set(Wanted { query: Some(query), running: true });
         let signals = Signals::default();
         spawn_local(follow(client.clone(), wants, signals.clone()));
-        let server = Rc::new(Mutex::new(server));
-        Ok(Self { client, server, signals, _wanted: wanted })
+        Self { client, server, signals, _wanted: wanted }
     }
 
-    async fn welcome(&mut self) -> Result<(), JsError> {
-        let mut server = self.server.lock().await;
-        hear(&mut server).await?;
-        server.send(WELCOME).await?;
-        Ok(hear(&mut server).await?)
+    async fn welcome(&self) {
+        self.server.hear(1).await;
+        self.server.send([WELCOME.into()]);
+        self.server.hear(2).await;
     }
 
     /// Takes in a snapshot, frame by frame, until all of it is shown.
-    ///
-    /// # Errors
-    /// The connection is closed.
-    pub async fn snapshot(&mut self, frames: Vec<JsValue>) -> Result<(), JsError> {
-        let mut server = self.server.lock().await;
-        for frame in frames {
-            server.send(bytes(frame)).await?;
-        }
+    pub async fn snapshot(&mut self, frames: Vec<JsValue>) {
+        self.server.send(frames);
         self.signals.live().await;
-        Ok(())
     }
 
     /// Takes in frames, one at a time: each is shown before the next one comes.
     ///
     /// # Errors
-    /// The connection is closed.
+    /// The page has ended.
     pub async fn feed(&mut self, frames: Vec<JsValue>) -> Result<(), JsError> {
-        let (server, signals) = (Rc::clone(&self.server), self.signals.clone());
+        let server = Rc::clone(&self.server);
         in_page(async move {
-            let mut server = server.lock().await;
-            for frame in frames {
-                show(&mut server, &signals, frame).await?;
-            }
+            server.show(frames, Seen::default()).await;
             Ok(())
         })
         .await
@@ -125,17 +105,14 @@ impl Store {
     /// Writes rows, one at a time: each is shown, is on its way, and is confirmed before the next one.
     ///
     /// # Errors
-    /// The connection is closed.
+    /// The page has ended.
     pub async fn write(&mut self, rows: Vec<Row>, confirmations: Vec<JsValue>) -> Result<(), JsError> {
-        let (client, server, signals) = (self.client.clone(), Rc::clone(&self.server), self.signals.clone());
+        let (client, server) = (self.client.clone(), Rc::clone(&self.server));
         in_page(async move {
-            let mut server = server.lock().await;
             for (Row(item), confirmation) in rows.into_iter().zip(confirmations) {
-                let before = signals.told();
+                let before = server.seen();
                 drop(client.put(SPACE, item));
-                signals.more_than(before).await;
-                hear(&mut server).await?;
-                show(&mut server, &signals, confirmation).await?;
+                server.show([confirmation], Seen { told: before.told + 1, heard: before.heard + 1 }).await;
             }
             Ok(())
         })
@@ -145,19 +122,16 @@ impl Store {
     /// Sends actions, one after the other, until all they do is shown. None of them is answered.
     ///
     /// # Errors
-    /// The connection is closed.
+    /// An action cannot be read.
     pub async fn act(&mut self, actions: Vec<String>) -> Result<(), JsError> {
         let (client, server, signals) = (self.client.clone(), Rc::clone(&self.server), self.signals.clone());
         in_page(async move {
-            let mut server = server.lock().await;
-            let before = signals.told();
+            let before = server.seen();
             for action in &actions {
                 drop(client.send::<ItemChannel>(SPACE, serde_json::from_str(action).map_err(unreadable)?));
             }
-            signals.more_than(before).await;
-            for _ in 0..actions.len().min(WRITES_IN_FLIGHT) {
-                hear(&mut server).await?;
-            }
+            signals.more_than(before.told).await;
+            server.hear(before.heard + actions.len().min(WRITES_IN_FLIGHT) as u64).await;
             Ok(())
         })
         .await
@@ -165,7 +139,7 @@ impl Store {
 
     /// How many changes of rows or of their order the subscriber has been told of.
     pub fn told(&self) -> f64 {
-        self.signals.told() as f64
+        signals::told() as f64
     }
 
     /// All rows as they are shown, in order, as JSON.
@@ -206,36 +180,12 @@ async fn in_page(work: impl Future<Output = Result<(), Error>> + 'static) -> Res
     Ok(result.await??)
 }
 
-async fn show(server: &mut Link, signals: &Signals, frame: JsValue) -> Result<(), Error> {
-    let before = signals.told();
-    server.send(bytes(frame)).await?;
-    signals.more_than(before).await;
-    Ok(())
-}
-
 /// All of a list is kept.
 fn kept(builder: ClientBuilder, name: String) -> ClientBuilder {
     let limits = CacheLimits { rows: 100_000, bytes: 100 << 20, ..CacheLimits::default() };
     builder.storage(IndexedDb::new(name)).cache(limits)
 }
 
-/// The next frame from the client.
-async fn hear(server: &mut Link) -> Result<(), Error> {
-    match server.receiver.next().await {
-        Some(frame) => frame.map(drop),
-        None => Err(Error::new("closed", "the client is gone")),
-    }
-}
-
 fn unreadable(error: serde_json::Error) -> Error {
     Error::new("unreadable", error.to_string())
-}
-
-/// A frame as it came: text is transcoded, bytes are copied.
-fn bytes(frame: JsValue) -> Vec<u8> {
-    // bytes first, as a WebSocket's message is looked at
-    match frame.dyn_ref::<js_sys::ArrayBuffer>() {
-        Some(buffer) => js_sys::Uint8Array::new(buffer).to_vec(),
-        None => frame.as_string().unwrap_or_default().into_bytes(),
-    }
 }

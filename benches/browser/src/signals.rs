@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use syncline::hook::{FollowsRelation, Relations, RowHandle, WatchSignals};
 use syncline::{Entry, Error, Query, RowState, Status};
@@ -19,6 +19,16 @@ thread_local! {
     static TOLD: Cell<u64> = const { Cell::new(0) };
     /// Who waits for something to be shown.
     static WAITING: Cell<Option<Waker>> = const { Cell::new(None) };
+}
+
+/// How often anybody has been told of a change.
+pub(crate) fn told() -> u64 {
+    TOLD.get()
+}
+
+/// Waits for the next time.
+pub(crate) fn wait(cx: &Context<'_>) {
+    WAITING.set(Some(cx.waker().clone()));
 }
 
 fn tell() {
@@ -130,7 +140,7 @@ impl Signals {
             if is(&self.0) {
                 return Poll::Ready(());
             }
-            WAITING.set(Some(cx.waker().clone()));
+            wait(cx);
             Poll::Pending
         })
         .await;
@@ -138,10 +148,5 @@ impl Signals {
 
     pub(crate) fn rows(&self) -> Vec<Row> {
         self.0.rows.borrow().clone()
-    }
-
-    /// How often anybody has been told of a change.
-    pub(crate) fn told(&self) -> u64 {
-        TOLD.get()
     }
 }
