@@ -28,6 +28,7 @@ mod resume;
 mod returning;
 mod sequence;
 mod session;
+mod short_map;
 mod space;
 mod view;
 mod watches;

@@ -21,6 +21,7 @@ use crate::client::core::ClientCore;
 use crate::client::export::{Export, Form, Head, Stored, for_storage};
 use crate::client::frames::{forget_rows, tell_counts};
 use crate::client::session::{Phase, Session, SessionId};
+use crate::client::short_map::ValuesMut as _;
 use crate::client::{Output, WatchId};
 use crate::error::Error;
 use crate::id::{Cursor, SpaceId, UserId};

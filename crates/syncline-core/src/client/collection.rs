@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use crate::client::WatchId;
 use crate::client::export::Form;
 use crate::client::session::SessionId;
+use crate::client::short_map::{ShortMap, ValuesMut as _};
 use crate::client::view::View;
 use crate::diff::{Diff, Entry, RowState};
 use crate::error::Error;
@@ -63,7 +64,7 @@ pub(crate) struct Collection<R> {
     /// Slots by key; the key itself stands in the row.
     index: HashTable<u32>,
     hasher: FixedState,
-    views: BTreeMap<SessionId, View<R>>,
+    views: ShortMap<SessionId, View<R>>,
     /// Slots that a commit has to look at.
     touched: Vec<u32>,
     /// Slots of which the server has said something since the last commit: those of `touched` that came in a frame.
@@ -78,7 +79,7 @@ impl<R: Record> Collection<R> {
             free: Vec::new(),
             index: HashTable::new(),
             hasher: FixedState::default(),
-            views: BTreeMap::new(),
+            views: ShortMap::new(),
             touched: Vec::new(),
             heard: Vec::new(),
         }
@@ -246,7 +247,7 @@ impl<R: Record> Collection<R> {
 }
 
 /// Whether any view has it as a member.
-fn is_held<R>(slot: u32, views: &BTreeMap<SessionId, View<R>>) -> bool {
+fn is_held<R>(slot: u32, views: &ShortMap<SessionId, View<R>>) -> bool {
     views.values().any(|view| view.members.contains(slot as usize))
 }
 

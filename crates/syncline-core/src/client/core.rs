@@ -10,6 +10,7 @@ use crate::client::link::{Event, Link};
 use crate::client::partysync::{self, Rooms};
 use crate::client::related::Related;
 use crate::client::session::{Phase, Session, SessionId};
+use crate::client::short_map::{ShortMap, ShortSet, ValuesMut as _};
 use crate::client::space::Space;
 use crate::client::watches::Watch;
 use crate::client::{Config, ConnectionState, Input, Output, Status, Transport, WatchId};
@@ -35,13 +36,13 @@ pub struct ClientCore {
     pub(super) streams: Option<Streams>,
     /// The rooms, when the server is one of partysync; then too.
     pub(super) rooms: Option<Rooms>,
-    pub(super) spaces: BTreeMap<SpaceId, Space>,
-    pub(super) sessions: BTreeMap<SessionId, Session>,
+    pub(super) spaces: ShortMap<SpaceId, Space>,
+    pub(super) sessions: ShortMap<SessionId, Session>,
     /// The sessions of the views of children.
-    pub(super) by_view: BTreeMap<SessionId, SessionId>,
+    pub(super) by_view: ShortMap<SessionId, SessionId>,
     pub(super) by_query: BTreeMap<QuerySpec, SessionId>,
-    pub(super) by_sub: BTreeMap<SubId, SessionId>,
-    pub(super) watches: BTreeMap<WatchId, Watch>,
+    pub(super) by_sub: ShortMap<SubId, SessionId>,
+    pub(super) watches: ShortMap<WatchId, Watch>,
     pub(super) next_sub: SubId,
     pub(super) next_id: u64,
     /// Writes are sent again from here on, after the server said it could not handle them.
@@ -49,7 +50,7 @@ pub struct ClientCore {
     pub(super) cache: Cache,
     pub(super) durable: Durable,
     pub(super) outputs: VecDeque<Output>,
-    pub(super) changed: BTreeSet<WatchId>,
+    pub(super) changed: ShortSet<WatchId>,
     pub(super) connection_seen: ConnectionState,
 }
 
@@ -85,17 +86,17 @@ impl ClientCore {
             link,
             streams,
             rooms,
-            spaces: BTreeMap::new(),
-            sessions: BTreeMap::new(),
-            by_view: BTreeMap::new(),
+            spaces: ShortMap::new(),
+            sessions: ShortMap::new(),
+            by_view: ShortMap::new(),
             by_query: BTreeMap::new(),
-            by_sub: BTreeMap::new(),
-            watches: BTreeMap::new(),
+            by_sub: ShortMap::new(),
+            watches: ShortMap::new(),
             next_sub: 0,
             next_id: 0,
             resend_at: None,
             outputs: VecDeque::new(),
-            changed: BTreeSet::new(),
+            changed: ShortSet::new(),
             connection_seen,
         }
     }

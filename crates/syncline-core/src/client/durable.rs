@@ -23,6 +23,7 @@ use serde_json::value::RawValue;
 use crate::channel::ACTION;
 use crate::client::core::ClientCore;
 use crate::client::pending::{Kept, Letter, Stage};
+use crate::client::short_map::ValuesMut as _;
 use crate::client::space::Space;
 use crate::client::{Output, WriteRef};
 use crate::error::{Error, code};

@@ -10,6 +10,7 @@ use crate::client::link::Event;
 use crate::client::queue::News;
 use crate::client::related::Related;
 use crate::client::session::{Phase, Session, SessionId, Unreadable};
+use crate::client::short_map::{ShortMap, ValuesMut as _};
 use crate::client::space::Space;
 use crate::client::{Output, collection::AnyCollection};
 use crate::error::{Error, code};
@@ -320,7 +321,7 @@ impl ClientCore {
 }
 
 /// Nothing of a session's rows is to be shown any more, once that is committed.
-pub(super) fn forget_rows(id: SessionId, session: &mut Session, spaces: &mut BTreeMap<SpaceId, Space>) {
+pub(super) fn forget_rows(id: SessionId, session: &mut Session, spaces: &mut ShortMap<SpaceId, Space>) {
     session.forget();
     let Some(space) = spaces.get_mut(&session.query.space) else { return };
     if let Some(base) = space.base.get_mut(session.collection) {

@@ -9,6 +9,7 @@ use crate::client::collection::{AnyCollection, Changed, Collection, Overlay};
 use crate::client::queue::{News, Queue};
 use crate::client::returning::Held;
 use crate::client::session::SessionId;
+use crate::client::short_map::ShortMap;
 use crate::id::{Key, SpaceId, Version};
 use crate::record::{AnyRow, Record};
 use crate::schema::{CollectionDef, Schema};
@@ -30,7 +31,7 @@ pub(crate) struct Space {
 
 /// The confirmed rows, by collection.
 #[derive(Default)]
-pub(crate) struct Base(BTreeMap<&'static str, Box<dyn AnyCollection>>);
+pub(crate) struct Base(ShortMap<&'static str, Box<dyn AnyCollection>>);
 
 impl Base {
     pub(crate) fn get(&self, collection: &str) -> Option<&dyn AnyCollection> {

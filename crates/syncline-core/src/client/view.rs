@@ -7,6 +7,7 @@ use fixedbitset::FixedBitSet;
 
 use crate::client::WatchId;
 use crate::client::collection::Slot;
+use crate::client::short_map::{ShortMap, ValuesMut as _};
 use crate::diff::{Diff, Entry};
 use crate::id::Key;
 use crate::query::{CompiledQuery, CompiledRelation};
@@ -38,7 +39,7 @@ pub(crate) struct View<R> {
     pub(crate) held_to_query: bool,
     /// The rows of an answer that is still coming in.
     pub(crate) incoming: Option<Vec<Arc<R>>>,
-    observers: BTreeMap<WatchId, Observer<R>>,
+    observers: ShortMap<WatchId, Observer<R>>,
 }
 
 struct Families {
@@ -64,7 +65,7 @@ impl<R: Record> View<R> {
             hidden: false,
             held_to_query: false,
             incoming: None,
-            observers: BTreeMap::new(),
+            observers: ShortMap::new(),
         }
     }
 

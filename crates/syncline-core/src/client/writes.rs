@@ -8,6 +8,7 @@ use crate::client::core::ClientCore;
 use crate::client::link::Event;
 use crate::client::pending::{Effect, Letter, Pending, Stage};
 use crate::client::queue::{IntentId, Outgoing, Trace};
+use crate::client::short_map::ValuesMut as _;
 use crate::client::{Applied, Output, WriteRef, partysync};
 use crate::diff::Entry;
 use crate::error::{Error, code};

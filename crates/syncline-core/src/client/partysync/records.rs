@@ -15,6 +15,7 @@ use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
 use crate::client::queue::News;
 use crate::client::session::{Phase, Session, SessionId};
+use crate::client::short_map::ValuesMut as _;
 use crate::error::code;
 use crate::id::{Key, SpaceId};
 use crate::schema::CollectionDef;

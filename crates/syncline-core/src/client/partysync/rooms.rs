@@ -7,6 +7,7 @@ use super::room::{Channel, Due, Limits, Line, Phase, Room};
 use super::{Address, Service, frame};
 use crate::client::core::ClientCore;
 use crate::client::session::{self, Session, SessionId};
+use crate::client::short_map::ValuesMut as _;
 use crate::client::{Output, Status, Transport};
 use crate::error::{Error, code};
 use crate::id::SpaceId;
