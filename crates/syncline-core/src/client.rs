@@ -202,7 +202,10 @@ pub enum Input<'a> {
     },
     /// Answers [`Output::Adopt`], after an [`Input::Adopted`] for each queue that there was: no other is known of now. What is
     /// made meanwhile is not sent before what was left behind, unless the answer takes 2 s.
-    AdoptDone,
+    AdoptDone {
+        /// Whose were looked for. Where the core did not say it, who was here last, if anybody was.
+        user: Option<UserId>,
+    },
     /// Storage was opened anew, and may be another one than before: deleted meanwhile, say. It is not taken to have what it
     /// has said to have.
     StorageReplaced,

@@ -22,7 +22,7 @@ use crate::client::export::{Export, Form, Head, Stored, for_storage};
 use crate::client::frames::{forget_rows, tell_counts};
 use crate::client::session::{Phase, Session, SessionId};
 use crate::client::short_map::ValuesMut as _;
-use crate::client::{Output, WatchId};
+use crate::client::{Output, Status, WatchId};
 use crate::error::Error;
 use crate::id::{Cursor, SpaceId, UserId};
 use crate::query::QuerySpec;
@@ -289,6 +289,7 @@ impl ClientCore {
             self.cache.known.clone_from(&user);
         }
         self.cache.assumed.clone_from(&user);
+        self.note_owner();
         // what another version of the application has stored is of no use, and overwritten soon
         if let Some(stored) = stored.and_then(|bytes| Stored::read(bytes).ok()) {
             self.restore(id, &stored, user);
@@ -304,45 +305,74 @@ impl ClientCore {
         if !is_of_use || !session.is_without_rows() || self.rows_are_coming(id, session) {
             return;
         }
-        let others_are_ahead = match cursor {
-            Some(cursor) => self.others_are_ahead(id, session, *cursor),
-            // each list follows a stream of its own: what is there already is newer, or will be told
-            None => Some(true),
-        };
-        let Some(others_are_ahead) = others_are_ahead else { return };
+        if cursor.is_some_and(|cursor| self.is_another_history(id, session, cursor)) {
+            return;
+        }
+        let before = session.cursor;
         let reserve = self.streams.as_ref().and_then(|streams| streams.reserve_of(id));
         let Some(base) = self.spaces.get_mut(&query.space).map(|space| &mut space.base) else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let begin = |rows: &mut dyn AnyCollection, view, relation| {
-            let (stored, fields) = (stored.rows_of(relation), stored.fields(relation));
-            let began = rows.begin_stored(view, stored, fields, others_are_ahead);
-            if cursor.is_some() || began == Began::Refused {
-                return began;
+        let mut beside = BTreeSet::new();
+        let mut begin = |rows: &mut dyn AnyCollection, view, relation| {
+            match rows.begin_stored(view, stored.rows_of(relation), stored.fields(relation)) {
+                // from here on it is as after a stream that was lost
+                Began::Hidden { .. } if cursor.is_none() => {
+                    rows.complete_view(view);
+                    Some(false)
+                }
+                Began::Shown { all } => {
+                    if cursor.is_none() {
+                        rows.complete_view(view);
+                    }
+                    Some(all)
+                }
+                Began::Hidden { beside: others } => {
+                    beside.extend(others);
+                    None
+                }
             }
-            // from here on it is as after a stream that was lost
-            rows.complete_view(view);
-            Began::Shown { all: began == Began::Shown { all: true } }
         };
         let Some(rows) = base.get_mut(session.collection) else { return };
         match begin(rows, id, None) {
-            Began::Refused => return,
-            Began::Hidden => (session.loaded, session.earlier) = (false, None),
-            Began::Shown { all } => {
-                (session.loaded, session.earlier) = (*complete && all, Some(Earlier { user }));
-            }
+            None => (session.loaded, session.earlier) = (false, None),
+            Some(all) => (session.loaded, session.earlier) = (*complete && all, Some(Earlier { user })),
         }
         if let Some(reserve) = reserve {
             rows.choose_members(reserve, id);
         }
         for (relation, related) in session.relations.iter_mut().enumerate() {
             let Some(rows) = related.rows(base) else { continue };
-            let began = begin(rows, related.view, Some(relation));
-            session.loaded &= began == Began::Shown { all: true };
+            session.loaded &= begin(rows, related.view, Some(relation)) == Some(true);
         }
         tell_counts(session, &stored.head.counts);
         (session.cursor, session.selective) = (*cursor, *selective);
+        if !beside.is_empty() {
+            self.begin_where_they_stand(id, before, &beside);
+        }
         self.commit(&query.space);
         self.note(id);
+    }
+
+    /// Rows of a session are as these views have them: what has changed since the earliest of them is to be asked for. One
+    /// that says nothing of where it stands has everything asked for.
+    fn begin_where_they_stand(
+        &mut self,
+        id: SessionId,
+        before: Option<Cursor>,
+        beside: &BTreeSet<SessionId>,
+    ) {
+        let of = |view: &SessionId| self.by_view.get(view).copied().unwrap_or(*view);
+        let cursor_of = |session| match session == id {
+            true => before,
+            false => self.sessions.get(&session)?.cursor,
+        };
+        let standing: Option<Vec<Cursor>> = beside.iter().map(|view| cursor_of(of(view))).collect();
+        let earliest = standing.and_then(|all| all.into_iter().min_by_key(|cursor| cursor.version));
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.cursor = match (session.cursor, earliest) {
+            (Some(own), Some(earliest)) => Some(if earliest.version < own.version { earliest } else { own }),
+            _ => None,
+        };
     }
 
     /// Whether a session without rows is about to have some from the server.
@@ -359,28 +389,23 @@ impl ClientCore {
         rows.is_some_and(|rows| !rows.members(view).is_empty())
     }
 
-    /// Whether lists that show rows of the same collections stand at newer ones than these; `None` where they stand in
-    /// another history.
-    fn others_are_ahead(&self, id: SessionId, session: &Session, cursor: Cursor) -> Option<bool> {
+    /// Whether lists that show rows of the same collections stand in another history than these.
+    fn is_another_history(&self, id: SessionId, session: &Session, cursor: Cursor) -> bool {
         let query = &session.query;
         let near = |(other, near): &(&SessionId, &Session)| {
             let holds_such_rows = near.collections().any(|name| session.collections().any(|own| own == name));
             **other != id && near.query.space == query.space && holds_such_rows
         };
-        let standing = self.sessions.iter().filter(near).filter_map(|(_, other)| other.cursor);
-        let (mut others_are_ahead, mut other_history) = (false, false);
-        for other in standing {
-            others_are_ahead |= other.version >= cursor.version;
-            other_history |= other.incarnation != cursor.incarnation;
-        }
-        (!other_history).then_some(others_are_ahead)
+        let mut standing = self.sessions.iter().filter(near).filter_map(|(_, other)| other.cursor);
+        standing.any(|other| other.incarnation != cursor.incarnation)
     }
 
     /// Who is here, where that is known and not only taken for granted.
     pub(super) fn person(&self) -> Option<&UserId> {
         match self.streams {
             Some(_) => self.cache.assumed(),
-            None => self.link.user().map(|user| &user.id),
+            // whoever the server lets in no more may have left, and what was kept may have been wiped
+            None => self.link.user().filter(|_| self.link.status() != Status::NeedsAuth).map(|user| &user.id),
         }
     }
 
@@ -412,6 +437,7 @@ impl ClientCore {
     /// Another person's rows are neither to be shown nor stored.
     pub(super) fn forget_everybody(&mut self) {
         self.cache.drop_unsaved();
+        self.cache.imports.clear();
         for (&id, session) in &mut self.sessions {
             forget_rows(id, session, &mut self.spaces);
         }
@@ -464,6 +490,19 @@ impl ClientCore {
         self.cache.known = Some(user.clone());
         self.cache.storing = Some(now + STORED_WITHIN);
         self.outputs.push_back(Output::Store { user, lists: put.into_iter().collect() });
+    }
+
+    /// Storage may have nothing any more: all lists are to be stored, and who is here.
+    pub(super) fn store_again(&mut self, now: Duration) {
+        if self.cache.config.is_none() || self.cache.paused {
+            return;
+        }
+        self.cache.known = None;
+        for session in self.sessions.values_mut() {
+            session.unsaved = true;
+            self.cache.unsaved.insert(session.query.space.clone());
+        }
+        self.cache.note_change(now);
     }
 
     /// Storage has done it, or given it up.

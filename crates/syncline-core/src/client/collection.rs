@@ -315,14 +315,8 @@ impl<R: Record> AnyCollection for Collection<R> {
         }
     }
 
-    fn begin_stored(
-        &mut self,
-        session: SessionId,
-        rows: &[EncodedRow<'_>],
-        fields: &[Box<str>],
-        others_are_ahead: bool,
-    ) -> Began {
-        self.begin_with(session, rows, fields, others_are_ahead)
+    fn begin_stored(&mut self, session: SessionId, rows: &[EncodedRow<'_>], fields: &[Box<str>]) -> Began {
+        self.begin_with(session, rows, fields)
     }
 
     fn field_names(&self) -> Vec<Box<str>> {
@@ -451,6 +445,10 @@ impl<R: Record> AnyCollection for Collection<R> {
             self.hear(slot);
         }
         was
+    }
+
+    fn is_hidden(&self, view: SessionId) -> bool {
+        self.views.get(&view).is_some_and(|view| view.hidden)
     }
 
     fn is_member(&self, session: SessionId, key: &str) -> bool {

@@ -121,12 +121,12 @@ impl ClientCore {
                 self.adopted(&user, &client, writes);
                 Event::None
             }
-            Input::AdoptDone => {
-                self.adopt_done();
+            Input::AdoptDone { user } => {
+                self.adopt_done(user);
                 Event::None
             }
             Input::StorageReplaced => {
-                self.storage_replaced();
+                self.storage_replaced(now);
                 Event::None
             }
             Input::StorageDegraded(error) => {
@@ -187,7 +187,7 @@ impl ClientCore {
             Input::Visible(false) => self.store(now, true),
             Input::Online(false) | Input::Credentials(_) => {}
             Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
-            Input::WritesStored { .. } | Input::Adopted { .. } | Input::AdoptDone => {}
+            Input::WritesStored { .. } | Input::Adopted { .. } | Input::AdoptDone { .. } => {}
             Input::StorageReplaced => {}
         }
     }
@@ -204,7 +204,7 @@ impl ClientCore {
             Input::Online(false) | Input::Visible(false) => {}
             Input::Access { .. } | Input::Credentials(_) => {}
             Input::Loaded { .. } | Input::Stored | Input::StorageDegraded(_) => {}
-            Input::WritesStored { .. } | Input::Adopted { .. } | Input::AdoptDone => {}
+            Input::WritesStored { .. } | Input::Adopted { .. } | Input::AdoptDone { .. } => {}
             Input::StorageReplaced => {}
         }
     }

@@ -156,9 +156,10 @@ impl ClientCore {
         self.spaces.values_mut().for_each(|space| space.queue.stop_holding());
     }
 
-    /// Storage may have none of the writes that it has said to have: it is given them again.
-    pub(super) fn storage_replaced(&mut self) {
+    /// Storage may have none of what it has said to have: it is given all again.
+    pub(super) fn storage_replaced(&mut self, now: Duration) {
         self.spaces.values_mut().for_each(|space| space.queue.keep_again());
+        self.store_again(now);
     }
 
     /// Has stored what is new in the queue, and removed what has left it: one batch at a time, with all that has come
@@ -252,7 +253,12 @@ impl ClientCore {
     }
 
     /// Storage has answered: what was left behind, if anything, is in the queue.
-    pub(super) fn adopt_done(&mut self) {
+    pub(super) fn adopt_done(&mut self, user: Option<UserId>) {
+        if let Some(user) = user.filter(|_| self.keeps() && !self.cache.is_paused()) {
+            // what was made before anybody was known is theirs, and can be kept
+            self.cache.assume(&user);
+            self.note_owner();
+        }
         self.durable.adopting = self.durable.adopting.saturating_sub(1);
         if self.durable.adopting == 0 {
             self.durable.held_until = None;

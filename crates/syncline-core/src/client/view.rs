@@ -313,10 +313,9 @@ impl<R: Record> View<R> {
 
     /// It is complete; gives the slots that were in, or were hidden, only until it would be.
     pub(crate) fn complete(&mut self) -> Vec<u32> {
-        if std::mem::replace(&mut self.loaded, true) {
-            return Vec::new();
-        }
-        let mut unsure = self.order.clone();
+        let was_loaded = std::mem::replace(&mut self.loaded, true);
+        let mut unsure = if was_loaded { Vec::new() } else { self.order.clone() };
+        // also of one that was complete for somebody else
         if std::mem::take(&mut self.hidden) {
             unsure.extend(self.members.ones().map(|slot| slot as u32));
         }

@@ -1,5 +1,7 @@
 //! Rows of an earlier visit: shown before there is a connection, and completed from where they stand.
 
+mod beside;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -524,6 +526,52 @@ fn after_somebody_has_left_nothing_is_stored_before_it_is_known_who_is_here() {
     rig.welcome_as("bob");
     rig.wait(Duration::from_millis(200));
     assert_eq!(rig.stores().pop().unwrap().0, "bob");
+}
+
+#[test]
+fn nothing_is_stored_for_somebody_whom_the_server_lets_in_no_more() {
+    let mut rig = rig();
+    rig.visit(&all());
+    rig.snapshot(1, &todos(2));
+    rig.wait(LATER);
+    rig.input(Input::Stored);
+    rig.drain();
+    rig.change(1, &[Todo::new("x", 1)], &[], &[]);
+    let expired = json!({"code": code::UNAUTHENTICATED, "message": "the session has expired"});
+    rig.server(json!({"error": expired}));
+    assert_eq!(rig.core.connection().status.as_str(), "needs-auth");
+    // they may have left in another tab, and what was kept may have been wiped there
+    rig.wait(LATER);
+    rig.input(Input::Visible(false));
+    assert!(rig.stores().is_empty());
+}
+
+#[test]
+fn storage_that_is_opened_anew_is_given_all_lists_again() {
+    let mut rig = rig();
+    rig.visit(&all());
+    rig.snapshot(1, &todos(2));
+    rig.wait(LATER);
+    rig.input(Input::Stored);
+    assert_eq!(rig.stores().len(), 1);
+    rig.input(Input::StorageReplaced);
+    rig.wait(LATER);
+    let (user, lists) = rig.stores().pop().unwrap();
+    assert_eq!((user.as_str(), lists.len()), ("ann", 1));
+}
+
+#[test]
+fn what_was_brought_for_one_person_is_not_shown_to_the_next() {
+    let mut rig = rig();
+    let watch = rig.visit(&all());
+    rig.snapshot(1, &todos(2));
+    let export = rig.core.export(watch);
+    let mut other = rig_with(|_| {});
+    other.visit(&open());
+    other.core.import(other.now, export.unwrap());
+    other.welcome_as("bob");
+    let watch = other.watch(&all());
+    assert!(other.shown(watch).is_empty());
 }
 
 #[test]

@@ -146,6 +146,30 @@ fn a_write_made_while_away_is_stored_for_whoever_was_here_last() {
 }
 
 #[test]
+fn a_write_of_a_page_that_watches_nothing_is_stored_once_storage_says_who_was_here_last() {
+    let mut rig = rig();
+    rig.looks = false;
+    rig.put(&Todo::new("a", 1));
+    assert_eq!(rig.adopts(), [None]);
+    rig.input(Input::AdoptDone { user: Some("ann".into()) });
+    let asked = rig.keeps();
+    assert_eq!((asked[0].user.as_str(), asked[0].put.len()), ("ann", 1));
+}
+
+#[test]
+fn a_write_that_was_made_before_storage_answered_is_stored_too() {
+    let mut rig = rig();
+    rig.watch(&all());
+    let load = rig.drain().into_iter().find_map(|output| match output {
+        Output::Load { load, .. } => Some(load),
+        _ => None,
+    });
+    rig.put(&Todo::new("a", 1));
+    rig.input(Input::Loaded { load: load.unwrap(), user: Some("ann".into()), stored: None });
+    assert_eq!(rig.keeps()[0].user.as_str(), "ann");
+}
+
+#[test]
 fn what_storage_cannot_keep_counts_as_unsaved_and_is_stored_when_it_works_again() {
     let mut rig = rig();
     rig.watch(&all());
@@ -201,9 +225,9 @@ fn what_was_left_behind_goes_before_what_is_made_while_storage_looks_for_it() {
     rig.adopt("ann", "client-0", &writes);
     assert_eq!(rig.shown(watch), ["a?", "b?", "c?"]);
     assert_eq!(rig.core.row::<Todo>(&list(), "a").unwrap().record.text, "later");
-    rig.input(Input::AdoptDone);
+    rig.input(Input::AdoptDone { user: None });
     assert!(sent(&rig.sent()).is_empty(), "for Ann it was asked once more when she was known");
-    rig.input(Input::AdoptDone);
+    rig.input(Input::AdoptDone { user: None });
     let expected: Vec<(String, u64)> = [("client-0", 4), ("client-0", 5), ("client-1", 1), ("client-1", 2)]
         .map(|(client, id)| (client.into(), id))
         .into();

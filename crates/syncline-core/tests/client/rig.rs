@@ -95,7 +95,7 @@ impl Rig {
             let is_asked = matches!(output, Output::Adopt { .. });
             self.outputs.push(output);
             if is_asked && self.looks {
-                self.input(Input::AdoptDone);
+                self.input(Input::AdoptDone { user: None });
             }
         }
         std::mem::take(&mut self.outputs)

@@ -162,9 +162,9 @@ impl Sim {
                 for (author, writes) in queues {
                     self.feed_client(client, Input::Adopted { user: user.clone(), client: author, writes });
                 }
-                self.feed_client(client, Input::AdoptDone);
+                self.feed_client(client, Input::AdoptDone { user: Some(user) });
             }
-            Answer::NothingToAdopt => self.feed_client(client, Input::AdoptDone),
+            Answer::NothingToAdopt => self.feed_client(client, Input::AdoptDone { user: None }),
         }
     }
 }

@@ -106,8 +106,8 @@ impl Keeper {
                     self.tell(Input::WritesStored { batch, result });
                 }
                 Command::Adopt { user } => {
-                    self.adopt(user).await;
-                    self.tell(Input::AdoptDone);
+                    let user = self.adopt(user).await;
+                    self.tell(Input::AdoptDone { user });
                 }
                 Command::Part { wipe, done } => {
                     let parted = self.part(wipe).await;
@@ -368,14 +368,11 @@ impl Keeper {
         self.claims.retain(|_, (claimed_for, _)| claimed_for == user);
     }
 
-    /// Brings up the writes that pages have left behind which are gone.
-    async fn adopt(&mut self, user: Option<UserId>) {
+    /// Brings up the writes that pages have left behind which are gone, and says whose.
+    async fn adopt(&mut self, user: Option<UserId>) -> Option<UserId> {
         let user = match user {
             Some(user) => user,
-            None => match self.last_user().await {
-                Some(user) => user,
-                None => return,
-            },
+            None => self.last_user().await?,
         };
         self.release_others(&user);
         let prefix = writes::writes_of(&self.server, &user);
@@ -385,6 +382,7 @@ impl Keeper {
                 self.tell(Input::Adopted { user: user.clone(), client, writes });
             }
         }
+        Some(user)
     }
 
     /// Nobody who comes is shown anything before the server has said who it is; with `wipe` there is nothing to be shown.

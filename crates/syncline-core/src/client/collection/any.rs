@@ -67,15 +67,9 @@ pub(crate) trait AnyCollection: Send {
     /// Makes those confirmed rows of other views members that the query wants, as many as it wants. Unless they are
     /// `shown`, they are not before the view is complete.
     fn begin_from(&mut self, session: SessionId, others: &[SessionId], shown: bool);
-    /// Makes rows of an earlier visit, and no others, members of a view that has had no answer. Rows that are there
-    /// already stay as they are; where others look at newer rows than these, they may contradict them.
-    fn begin_stored(
-        &mut self,
-        session: SessionId,
-        rows: &[EncodedRow<'_>],
-        fields: &[Box<str>],
-        others_are_ahead: bool,
-    ) -> Began;
+    /// Makes rows of an earlier visit, and no others, members of a view that has had no answer. Those that others look at
+    /// stay as they are there, be they newer or older.
+    fn begin_stored(&mut self, session: SessionId, rows: &[EncodedRow<'_>], fields: &[Box<str>]) -> Began;
     /// The names of the fields of its packed rows.
     fn field_names(&self) -> Vec<Box<str>>;
     /// Writes the confirmed rows of a view in its order. Says how many there are, and whether these are all of them.
@@ -131,6 +125,8 @@ pub(crate) trait AnyCollection: Send {
     fn add_member(&mut self, session: SessionId, slot: u32) -> bool;
     /// The row at this key is no longer in the view's result. Says whether it was.
     fn remove_member(&mut self, session: SessionId, key: &str) -> bool;
+    /// Whether its members are not to be shown before it is complete.
+    fn is_hidden(&self, view: SessionId) -> bool;
     /// Whether the server has said that the row at this key is in the view's result.
     fn is_member(&self, session: SessionId, key: &str) -> bool;
     /// The keys of one parent's children among a view's members, in their order.

@@ -8,6 +8,7 @@ use fixedbitset::FixedBitSet;
 use crate::client::collection::{AnyCollection as _, Collection, Slot};
 use crate::client::export::Form;
 use crate::client::session::SessionId;
+use crate::client::view::View;
 use crate::id::Key;
 use crate::record::Record;
 use crate::wire::{EncodedRow, push_for_its_type};
@@ -20,17 +21,18 @@ pub(crate) struct Most {
 }
 
 /// What became of rows that came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Began {
     /// They are shown.
     Shown {
         /// Every one of them could be read.
         all: bool,
     },
-    /// They contradict rows that are newer, so they are held for the server to complete, and not shown before.
-    Hidden,
-    /// They are of no use.
-    Refused,
+    /// They are held for the server to complete, and not shown before.
+    Hidden {
+        /// The views that have some of these rows as others, which stay as they are there.
+        beside: BTreeSet<SessionId>,
+    },
 }
 
 impl<R: Record> Collection<R> {
@@ -97,49 +99,45 @@ impl<R: Record> Collection<R> {
         session: SessionId,
         rows: &[EncodedRow<'_>],
         fields: &[Box<str>],
-        others_are_ahead: bool,
     ) -> Began {
-        if !self.views.contains_key(&session) {
-            return Began::Refused;
-        }
         let records: Vec<Arc<R>> = rows.iter().filter_map(|row| self.read(*row, fields).ok()).collect();
         let all = records.len() == rows.len();
         self.make_room(records.len());
-        let differs = |record: &Arc<R>| {
-            let there = self.find(record.key()).and_then(|slot| self.slots.get(slot as usize));
-            there.and_then(Slot::confirmed).is_some_and(|confirmed| confirmed != &**record)
-        };
-        let contradicted = records.iter().any(differs);
-        if contradicted && !others_are_ahead {
-            return Began::Refused;
-        }
+        let mut beside = BTreeSet::new();
         let mut members = FixedBitSet::with_capacity(self.slots.len() + records.len());
         for record in records {
-            let slot = self.restore(record);
+            let slot = self.restore(session, record, &mut beside);
             members.grow(slot as usize + 1);
             members.insert(slot as usize);
             self.touched.push(slot);
         }
-        let Some(view) = self.views.get_mut(&session) else { return Began::Refused };
-        view.hidden = contradicted;
-        let before = std::mem::replace(&mut view.members, members);
-        self.touched.extend(before.ones().map(|slot| slot as u32));
-        if contradicted { Began::Hidden } else { Began::Shown { all } }
+        if let Some(view) = self.views.get_mut(&session) {
+            view.hidden = !beside.is_empty();
+            let before = std::mem::replace(&mut view.members, members);
+            self.touched.extend(before.ones().map(|slot| slot as u32));
+        }
+        if beside.is_empty() { Began::Shown { all } } else { Began::Hidden { beside } }
     }
 
-    /// The slot of a row's key; the row stands there now, unless one does already, which then is newer or equal.
-    /// Nothing has been heard of it from the server.
-    fn restore(&mut self, record: Arc<R>) -> u32 {
-        match self.find(record.key()) {
-            Some(slot) => {
-                self.slots[slot as usize].confirmed.get_or_insert(record);
-                slot
-            }
-            None => {
-                let slot = self.allocate(Slot { confirmed: Some(record), shown: None });
-                self.enter(slot);
-                slot
+    /// The slot of a row's key. The row stands there now, unless other views have it as another one, which are added to
+    /// those `beside`. Nothing has been heard of it from the server.
+    fn restore(&mut self, session: SessionId, record: Arc<R>, beside: &mut BTreeSet<SessionId>) -> u32 {
+        let Some(slot) = self.find(record.key()) else {
+            let slot = self.allocate(Slot { confirmed: Some(record), shown: None });
+            self.enter(slot);
+            return slot;
+        };
+        let confirmed = &mut self.slots[slot as usize].confirmed;
+        if confirmed.as_deref() != Some(&*record) {
+            let has_it =
+                |(view, it): &(&SessionId, &View<R>)| **view != session && it.members.contains(slot as usize);
+            let mut others = self.views.iter().filter(has_it).map(|(&view, _)| view).peekable();
+            if confirmed.is_none() || others.peek().is_none() {
+                *confirmed = Some(record);
+            } else {
+                beside.extend(others);
             }
         }
+        slot
     }
 }
