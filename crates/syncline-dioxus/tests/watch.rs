@@ -389,6 +389,42 @@ fn stopped_it_keeps_its_rows_and_starts_again() {
 }
 
 #[test]
+fn stopped_it_can_be_asked_for_more_rows_and_goes_on_from_those_it_shows() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        let gauges = server.gauges();
+        server.store("home", [Todo::at(1, "Milk"), Todo::at(2, "Bread"), Todo::at(3, "Eggs")]);
+        let client = connect(server, connector);
+        let (probe, shown) = (Probe::new(None), Probe::new(Vec::new()));
+        let mut page = Page::mount(&client, {
+            let (probe, shown) = (probe.clone(), shown.clone());
+            move || {
+                let limit = use_signal(|| 1);
+                let todos = use_watch(move || Some(Todo::all_in("home").limit(limit())));
+                probe.change(|probe| *probe = Some((limit, todos)));
+                shown.change(|shown| shown.push(todos.rows().len()));
+                rsx! {}
+            }
+        });
+        let (mut limit, todos) = probe.look(|probe| probe.unwrap());
+        page.until("it has loaded", || !todos.is_loading()).await;
+        todos.stop();
+        page.until("it is stopped", || todos.status() == Status::Closed).await;
+        limit.set(2);
+        page.settle().await;
+        assert_eq!((texts(todos), gauges().subscriptions), (vec!["Milk".to_owned()], 0));
+
+        todos.start();
+        page.until("there are more", || texts(todos) == ["Milk", "Bread"]).await;
+        page.settle().await;
+        let shown = shown.look(|shown| shown.clone());
+        let since_loaded: Vec<_> = shown.into_iter().skip_while(|rows| *rows == 0).collect();
+        assert!(since_loaded.iter().all(|rows| *rows > 0), "{since_loaded:?}");
+        assert_eq!((todos.status(), gauges().subscriptions), (Status::Live, 1));
+    });
+}
+
+#[test]
 fn a_longer_window_keeps_what_the_shorter_one_showed() {
     run(async {
         let (mut server, connector) = Server::new::<Todo>();

@@ -342,6 +342,37 @@ fn stopped_it_keeps_its_rows_and_starts_again() {
 }
 
 #[test]
+fn stopped_it_can_be_asked_for_more_rows_and_goes_on_from_those_it_shows() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        let gauges = server.gauges();
+        server.store("home", [Todo::at(1, "Milk"), Todo::at(2, "Bread"), Todo::at(3, "Eggs")]);
+        let client = connect(server, connector);
+        let limit = RwSignal::new(1);
+        let (_page, (todos, shown)) = mount(&client, || {
+            let todos = use_watch(move || Some(Todo::all_in("home").limit(limit.get())));
+            let shown = StoredValue::new(Vec::new());
+            Effect::new(move || shown.update_value(|shown| shown.push(todos.rows().len())));
+            (todos, shown)
+        });
+        todos.loaded().await;
+        settle().await;
+        todos.stop();
+        until("it is stopped", || todos.status() == Status::Closed).await;
+        limit.set(2);
+        settle().await;
+        assert_eq!((texts(todos), gauges().subscriptions), (vec!["Milk".to_owned()], 0));
+
+        todos.start();
+        until("there are more", || texts(todos) == ["Milk", "Bread"]).await;
+        settle().await;
+        let since_loaded: Vec<_> = shown.get_value().into_iter().skip_while(|rows| *rows == 0).collect();
+        assert!(since_loaded.iter().all(|rows| *rows > 0), "{since_loaded:?}");
+        assert_eq!((todos.status(), gauges().subscriptions), (Status::Live, 1));
+    });
+}
+
+#[test]
 fn a_longer_window_keeps_what_the_shorter_one_showed() {
     run(async {
         let (mut server, connector) = Server::new::<Todo>();

@@ -138,19 +138,29 @@ impl ClientCore {
     /// ahead. When they are all there are, or another window of the same list, they are shown at once.
     fn start_from_others(&mut self, id: SessionId, session: &mut Session) {
         let Session { query, collection, relations, .. } = session;
-        let others = || {
-            let here = |other: &&Session| other.query.space == query.space && other.collection == *collection;
-            self.sessions.iter().filter(move |(_, other)| here(other) && other.loaded)
+        let rows = self.spaces.get(&query.space).and_then(|space| space.base.get(collection));
+        let shows = |id| rows.is_some_and(|rows| !rows.is_hidden(id));
+        let has_some = |id: SessionId, other: &Session| {
+            let is_here = other.query.space == query.space && other.collection == *collection;
+            // one that waits for its answer has what it began from
+            let has_begun = || query.is_same_list(&other.query) && other.cursor.is_some() && shows(id);
+            is_here && (other.loaded || has_begun())
         };
-        // versions of another history say nothing, so those that are live go before those that are not
-        let standing = |(_, other): (_, &Session)| Some((other.phase.is_live(), other.cursor?));
-        let newest = others().filter_map(standing).max_by_key(|(live, cursor)| (*live, cursor.version));
-        let Some((live, cursor)) = newest else { return };
+        let others = || self.sessions.iter().filter(|(id, other)| has_some(**id, other));
+        // those come first whose rows can be shown. Versions of another history say nothing, so of these the ones that are live
+        let standing = |(_, other): (_, &Session)| {
+            let can_show =
+                query.is_same_list(&other.query) || (other.loaded && query.is_part_of(&other.query));
+            Some((can_show, other.phase.is_live(), other.cursor?))
+        };
+        let newest =
+            others().filter_map(standing).max_by_key(|(show, live, cursor)| (*show, *live, cursor.version));
+        let Some((_, live, cursor)) = newest else { return };
         let ahead = others().filter(|(_, other)| other.cursor == Some(cursor));
         let (mut have_all, mut same_list, mut selective, mut earlier) = (false, false, false, None);
         let note = |(&id, other): (&SessionId, &Session)| {
             // a row that could not be read there is to be reported here too
-            have_all |= query.is_part_of(&other.query) && other.first_unreadable().is_none();
+            have_all |= other.loaded && query.is_part_of(&other.query) && other.first_unreadable().is_none();
             same_list |= query.is_same_list(&other.query);
             selective |= other.selective;
             earlier = earlier.take().or(other.earlier.clone());

@@ -13,13 +13,19 @@ fn todos(count: i64) -> Vec<Todo> {
 
 /// A live list of a query with these rows, and then a watch of another query.
 fn beside(first: &Query<Todo>, rows: &[Todo], second: &Query<Todo>) -> (Rig, WatchId) {
+    let (rig, _, watch) = both(first, rows, second);
+    (rig, watch)
+}
+
+/// The same, and the live list's watch.
+fn both(first: &Query<Todo>, rows: &[Todo], second: &Query<Todo>) -> (Rig, WatchId, WatchId) {
     let mut rig = Rig::new();
-    rig.watch(first);
+    let live = rig.watch(first);
     rig.connect();
     rig.snapshot(1, rows);
     rig.drain();
     let watch = rig.watch(second);
-    (rig, watch)
+    (rig, live, watch)
 }
 
 /// What was asked for last.
@@ -66,6 +72,33 @@ fn a_longer_window_loads_the_rest_only() {
     let rest: Vec<_> = todos(4)[2..].iter().map(|row| serde_json::to_value(row).unwrap()).collect();
     rig.server_rows(head, &rest);
     assert_eq!(rig.shown(watch), ["0", "1", "2", "3"]);
+}
+
+#[test]
+fn a_window_that_grows_again_before_its_answer_shows_what_there_is() {
+    let (mut rig, first, second) = both(&all().limit(2), &todos(2), &all().limit(4));
+    rig.core.unwatch(rig.now, first);
+    for limit in [6, 3] {
+        let next = rig.watch(&all().limit(limit));
+        assert_eq!(rig.shown(next), ["0", "1"]);
+        assert!(!rig.core.watch_state(next).loaded);
+        assert_eq!(held(&subscribe(&mut rig)), 2, "and asks for the rest only");
+        rig.core.unwatch(rig.now, if limit == 6 { second } else { next });
+    }
+}
+
+#[test]
+fn while_away_a_window_grows_from_what_there_is_though_others_stand_elsewhere() {
+    let (mut rig, first, second) = both(&all().limit(2), &todos(2), &all().limit(4));
+    rig.core.unwatch(rig.now, first);
+    let other = rig.watch(&open().filter(Todo::position.eq(9)));
+    rig.version = 3;
+    let sub = rig.newest_sub();
+    rig.snapshot(sub, &[]);
+    assert_eq!(rig.status(other), "live");
+    let third = rig.watch(&all().limit(6));
+    rig.core.unwatch(rig.now, second);
+    assert_eq!(rig.shown(third), ["0", "1"]);
 }
 
 #[test]

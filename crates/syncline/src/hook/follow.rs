@@ -51,6 +51,7 @@ where
         query: None,
         running: true,
         watch: None,
+        shown: None,
         handles: Handles::new(),
         loaded: false,
         told: None,
@@ -81,6 +82,8 @@ struct Follower<R: Record, S: WatchSignals<R>> {
     query: Option<Query<R>>,
     running: bool,
     watch: Option<(Watch<R>, Updates<R>)>,
+    /// What is shown while the hook is stopped and has been asked for more or fewer rows: the next watch begins from it.
+    shown: Option<Watch<R>>,
     handles: Handles<R, S::Row>,
     /// The list has been complete, if not as long as it is asked for now.
     loaded: bool,
@@ -102,7 +105,7 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
             if !is_same_list {
                 self.each_relation(FollowsRelation::clear);
             }
-            self.watch = self.begin();
+            self.move_on(is_same_list);
             // else those that stay keep their places on the screen
             if !is_same_list {
                 self.loaded = false;
@@ -115,7 +118,7 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
             match &self.watch {
                 Some((watch, _)) if self.running => watch.start(),
                 Some((watch, _)) => watch.stop(),
-                None => self.watch = self.begin(),
+                None => self.move_on(true),
             }
         } else {
             return;
@@ -125,6 +128,13 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
             // last: until here what is shown is nobody's
             self.signals.set_query(self.query.clone());
         }
+    }
+
+    /// Goes over to the query, from what is shown where it asks for the same list.
+    fn move_on(&mut self, is_same_list: bool) {
+        let next = self.begin();
+        let before = std::mem::replace(&mut self.watch, next).map(|(watch, _)| watch).or(self.shown.take());
+        self.shown = before.filter(|_| is_same_list && self.watch.is_none()).inspect(Watch::stop);
     }
 
     fn begin(&self) -> Option<(Watch<R>, Updates<R>)> {
