@@ -217,7 +217,7 @@ impl Effect {
 }
 
 impl Step {
-    fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         match self {
             Self::Put(collection, key, _)
             | Self::Patch(collection, key, _)
@@ -227,6 +227,17 @@ impl Step {
 
     fn deletes(&self) -> bool {
         matches!(self, Self::Delete(..))
+    }
+
+    /// Whether nothing is left of an earlier step on the same row.
+    pub(crate) fn covers(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Put(..) | Self::Delete(..), _) => true,
+            (Self::Patch(_, _, set), Self::Patch(_, _, before)) => {
+                before.keys().all(|field| set.contains_key(field))
+            }
+            (Self::Patch(..), Self::Put(..) | Self::Delete(..)) => false,
+        }
     }
 
     /// What it makes of its row. A delete that was refused is not taken: the row is back, marked.

@@ -2,6 +2,7 @@
 //! they make of the rows is in [`replay`], what rows that come make of them in [`coming`], what storage has of them in
 //! [`keeping`].
 
+mod amending;
 mod coming;
 mod intents;
 mod keeping;
@@ -180,7 +181,7 @@ impl Queue {
 
     /// Refuses the writes whose payloads are larger than `limit`, as far as the server cannot know of them; those
     /// behind them move up.
-    pub(crate) fn refuse_larger(&mut self, limit: usize, error: &Error) -> Vec<WriteRef> {
+    pub(crate) fn refuse_larger(&mut self, limit: usize, error: &Error) -> Vec<(WriteRef, Trace)> {
         let mut refused = Vec::new();
         let clients: Vec<_> = self.sequences.keys().cloned().collect();
         for client in clients {
@@ -298,22 +299,20 @@ impl Queue {
         match result {
             // the next commit takes it away, unless a list has to get its rows first
             Ok(()) => Some((self.set_stage(id, Stage::Applied)?, Trace::Visible)),
-            Err(error) => {
-                let write = self.refuse(id, error)?;
-                let trace = if self.intents.get(id).is_some() { Trace::Visible } else { Trace::Gone };
-                Some((write, trace))
-            }
+            Err(error) => self.refuse(id, error),
         }
     }
 
-    fn refuse(&mut self, id: IntentId, error: &Error) -> Option<WriteRef> {
+    fn refuse(&mut self, id: IntentId, error: &Error) -> Option<(WriteRef, Trace)> {
         let intent = self.intents.get(id)?;
         let Stage::Queued { letter, .. } = &intent.stage else { return None };
-        if !intent.stays_when_refused(error) {
-            return Some(self.remove(id)?.write);
-        }
-        let (letter, error) = (letter.clone(), Arc::new(error.clone()));
-        self.set_stage(id, Stage::Refused { letter, error })
+        let error = match intent.stays_when_refused(error) {
+            true => Some(Arc::new(error.clone())),
+            false => self.refusal_of_row(intent),
+        };
+        let Some(error) = error else { return Some((self.remove(id)?.write, Trace::Gone)) };
+        let letter = letter.clone();
+        Some((self.set_stage(id, Stage::Refused { letter, error })?, Trace::Visible))
     }
 
     /// An intent has come to another stage; none comes back to being queued.

@@ -117,6 +117,7 @@ impl ClientCore {
         }
         self.check_room(space)?;
         self.note_owner();
+        self.space(space).queue.amend(&effect);
         let write = WriteRef(self.next_id());
         self.enqueue(space, write, effect, letter);
         self.commit(space);
@@ -144,8 +145,12 @@ impl ClientCore {
         for id in ids {
             let refused = self.space(&id).queue.refuse_larger(limit, &error);
             if !refused.is_empty() {
-                let settled = |write| Output::Settled { write, result: Err(error.clone()) };
-                self.outputs.extend(refused.into_iter().map(settled));
+                for (write, trace) in refused {
+                    if trace == Trace::Gone {
+                        self.outputs.push_back(Output::Refused { write, error: error.clone() });
+                    }
+                    self.outputs.push_back(Output::Settled { write, result: Err(error.clone()) });
+                }
                 self.commit(&id);
             }
         }
@@ -158,6 +163,9 @@ impl ClientCore {
 
     /// Changes the row at a key, starting from what a person sees of it now. Only the fields that `change` changes are
     /// written; others keep what somebody else gives them meanwhile. `None` when it changed nothing.
+    ///
+    /// A refused write of the row that wrote no other fields is made good by that, and given up. Where all of the row was
+    /// put and refused, all of it is put again, as it is now.
     ///
     /// # Errors
     /// `unknown_row` when the row is not shown by any watch, and what [`write_rows`](Self::write_rows) refuses.
@@ -172,6 +180,10 @@ impl ClientCore {
         let before = self.row::<R>(space, key)?;
         let mut after = R::clone(&before.record);
         change(&mut after);
+        let queue = self.spaces.get(space).map(|space| &space.queue);
+        if queue.is_some_and(|queue| queue.is_put_in_vain(R::COLLECTION, key)) && after != *before.record {
+            return self.put(now, space, Put::new(&after)?).map(Some);
+        }
         match RowOp::patch(&*before.record, &after)? {
             Some(op) => self.write_rows(now, space, &RowOps { ops: vec![op] }).map(Some),
             None => Ok(None),

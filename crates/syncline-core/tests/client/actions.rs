@@ -218,6 +218,23 @@ fn a_refused_action_is_as_if_it_had_not_been_and_later_ones_stay() {
 }
 
 #[test]
+fn an_action_that_the_server_would_not_take_is_told_of_like_one_that_it_refuses() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    let create = Action::Create { id: "x".repeat(9_000), position: 1 };
+    let write = rig.core.send_action::<Todos>(rig.now, &list(), create).unwrap();
+    rig.accept();
+    rig.welcome_with(8192);
+    let told = |output| match output {
+        Output::Refused { write, error } => Some((write, error.code().to_owned())),
+        _ => None,
+    };
+    let told: Vec<_> = rig.drain().into_iter().filter_map(told).collect();
+    assert_eq!(told, [(write, "value_too_large".into())]);
+    assert!(rig.shown(watch).is_empty());
+}
+
+#[test]
 fn a_reducer_that_looked_at_everything_runs_again_when_anything_changes() {
     let (mut rig, watch) = live(&[done("a", 1), Todo::new("b", 2)]);
     rig.act(Action::ClearCompleted);

@@ -115,6 +115,15 @@ impl Effect {
         }
     }
 
+    /// Whether it writes all that another one did to the same row.
+    fn covers(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Put(_) | Self::Delete(_), _) => true,
+            (Self::Toggle(..), Self::Toggle(..)) | (Self::Shift(..), Self::Shift(..)) => true,
+            _ => false,
+        }
+    }
+
     fn apply(&self, rows: &mut BTreeMap<String, Todo>) -> bool {
         match self {
             Self::Put(todo) => {
@@ -236,6 +245,23 @@ impl Model {
         self.next_id += 1;
     }
 
+    /// A write by a person of one row: what was refused of it and is covered goes.
+    fn intend_one(&mut self, effect: Effect) {
+        let is_amended = |intent: &Intent| match &intent.effects[..] {
+            [refused] => intent.id.is_none() && refused.key() == effect.key() && effect.covers(refused),
+            _ => false,
+        };
+        self.intents.retain(|intent| !is_amended(intent));
+        self.intend([effect]);
+    }
+
+    fn is_put_in_vain(&self, key: &str) -> bool {
+        let is_put = |intent: &Intent| {
+            intent.id.is_none() && matches!(&intent.effects[..], [Effect::Put(todo)] if todo.id == key)
+        };
+        self.intents.iter().any(is_put)
+    }
+
     fn write(&mut self, ops: [RowOp; 2], effects: [Effect; 2]) {
         self.rig.core.register::<Todo>();
         self.rig.core.write_rows(self.rig.now, &list(), &RowOps { ops: ops.into() }).unwrap();
@@ -286,7 +312,7 @@ impl Model {
             Step::Put { key, position, done } => {
                 let todo = todo(*key, *position, *done);
                 self.rig.put(&todo);
-                self.intend([Effect::Put(todo)]);
+                self.intend_one(Effect::Put(todo));
             }
             Step::Toggle { key } => self.update(&key_of(key), |row| row.done = !row.done),
             Step::Shift { key, position } => {
@@ -294,7 +320,7 @@ impl Model {
             }
             Step::Delete { key } => {
                 self.rig.delete(&key_of(key));
-                self.intend([Effect::Delete(key_of(key))]);
+                self.intend_one(Effect::Delete(key_of(key)));
             }
             Step::Pair { put, shift, position } => {
                 let (row, key, position) = (todo(*put, *position, false), key_of(shift), (*position).into());
@@ -352,10 +378,13 @@ impl Model {
                 let mut after = row.clone();
                 change(&mut after);
                 assert_eq!(result.unwrap().is_some(), after != *row);
-                if after.done != row.done {
-                    self.intend([Effect::Toggle(key.into(), after.done)]);
-                } else if after.position != row.position {
-                    self.intend([Effect::Shift(key.into(), after.position)]);
+                if after == *row {
+                } else if self.is_put_in_vain(key) {
+                    self.intend_one(Effect::Put(after));
+                } else if after.done != row.done {
+                    self.intend_one(Effect::Toggle(key.into(), after.done));
+                } else {
+                    self.intend_one(Effect::Shift(key.into(), after.position));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use syncline_core::client::Output;
 use syncline_core::ops::{RowOp, RowOps};
-use syncline_core::{Diff, Error};
+use syncline_core::{Diff, Error, RowState};
 
 use crate::rig::{Rig, Todo, all, list, open};
 
@@ -98,6 +98,69 @@ fn a_refused_write_is_marked_and_can_be_retried_or_dismissed() {
     rig.server(refuse(2));
     assert_eq!(rig.core.dismiss(rig.now, &list(), "todos", "b"), 1);
     assert_eq!(rig.shown(watch), ["a"]);
+}
+
+fn refuse(rig: &mut Rig, ids: &[(u64, &str)]) {
+    let ack = |(id, code): &(u64, &str)| json!({"client": "client-1", "id": id, "error": {"code": code, "message": "no"}});
+    let acks: Vec<_> = ids.iter().map(ack).collect();
+    let version = rig.version;
+    rig.server(json!({"changes": {"space": "list", "from": version, "to": version, "acks": acks}}));
+}
+
+#[test]
+fn what_makes_a_refused_edit_good_takes_its_place() {
+    let (mut rig, watch) = live();
+    let text = |rig: &Rig| rig.core.entries::<Todo>(watch)[0].record.text.clone();
+    let write = |rig: &mut Rig, text: &str| {
+        let update = |todo: &mut Todo| todo.text = text.into();
+        rig.core.update::<Todo>(rig.now, &list(), "a", update).unwrap();
+    };
+    write(&mut rig, "bad");
+    refuse(&mut rig, &[(1, "name_required")]);
+    assert_eq!(rig.shown(watch), ["a!"]);
+    // another field leaves it as it is
+    rig.core.update::<Todo>(rig.now, &list(), "a", |todo| todo.done = true).unwrap();
+    assert_eq!(rig.core.intents(&list()), 2);
+    write(&mut rig, "good");
+    assert_eq!(rig.core.intents(&list()), 2);
+    rig.change(1, &[Todo { text: "good".into(), done: true, ..Todo::new("a", 1) }], &[], &[2, 3]);
+    assert_eq!((rig.shown(watch), text(&rig)), (vec!["a".to_owned()], "good".into()));
+}
+
+#[test]
+fn a_refused_row_is_put_again_as_it_has_been_corrected() {
+    let (mut rig, watch) = live();
+    rig.put(&Todo { text: "bad".into(), ..Todo::new("b", 2) });
+    refuse(&mut rig, &[(1, "name_required")]);
+    rig.sent();
+    let none = rig.core.update::<Todo>(rig.now, &list(), "b", |_| {}).unwrap();
+    assert_eq!((none, rig.shown(watch)), (None, vec!["a".into(), "b!".into()]));
+    rig.core.update::<Todo>(rig.now, &list(), "b", |todo| todo.text = "good".into()).unwrap();
+    assert_eq!(rig.shown(watch), ["a", "b?"]);
+    let good = Todo { text: "good".into(), ..Todo::new("b", 2) };
+    assert_eq!(rig.sent()[0]["write"]["payload"], json!({"ops": [{"put": ["todos", good]}]}));
+    rig.change(1, &[good], &[], &[2]);
+    assert_eq!((rig.shown(watch), rig.core.intents(&list())), (vec!["a".into(), "b".into()], 0));
+}
+
+#[test]
+fn a_correction_on_its_way_is_not_lost_with_the_row_that_is_refused() {
+    let (mut rig, watch) = live();
+    rig.put(&Todo { text: "bad".into(), ..Todo::new("b", 2) });
+    rig.core.update::<Todo>(rig.now, &list(), "b", |todo| todo.text = "good".into()).unwrap();
+    refuse(&mut rig, &[(1, "name_required"), (2, "unknown_row")]);
+    let entry = &rig.core.entries::<Todo>(watch)[1];
+    assert_eq!(entry.record.text, "good");
+    let why = match &entry.state {
+        RowState::Failed(error) => error.code().to_owned(),
+        state => format!("{state:?}"),
+    };
+    assert_eq!(why, "name_required", "why the row is not there");
+    rig.sent();
+    rig.core.update::<Todo>(rig.now, &list(), "b", |todo| todo.done = true).unwrap();
+    let whole = Todo { text: "good".into(), done: true, ..Todo::new("b", 2) };
+    assert_eq!(rig.sent()[0]["write"]["payload"], json!({"ops": [{"put": ["todos", whole]}]}));
+    assert_eq!(rig.core.intents(&list()), 1);
 }
 
 #[test]
