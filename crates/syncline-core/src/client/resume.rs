@@ -38,6 +38,11 @@ impl Session {
 
     fn finish_resume(&mut self, id: SessionId, base: &mut Base) {
         let Some(resuming) = self.resuming.take() else { return };
+        if self.is_compared {
+            // the server was not told of rows that could not be read: those that are still there have come once more
+            self.unreadable = Unreadable::default();
+            self.relations.iter_mut().for_each(|related| related.unreadable = Unreadable::default());
+        }
         if let Some(rows) = base.get_mut(self.collection) {
             take_in(rows, id, &mut self.unreadable, resuming.unreadable);
             resuming.del.iter().for_each(|key| delete_parent(rows, id, self, key));

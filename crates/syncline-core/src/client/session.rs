@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) selective: bool,
     /// The slots of the rows that the server was told are held, in that order.
     pub(crate) held: Vec<u32>,
+    /// It was told of them, and answers with what differs.
+    pub(crate) is_compared: bool,
     /// Storage has been asked for rows of an earlier visit.
     pub(crate) loading: Option<Loading>,
     /// It shows rows of an earlier visit, and the server has not answered on this one.
@@ -161,6 +163,7 @@ impl Session {
             was_live: false,
             selective: false,
             held: Vec::new(),
+            is_compared: false,
             loading: None,
             earlier: None,
             unsaved: false,
@@ -182,6 +185,7 @@ impl Session {
         frame_bytes: usize,
     ) -> Option<Held> {
         self.held.clear();
+        self.is_compared = false;
         let is_needed =
             self.selective || self.query.limit.is_some() || !self.relations.is_empty() || !self.loaded;
         if self.cursor.is_none() || !is_needed {
@@ -204,6 +208,7 @@ impl Session {
             let counts = related.counts.iter().flat_map(|counts| parents.clone().map(|key| counts.told(key)));
             held = held.with_children(related.held.iter().map(|&slot| children.key(slot)), counts);
         }
+        self.is_compared = true;
         Some(held)
     }
 

@@ -265,6 +265,7 @@ impl<C: Record, F: Family<C>> FollowsRelation for Families<C, F> {
         // whoever still reads one of these asks again, and is given another
         for family in self.forget(is_alive, rows) {
             family.set_rows(Vec::new());
+            family.set_count(0);
         }
     }
 
