@@ -176,9 +176,12 @@ impl Place {
 
 /// Refuses what is not this library's, and what is of a later version.
 fn recognise(connection: &Connection) -> Result<(), Problem> {
-    let application: u32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    // all of one state: another program of ours may be making its tables just now
+    let state = connection.unchecked_transaction()?;
+    let application: u32 = state.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let version: u32 = state.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let tables: i64 = state.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    state.commit()?;
     match (application, version) {
         (APPLICATION, ..=VERSION) => Ok(()),
         (APPLICATION, _) => Err(Problem::Other("a newer version of Syncline has made it")),
