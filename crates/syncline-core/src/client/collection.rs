@@ -350,6 +350,12 @@ impl<R: Record> AnyCollection for Collection<R> {
         }
     }
 
+    fn park_view(&mut self, view: SessionId) {
+        if let Some(view) = self.views.get_mut(&view) {
+            view.parked = true;
+        }
+    }
+
     fn close_view(&mut self, session: SessionId) {
         let Some(view) = self.views.remove(&session) else { return };
         self.touched.extend(view.members.ones().map(|slot| slot as u32));

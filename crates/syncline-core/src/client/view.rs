@@ -37,6 +37,8 @@ pub(crate) struct View<R> {
     pub(crate) hidden: bool,
     /// Members show only as long as the query wants them: others may change rows before their own list is told.
     pub(crate) held_to_query: bool,
+    /// The same while nobody looks at it, and until the server has said again what is in it.
+    pub(crate) parked: bool,
     /// The rows of an answer that is still coming in.
     pub(crate) incoming: Option<Vec<Arc<R>>>,
     observers: ShortMap<WatchId, Observer<R>>,
@@ -64,6 +66,7 @@ impl<R: Record> View<R> {
             loaded: false,
             hidden: false,
             held_to_query: false,
+            parked: false,
             incoming: None,
             observers: ShortMap::new(),
         }
@@ -308,15 +311,15 @@ impl<R: Record> View<R> {
     fn wants(&self, index: usize, entry: &Entry<R>, overlaid: bool) -> bool {
         let unsure = overlaid || (!self.loaded && self.present.contains(index));
         let is_in = unsure || (!self.hidden && self.members.contains(index));
-        is_in && (!(unsure || self.held_to_query) || self.query.matches(&*entry.record))
+        is_in && (!(unsure || self.held_to_query || self.parked) || self.query.matches(&*entry.record))
     }
 
-    /// It is complete; gives the slots that were in, or were hidden, only until it would be.
+    /// It is complete; gives the slots that were in, or were left out, only until it would be.
     pub(crate) fn complete(&mut self) -> Vec<u32> {
         let was_loaded = std::mem::replace(&mut self.loaded, true);
         let mut unsure = if was_loaded { Vec::new() } else { self.order.clone() };
         // also of one that was complete for somebody else
-        if std::mem::take(&mut self.hidden) {
+        if std::mem::take(&mut self.hidden) | std::mem::take(&mut self.parked) {
             unsure.extend(self.members.ones().map(|slot| slot as u32));
         }
         unsure

@@ -230,6 +230,9 @@ impl ClientCore {
         }
         if let Some(rows) = self.spaces.get_mut(&space).and_then(|space| space.base.get_mut(collection)) {
             rows.unobserve(id, watch);
+            if last {
+                rows.park_view(id);
+            }
         }
         self.unobserve_children(id, watch);
         if let Some(sub) = sub {

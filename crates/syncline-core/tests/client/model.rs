@@ -117,11 +117,12 @@ impl Effect {
 
     /// Whether it writes all that another one did to the same row.
     fn covers(&self, before: &Self) -> bool {
-        match (self, before) {
-            (Self::Put(_) | Self::Delete(_), _) => true,
-            (Self::Toggle(..), Self::Toggle(..)) | (Self::Shift(..), Self::Shift(..)) => true,
-            _ => false,
-        }
+        matches!(
+            (self, before),
+            (Self::Put(_) | Self::Delete(_), _)
+                | (Self::Toggle(..), Self::Toggle(..))
+                | (Self::Shift(..), Self::Shift(..))
+        )
     }
 
     fn apply(&self, rows: &mut BTreeMap<String, Todo>) -> bool {

@@ -166,3 +166,22 @@ fn rows_of_lists_that_are_behind_are_not_passed_on() {
     assert_eq!(rig.shown(watch), ["b"], "nobody knows what has become of `old`");
     assert_eq!(held(&subscribe(&mut rig)), 1);
 }
+
+#[test]
+fn a_list_that_was_stopped_does_not_show_what_it_would_not_want_any_more() {
+    let (mut rig, _, open_ones) = both(&all(), &todos(4), &open());
+    let sub = rig.newest_sub();
+    rig.server(json!({"resume": {"chunk": 0, "last": true, "sub": sub, "cursor": rig.cursor()}}));
+    assert_eq!(rig.shown(open_ones), ["0", "2"]);
+    rig.core.stop(rig.now, open_ones);
+    let done = Todo { done: true, ..todos(4)[0].clone() };
+    rig.change(1, &[done], &[], &[]);
+    rig.core.start(rig.now, open_ones);
+    assert_eq!(rig.shown(open_ones), ["2"], "the other list knows it already");
+    let sub = rig.newest_sub();
+    // rights may let somebody see less than the query says, and never more: what the server says counts again
+    rig.server(
+        json!({"resume": {"chunk": 0, "last": true, "sub": sub, "cursor": rig.cursor(), "del": ["0"]}}),
+    );
+    assert_eq!(rig.shown(open_ones), ["2"]);
+}
