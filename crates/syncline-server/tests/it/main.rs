@@ -10,6 +10,7 @@ mod hostile;
 mod jobs;
 mod lifecycle;
 mod logs;
+mod numbers;
 mod origins;
 mod partysync;
 mod slow_reader;
