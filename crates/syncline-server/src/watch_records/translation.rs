@@ -13,9 +13,14 @@ use crate::watch_records::mapping::{Collection, Related};
 use crate::watch_records::params::List;
 use crate::watch_records::place::Place;
 
-/// How much is kept of changes that some have not asked for yet, in bytes of the frames they came in: subscribers that
-/// are not far behind each other find them.
+/// How much is kept of changes that some have not asked for yet, in bytes of the frames they came in and of what they
+/// take besides: subscribers that are not far behind each other find them.
 const KEPT_BYTES: usize = 256 * 1024;
+
+/// What a change takes besides its rows, about: of itself, and of each record or number that it names. One that only
+/// deletes or counts has no rows, and is kept all the same.
+const CHANGE_BYTES: usize = 512;
+const NAMED_BYTES: usize = 256;
 
 /// Everybody who watches the same list under the same name.
 pub(super) struct Group {
@@ -48,7 +53,7 @@ impl Kept {
             return Some(Arc::clone(&kept.made));
         }
         self.changes.remove(place).map(|kept| {
-            self.bytes -= kept.made.rows.len();
+            self.bytes -= kept.made.bytes();
             kept.made
         })
     }
@@ -59,11 +64,11 @@ impl Kept {
             *self = Self::default();
             return;
         }
-        self.bytes += made.rows.len();
+        self.bytes += made.bytes();
         self.changes.push_back(KeptChange { made: Arc::clone(made), waiting });
         while self.bytes > KEPT_BYTES && self.changes.len() > 1 {
             let gone = self.changes.pop_front();
-            self.bytes -= gone.map_or(0, |gone| gone.made.rows.len());
+            self.bytes -= gone.map_or(0, |gone| gone.made.bytes());
         }
     }
 }
@@ -92,6 +97,19 @@ impl Translated {
     /// The events for a socket, one message each.
     pub(super) fn messages(&self) -> &[Bytes] {
         self.messages.get_or_init(|| self.events.iter().map(Event::message).collect())
+    }
+
+    /// About what it takes as long as it is kept.
+    fn bytes(&self) -> usize {
+        let related = |related: &RelatedPart| related.put.len() + related.del.len();
+        let of = |part: &Part| {
+            part.put.len()
+                + part.del.len()
+                + part.counts.len()
+                + part.related.iter().map(related).sum::<usize>()
+        };
+        let named: usize = self.parts.iter().map(of).sum();
+        CHANGE_BYTES + self.rows.len() + named * NAMED_BYTES
     }
 
     fn is_of(&self, changes: &Changes, rows: &[u8], holding: &Holding) -> bool {
@@ -210,6 +228,7 @@ impl Drop for Group {
 mod tests {
     use serde::{Deserialize, Serialize};
     use syncline_core::SpaceId;
+    use syncline_core::wire::Count;
     use syncline_macros::Record;
 
     use super::*;
@@ -297,5 +316,32 @@ mod tests {
         }
         assert!(members[0].kept.lock().unwrap().bytes <= KEPT_BYTES);
         assert_eq!(members[0].kept.lock().unwrap().changes.len(), 3);
+    }
+
+    #[test]
+    fn nor_are_changes_without_rows_kept_without_end() {
+        let groups = Groups::default();
+        let collection = Arc::new(Mapping::new(|note: &Note| note.by.clone(), Note::at).collection("x"));
+        let members: Vec<_> = (0..2).map(|_| join(&groups, &collection, "a")).collect();
+        let deleted = |n: u64| Part { sub: 1, del: vec![format!("n{n}").into()], ..Part::default() };
+        let counted = |n| Part {
+            sub: 1,
+            counts: vec![Count { relation: 0, parent: "n".into(), n }],
+            ..Part::default()
+        };
+        let mut most = 0;
+        for to in 1..5_000 {
+            let part = if to % 2 == 0 { deleted(to) } else { counted(to) };
+            let changes = Changes { parts: vec![part], ..Changes::new("a".into(), to - 1, to) };
+            members[0].translate(&changes, b"", &Holding::new());
+            most = most.max(members[0].kept.lock().unwrap().changes.len());
+        }
+        assert!((100..1_000).contains(&most), "{most}");
+        // what is taken is given back as it was counted
+        let changes = Changes { parts: vec![counted(4_999)], ..Changes::new("a".into(), 4_998, 4_999) };
+        let before = members[0].kept.lock().unwrap().bytes;
+        members[1].translate(&changes, b"", &Holding::new());
+        let kept = members[0].kept.lock().unwrap();
+        assert_eq!((kept.bytes, kept.changes.len()), (before - CHANGE_BYTES - NAMED_BYTES, most - 1));
     }
 }
