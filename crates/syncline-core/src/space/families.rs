@@ -78,6 +78,18 @@ impl Families {
         (0..self.relations.len()).map(of).collect()
     }
 
+    /// How many of these children each parent has, parent by parent and of each relation.
+    pub(super) fn sizes(&self, parents: &[Arc<Row>]) -> Vec<usize> {
+        let of = |parent: &Arc<Row>| {
+            let groups = self.parents.get(parent.key());
+            (0..self.relations.len()).map(move |relation| {
+                let group = groups.and_then(|groups| groups.get(relation));
+                group.and_then(|group| group.window.as_ref()).map_or(0, |window| window.rows().count())
+            })
+        };
+        parents.iter().flat_map(of).collect()
+    }
+
     /// How many children these parents have, where they have any.
     pub(super) fn counts(&self, parents: &[Arc<Row>]) -> Vec<Count> {
         let mut counts = Vec::new();

@@ -40,6 +40,8 @@ pub(super) struct Answer {
     pub(super) rows: Vec<Arc<Row>>,
     /// Their children, relation by relation.
     pub(super) related: Vec<Vec<Arc<Row>>>,
+    /// How many of these children each row has, row by row and of each relation; nothing where that is not known.
+    pub(super) sizes: Vec<usize>,
     /// How many children parents have, where they have any.
     pub(super) counts: Vec<Count>,
 }
@@ -117,7 +119,12 @@ impl Shape {
     pub(super) fn answer(&self, listing: &Listing, sees: Sees<'_>) -> Answer {
         let rows = self.rows(listing, sees);
         match &self.families {
-            Some(families) => Answer { related: families.rows(&rows), counts: families.counts(&rows), rows },
+            Some(families) => Answer {
+                related: families.rows(&rows),
+                sizes: families.sizes(&rows),
+                counts: families.counts(&rows),
+                rows,
+            },
             None => Answer { rows, ..Answer::default() },
         }
     }

@@ -43,16 +43,25 @@ pub(super) struct Stream {
 
 /// Rows on their way, chunk by chunk.
 struct Chunks {
-    /// Its rows, then the children of each relation.
+    /// In the order in which they go.
     rows: Vec<Arc<Row>>,
-    /// The collections of each, when they are to be packed.
+    /// Which collection each is of: 0 are the result's own, then relation by relation. Empty without relations.
+    of: Vec<u8>,
+    /// The collections, when their rows are to be packed.
     packing: Vec<CollectionDef>,
-    /// Where the rows of each end.
-    ends: Vec<usize>,
     sent: usize,
-    /// Told behind the rows.
+    /// Told with the rows that they are about, or else behind all rows.
     counts: VecDeque<Count>,
     chunk: u32,
+}
+
+/// What goes into a chunk.
+struct Taken {
+    /// As it stands in the frame.
+    rows: Vec<u8>,
+    counts: Vec<Count>,
+    /// What all of it takes.
+    bytes: usize,
 }
 
 enum Body {
@@ -120,9 +129,10 @@ impl Stream {
 
     fn next_chunk(&mut self, mut chunks: Chunks, most: usize) -> Vec<u8> {
         let (number, total) = (chunks.chunk, chunks.rows.len() as u64);
-        let (start, rows) = (chunks.sent, chunks.take_rows(most));
-        let (related, counts) =
-            (chunks.runs_since(start), chunks.take_counts(most.saturating_sub(rows.len()), start));
+        let start = chunks.sent;
+        let Taken { rows, mut counts, bytes } = chunks.take_rows(most);
+        let related = chunks.runs_since(start);
+        counts.extend(chunks.take_counts(most.saturating_sub(bytes), start));
         let last = chunks.is_empty();
         let message = ServerMessage::Snapshot(Snapshot {
             sub: self.sub.unwrap_or_default(),
@@ -146,11 +156,12 @@ impl Stream {
     fn next_missed(&mut self, mut news: Chunks, mut missed: Missed, most: usize) -> Vec<u8> {
         let (chunk, start) = (news.chunk, news.sent);
         let mut room = Room { left: most, is_untouched: true };
-        let rows = news.take_rows(most);
-        room.take(rows.len());
+        let Taken { rows, mut counts, bytes } = news.take_rows(most);
+        room.take(bytes);
         let fields = if rows.is_empty() { Vec::new() } else { news.fields() };
-        let (related, counts) = (news.runs_since(start), news.take_counts(room.left, start));
-        counts.iter().for_each(|count| room.take(size(count) + 1));
+        let (related, further) = (news.runs_since(start), news.take_counts(room.left, start));
+        further.iter().for_each(|count| room.take(size(count) + 1));
+        counts.extend(further);
         let (mut del, mut gone, mut gone_children) = (Vec::new(), Vec::new(), Vec::<GoneChildren>::new());
         if news.is_empty() {
             del.extend(std::iter::from_fn(|| room.pop(&mut missed.del, |key| size(key) + 1)));
@@ -223,13 +234,9 @@ impl Room {
 }
 
 impl Chunks {
-    fn new(Answer { mut rows, related, counts }: Answer, packing: Vec<CollectionDef>) -> Self {
-        let mut ends = vec![rows.len()];
-        for children in related {
-            rows.extend(children);
-            ends.push(rows.len());
-        }
-        Self { rows, packing, ends, sent: 0, counts: counts.into(), chunk: 0 }
+    fn new(Answer { rows, related, sizes, counts }: Answer, packing: Vec<CollectionDef>) -> Self {
+        let (rows, of) = if related.is_empty() { (rows, Vec::new()) } else { in_order(rows, related, sizes) };
+        Self { rows, of, packing, sent: 0, counts: counts.into(), chunk: 0 }
     }
 
     fn is_empty(&self) -> bool {
@@ -242,29 +249,45 @@ impl Chunks {
         self.packing.iter().map(names).collect()
     }
 
-    /// The rows that fit into a chunk of `most` bytes, and at least one, when there is one; as they stand in the frame.
-    fn take_rows(&mut self, most: usize) -> Vec<u8> {
+    /// The rows that fit into a chunk of `most` bytes with their counts, and at least one, when there is one.
+    fn take_rows(&mut self, most: usize) -> Taken {
         self.chunk += 1;
-        let mut bytes = Vec::new();
+        let (start, mut bytes, mut counted) = (self.sent, 0, 0);
+        let mut parts = vec![Vec::new(); self.packing.len().max(1)];
         while let Some(row) = self.rows.get(self.sent) {
-            let before = bytes.len();
-            let of = self.ends.partition_point(|&end| end <= self.sent);
+            let of = self.of.get(self.sent).copied().map_or(0, usize::from);
+            if of >= parts.len() {
+                parts.resize(of + 1, Vec::new());
+            }
+            let part = &mut parts[of];
+            let before = part.len();
             match self.packing.get(of) {
-                Some(def) => wire::push_row(&mut bytes, row.packed(def)),
+                Some(def) => wire::push_row(part, row.packed(def)),
                 None => {
                     if before > 0 {
-                        bytes.push(b'\n');
+                        part.push(b'\n');
                     }
-                    bytes.extend_from_slice(&row.json);
+                    part.extend_from_slice(&row.json);
                 }
             }
-            if bytes.len() >= most && before > 0 {
-                bytes.truncate(before);
+            let own = self.counts.range(counted..).take_while(|count| of == 0 && *count.parent == *row.key());
+            let (own, own_bytes) = own.fold((0, 0), |(n, bytes), count| (n + 1, bytes + size(count) + 1));
+            // where a part begins, it is joined to the one before
+            let joint = usize::from(before == 0 && self.sent > start && self.packing.is_empty());
+            let more = joint + part.len() - before + own_bytes;
+            if bytes + more >= most && self.sent > start {
+                part.truncate(before);
                 break;
             }
+            bytes += more;
+            counted += own;
             self.sent += 1;
         }
-        bytes
+        let counts = self.counts.drain(..counted).collect();
+        let joint: &[u8] = if self.packing.is_empty() { b"\n" } else { b"" };
+        parts.retain(|part| !part.is_empty());
+        let rows = if parts.len() == 1 { parts.swap_remove(0) } else { parts.join(joint) };
+        Taken { rows, counts, bytes }
     }
 
     /// The counts that fit behind the rows since `start`, and at least one when there are no rows.
@@ -285,12 +308,36 @@ impl Chunks {
 
     /// Which rows since `start` are children.
     fn runs_since(&self, start: usize) -> Vec<Run> {
-        let run = |(relation, ends): (usize, &[usize])| {
-            let rows = ends[1].min(self.sent).saturating_sub(ends[0].max(start));
-            Run { relation, rows }
-        };
-        self.ends.windows(2).enumerate().map(run).filter(|run| run.rows > 0).collect()
+        let of = self.of.get(start..self.sent).unwrap_or_default();
+        let relations = of.iter().copied().max().map_or(0, usize::from);
+        let rows = |relation| of.iter().filter(|&&of| usize::from(of) == relation + 1).count();
+        (0..relations)
+            .map(|relation| Run { relation, rows: rows(relation) })
+            .filter(|run| run.rows > 0)
+            .collect()
     }
+}
+
+/// Each row and then its children, as far as it is known whose they are: whoever passes them on needs to keep no more than
+/// one row until its children are there. Then the children of other rows.
+fn in_order(own: Vec<Arc<Row>>, related: Vec<Vec<Arc<Row>>>, sizes: Vec<usize>) -> (Vec<Arc<Row>>, Vec<u8>) {
+    let all = own.len() + related.iter().map(Vec::len).sum::<usize>();
+    let (mut rows, mut of) = (Vec::with_capacity(all), Vec::with_capacity(all));
+    let mut related: Vec<_> = related.into_iter().map(IntoIterator::into_iter).collect();
+    let mut sizes = sizes.into_iter();
+    for row in own {
+        rows.push(row);
+        of.push(0);
+        for (children, relation) in related.iter_mut().zip(1..) {
+            rows.extend(children.take(sizes.next().unwrap_or_default()));
+            of.resize(rows.len(), relation);
+        }
+    }
+    for (children, relation) in related.into_iter().zip(1..) {
+        rows.extend(children);
+        of.resize(rows.len(), relation);
+    }
+    (rows, of)
 }
 
 /// Takes as much as fits into `most` bytes, and at least something. A client of which more is to be told than fits is

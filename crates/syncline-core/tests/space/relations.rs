@@ -1,9 +1,11 @@
 //! Children that come with the rows of a result: which, how many, and for whom.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
 use syncline_core::ops::RowOp;
 use syncline_core::space::Config;
-use syncline_core::wire::ServerMessage;
+use syncline_core::wire::{Frame, ServerMessage};
 use syncline_core::{Query, Relation};
 
 use crate::rig::{Rig, note, notes, secret};
@@ -157,6 +159,38 @@ fn a_large_result_comes_in_chunks_with_its_children_and_counts() {
     assert!(sub.live && sub.rows.len() == 20 && sub.related[0].len() == 60 && sub.counts.len() == 20);
     let heard = rig.heard(1);
     assert!(heard.len() > 20, "{} frames", heard.len());
+}
+
+#[test]
+fn a_large_result_comes_row_by_row_each_with_its_count_and_before_its_children() {
+    let mut rig = Rig::with(Config { chunk_bytes: 200, ..Config::default() });
+    rig.join(1, "ada");
+    let parents = (0..20).map(|n| note(&format!("p{n}"), "", n));
+    let children = (0..20).flat_map(|n| (0..n).map(move |m| note(&format!("c{n}-{m}"), &format!("p{n}"), m)));
+    rig.write(1, "client-ada", parents.chain(children).collect());
+    rig.heard(1);
+    rig.subscribe(1, 1, notes().filter(Note::text.eq("")).include(replies().counted()));
+    let (mut open, mut largest) = (BTreeSet::new(), 0);
+    for frame in std::mem::take(&mut rig.line(1).heard) {
+        largest = largest.max(frame.len());
+        let frame = Frame::parse(&frame).unwrap();
+        let ServerMessage::Snapshot(snapshot) = &frame.message else { panic!("{:?}", frame.message) };
+        let text = |row: &[u8], field: &str| -> String {
+            serde_json::from_slice::<Value>(row).unwrap()[field].as_str().unwrap().into()
+        };
+        let rows: Vec<&[u8]> = frame.rows().collect();
+        let children: usize = snapshot.related.iter().map(|run| run.rows).sum();
+        let (own, children) = rows.split_at(rows.len() - children);
+        let own: BTreeSet<String> = own.iter().map(|row| text(row, "id")).collect();
+        assert!(snapshot.counts.iter().all(|count| own.contains(&*count.parent)), "{snapshot:?}");
+        let parents: BTreeSet<String> = children.iter().map(|row| text(row, "text")).collect();
+        // those of one row may go on in the next chunk, and no others
+        assert!(parents.difference(&own).all(|parent| open.contains(parent)), "{parents:?} {own:?}");
+        open = if own.is_empty() { open } else { own };
+    }
+    assert!(largest < 600, "counts have their share of a chunk: {largest}");
+    let sub = &rig.page(1).subs[&1];
+    assert!(sub.live && sub.rows.len() == 20 && sub.related[0].len() == 190 && sub.counts.len() == 19);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::watch_records::encode::{Event, Row};
 use crate::watch_records::holding::{Holding, Known, Slot, Teller, apply, parent};
 use crate::watch_records::translation::Group;
 
-/// How many bytes of records wait for their children, which come last. Beyond, records go ahead, and children follow as
-/// news.
+/// How many bytes a record may have with its children, which come behind it. One that has more goes ahead, and its further
+/// children follow as news.
 const GATHERED_BYTES: usize = 2 * 1024 * 1024;
 
 /// See the [module](self).
@@ -39,7 +39,7 @@ impl Incoming {
     ) -> Vec<Event> {
         let mut events = Vec::new();
         if chunk.chunk == 0 {
-            self.begin(group, &mut events);
+            self.begin(group, holding, &mut events);
         }
         let rows: Vec<&[u8]> = rows.collect();
         let children: usize = chunk.related.iter().map(|run| run.rows).sum();
@@ -58,24 +58,24 @@ impl Incoming {
         }
         if let Some(gathering) = &mut self.gathering {
             chunk.counts.iter().for_each(|count| gathering.count(count));
-            if chunk.last || gathering.bytes > GATHERED_BYTES {
-                events.extend(gathering.let_go(group));
-                self.gathering = None;
-            }
+            events.extend(gathering.let_go(group, chunk.last));
         }
         if chunk.last {
+            self.gathering = None;
             self.end(group, holding, &mut events);
         }
         events
     }
 
-    fn begin(&mut self, group: &Group, events: &mut Vec<Event>) {
+    fn begin(&mut self, group: &Group, holding: &mut Holding, events: &mut Vec<Event>) {
         // one that was broken off begins again: a record that comes twice does no harm
         (self.last, self.gathering) = (None, None);
         self.seen.clear();
         if self.is_live {
             return;
         }
+        // it comes with the children that are told with it, and loses those that were told before
+        holding.retain(|slot, _| slot.is_record());
         if !mem::replace(&mut self.is_announced, true) {
             events.push(Event::new("snapshot.start", &group.place.describe(&group.collection.nsid)));
         }
@@ -113,11 +113,12 @@ impl Incoming {
     ) {
         let slot = Slot::child(relation, &row.facts.rkey);
         self.seen.insert(slot.clone());
-        if let (Some(gathering), Some(parent)) = (&mut self.gathering, parent(row)) {
-            if let Some(related) = group.related(relation) {
-                gathering.child(parent, relation, group.child_encoder(related).listed(row));
-                holding.insert(slot, Known::of(row, Some(relation)));
-            }
+        if let Some(gathering) = &mut self.gathering
+            && let (Some(parent), Some(related)) = (parent(row), group.related(relation))
+            && let Some(record) = gathering.find(parent)
+        {
+            record.child(relation, group.child_encoder(related).listed(row));
+            holding.insert(slot, Known::of(row, Some(relation)));
             return;
         }
         let mut teller = Teller::new(group, holding);
@@ -153,60 +154,202 @@ impl Incoming {
 struct Gathering {
     records: Vec<Gathered>,
     places: BTreeMap<Box<str>, usize>,
-    bytes: usize,
 }
 
 /// A record as JSON, and of each relation the children as JSON and their number.
 struct Gathered {
+    key: Box<str>,
     record: String,
     related: BTreeMap<usize, (Vec<String>, u64)>,
+    bytes: usize,
 }
 
 impl Gathering {
     fn record(&mut self, key: &str, record: String) {
-        self.bytes += record.len();
-        self.places.insert(key.into(), self.records.len());
-        self.records.push(Gathered { record, related: BTreeMap::new() });
+        let (bytes, related) = (record.len(), BTreeMap::new());
+        self.add(Gathered { key: key.into(), record, related, bytes });
     }
 
-    fn related(&mut self, parent: &str, relation: usize) -> Option<&mut (Vec<String>, u64)> {
-        let record = self.records.get_mut(*self.places.get(parent)?)?;
-        Some(record.related.entry(relation).or_default())
+    fn add(&mut self, record: Gathered) {
+        self.places.insert(record.key.clone(), self.records.len());
+        self.records.push(record);
     }
 
-    fn child(&mut self, parent: &str, relation: usize, child: String) {
-        self.bytes += child.len();
-        if let Some((children, _)) = self.related(parent, relation) {
-            children.push(child);
-        }
+    fn find(&mut self, key: &str) -> Option<&mut Gathered> {
+        self.records.get_mut(*self.places.get(key)?)
     }
 
     fn count(&mut self, count: &Count) {
-        if let Some((_, number)) = self.related(&count.parent, count.relation) {
-            *number = count.n;
+        if let Some(record) = self.find(&count.parent) {
+            record.related.entry(count.relation).or_default().1 = count.n;
         }
     }
 
-    /// The records with what there is of their children.
-    fn let_go(&mut self, group: &Group) -> Vec<Event> {
-        let records = mem::take(&mut self.records).into_iter();
-        records
-            .map(|Gathered { mut record, related }| {
-                // an object, and never an empty one
-                record.truncate(record.len().saturating_sub(1));
-                for (relation, (children, count)) in related {
-                    let Some(related) = group.related(relation) else { continue };
-                    let name = &related.name;
-                    if count > 0 {
-                        record.push_str(&format!(r#","{name}Count":{count}"#));
-                    }
-                    if !children.is_empty() {
-                        record.push_str(&format!(r#","{name}":[{}]"#, children.join(",")));
-                    }
+    /// The records with their children, at the end of a chunk. A snapshot comes record by record, so that only of the last
+    /// one more may follow.
+    fn let_go(&mut self, group: &Group, is_last: bool) -> Vec<Event> {
+        self.places.clear();
+        let mut records = mem::take(&mut self.records);
+        match records.pop() {
+            Some(open) if !is_last && open.bytes <= GATHERED_BYTES => self.add(open),
+            Some(mut open) => {
+                if !is_last {
+                    open.forget_counts();
                 }
-                record.push('}');
-                Event::record("snapshot.record", &record)
-            })
-            .collect()
+                records.push(open);
+            }
+            None => {}
+        }
+        records.into_iter().map(|record| record.tell(group)).collect()
+    }
+}
+
+impl Gathered {
+    fn child(&mut self, relation: usize, child: String) {
+        self.bytes += child.len();
+        self.related.entry(relation).or_default().0.push(child);
+    }
+
+    /// Children that follow as news are counted then, by whoever counts them.
+    fn forget_counts(&mut self) {
+        self.related.values_mut().for_each(|(_, count)| *count = 0);
+    }
+
+    fn tell(self, group: &Group) -> Event {
+        let Self { mut record, related, .. } = self;
+        // an object, and never an empty one
+        record.truncate(record.len().saturating_sub(1));
+        for (relation, (children, count)) in related {
+            let Some(related) = group.related(relation) else { continue };
+            let name = &related.name;
+            if count > 0 {
+                record.push_str(&format!(r#","{name}Count":{count}"#));
+            }
+            if !children.is_empty() {
+                record.push_str(&format!(r#","{name}":[{}]"#, children.join(",")));
+            }
+        }
+        record.push('}');
+        Event::record("snapshot.record", &record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Serialize};
+    use serde_json::Value;
+    use syncline_core::wire::Run;
+    use syncline_core::{Cursor as Place, Incarnation, QuerySpec};
+    use syncline_macros::Record;
+
+    use super::*;
+    use crate::watch_records::mapping::Mapping;
+    use crate::watch_records::params::List;
+    use crate::watch_records::place;
+    use crate::watch_records::translation::Groups;
+
+    #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+    #[record(collection = "notes", key = id)]
+    struct Note {
+        id: String,
+        by: String,
+        at: i64,
+        of: String,
+    }
+
+    fn note(id: &str, by: &str, of: &str) -> Vec<u8> {
+        json!({ "id": id, "by": by, "at": 1, "of": of }).to_string().into()
+    }
+
+    /// A list of notes with those that belong to them, for somebody who has had nothing yet.
+    struct Watch {
+        group: Arc<Group>,
+        incoming: Incoming,
+        holding: Holding,
+    }
+
+    impl Watch {
+        fn new() -> Self {
+            let mapping = || Mapping::new(|note: &Note| note.by.chars().take(3).collect(), Note::at);
+            let collection = mapping().relation("notes", Note::of.children(), mapping()).collection("x");
+            let related = &collection.relations[0];
+            let spec = QuerySpec {
+                space: "a".into(),
+                collection: "notes".into(),
+                filter: None,
+                order: Vec::new(),
+                limit: Some(50),
+                relations: vec![related.asked(50)],
+            };
+            let list = List { spec, sort: "time".into(), field: "at".into(), relations: vec![0] };
+            let group = Groups::default().join(&Arc::new(collection), place::Place::Space("a".into()), list);
+            Self { group, incoming: Incoming::default(), holding: Holding::new() }
+        }
+
+        /// Takes a chunk; gives what is told, each event by its name and the keys in it.
+        fn take(&mut self, chunk: u32, last: bool, records: &[Vec<u8>], children: &[Vec<u8>]) -> Vec<String> {
+            let snapshot = Snapshot {
+                sub: 1,
+                cursor: Place { incarnation: Incarnation(1), schema: 0, epoch: 0, version: 1 },
+                chunk,
+                total: 0,
+                last,
+                selective: false,
+                fields: Vec::new(),
+                related: vec![Run { relation: 0, rows: children.len() }],
+                counts: Vec::new(),
+                writes: Vec::new(),
+            };
+            let rows = records.iter().chain(children).map(Vec::as_slice);
+            let events = self.incoming.take(&self.group, &mut self.holding, &snapshot, rows);
+            let named = |event: &Event| {
+                let data: Value = serde_json::from_str(&event.data).unwrap();
+                let record = data.get("record").or(data.get("child")).unwrap_or(&data);
+                let key = record.get("rkey").or(record.get("childRkey")).and_then(Value::as_str);
+                let own = record["notes"].as_array().into_iter().flatten();
+                let own: String = own.map(|child| format!(" +{}", child["rkey"].as_str().unwrap())).collect();
+                format!("{} {}{own}", event.kind, key.unwrap_or_default()).trim_end().to_owned()
+            };
+            events.iter().map(named).collect()
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_begins_again_tells_all_children_again() {
+        let mut watch = Watch::new();
+        let large = format!("ada{}", "x".repeat(GATHERED_BYTES));
+        let first = [note("c1", &large, "m1"), note("c2", "ada", "m1"), note("c3", "ada", "m1")];
+        for _ in 0..2 {
+            let told = watch.take(0, false, &[note("m1", "ada", "")], &first[..1]);
+            assert_eq!(told.last().unwrap(), "snapshot.record m1 +c1", "it is too large to wait");
+            assert_eq!(
+                watch.take(1, false, &[], &first[1..]),
+                ["hydration.added c2", "hydration.added c3"],
+                "the record came without them"
+            );
+        }
+        watch.take(0, false, &[note("m1", "ada", "")], &first[..1]);
+        assert_eq!(
+            watch.take(1, true, &[], &first[1..2]),
+            ["hydration.added c2", "snapshot.end"],
+            "of one that this record never had nothing is said"
+        );
+        // once it is there, what has not changed is not told again
+        let told = watch.take(0, true, &[note("m1", "ada", "")], &first[..2]);
+        assert_eq!(told, [""; 0]);
+    }
+
+    #[test]
+    fn a_record_waits_for_the_children_that_come_in_the_next_chunk() {
+        let mut watch = Watch::new();
+        let told = watch.take(0, false, &[note("m1", "ada", ""), note("m2", "ada", "")], &[]);
+        assert_eq!(told, ["snapshot.start", "snapshot.record m1"]);
+        assert_eq!(watch.take(1, false, &[], &[note("c1", "ada", "m2")]), [""; 0]);
+        assert_eq!(
+            watch.take(2, true, &[note("m3", "ada", "")], &[note("c2", "ada", "m2")]),
+            ["snapshot.record m2 +c1 +c2", "snapshot.record m3", "snapshot.end"]
+        );
     }
 }

@@ -213,7 +213,7 @@ fn compared(
         touched.entry(collection).or_default().insert(key.as_str());
     }
     let is_touched = |of: &str, key: &str| touched.get(of).is_some_and(|keys| keys.contains(key));
-    let Answer { rows, related, counts } = set.result(shape, access);
+    let Answer { rows, related, counts, .. } = set.result(shape, access);
     let mut missed = Missed::default();
     let (mut list, mut places) = (held.checklist(), Vec::with_capacity(rows.len()));
     for row in &rows {

@@ -358,25 +358,38 @@ async fn whoever_watches_from_the_beginning_sees_what_a_newcomer_sees() {
     }
 }
 
+/// A snapshot as a store has it: with the numbers that were told of reactions, and of what was told as news.
+async fn snapshot_of(app: &Router, further: &str) -> (Store, BTreeMap<String, u64>, Vec<String>) {
+    let mut records = Records::watch(app, "room-a", further).await;
+    let (mut store, mut counts, mut news) = (Store::default(), BTreeMap::new(), Vec::new());
+    loop {
+        let (kind, data) = records.event().await.unwrap();
+        store.take(&kind, &data);
+        match kind.as_str() {
+            "snapshot.record" => {
+                let key = data["record"]["rkey"].as_str().unwrap().to_owned();
+                counts.extend(data["record"]["reactionsCount"].as_u64().map(|count| (key, count)));
+            }
+            "hydration.added" => news.push(data["child"]["rkey"].as_str().unwrap().to_owned()),
+            "snapshot.end" => return (store, counts, news),
+            _ => {}
+        }
+    }
+}
+
 #[tokio::test]
-async fn what_is_too_large_to_wait_for_its_children_goes_ahead() {
+async fn in_a_large_snapshot_too_records_come_with_their_children_and_how_many_there_are() {
     let (_syncline, app, mut ada) = room().await;
     let large = "x".repeat(900_000);
     for number in 2..6 {
         ada.put("room-a", &message(&format!("m{number}"), &large, 2_000 + number)).await;
     }
-    let mut records = Records::watch(&app, "room-a", "&hydrateReactions=10").await;
-    let (mut store, mut came_behind) = (Store::default(), false);
-    loop {
-        let (kind, data) = records.event().await.unwrap();
-        store.take(&kind, &data);
-        came_behind |= kind == "hydration.added";
-        if kind == "snapshot.end" {
-            break;
-        }
-    }
-    assert!(came_behind);
-    assert_eq!(store.records.len(), 6);
+    ada.react("room-a", &reaction("rb", "m5", "❤", 4_000)).await;
+    ada.react("room-a", &reaction("rc", "m5", "🎉", 5_000)).await;
+    let (store, counts, news) = snapshot_of(&app, "&hydrateReactions=1").await;
+    assert_eq!((store.records.len(), news), (6, Vec::new()));
+    assert_eq!(counts, BTreeMap::from([("m0".to_owned(), 1), ("m5".to_owned(), 2)]));
+    assert_eq!(store.records["at://ada/app.example.message/m0"].1["ra"], "👍");
     // the answer to a handshake has a bound, and the socket has not
     let uri = format!("{MESSAGES}?spaceUri=room-a&mode=ws");
     for number in 6..9 {
@@ -387,5 +400,19 @@ async fn what_is_too_large_to_wait_for_its_children_goes_ahead() {
     let body = axum::body::to_bytes(response.into_body(), 5 << 20).await.unwrap();
     let handshake: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(handshake["snapshot"]["records"].as_array().unwrap().len(), 4);
-    assert_eq!(store.records["at://ada/app.example.message/m0"].1["ra"], "👍");
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_to_wait_for_its_children_goes_ahead() {
+    let (_syncline, app, mut ada) = room().await;
+    let large = "x".repeat(900_000);
+    for number in 0..5 {
+        ada.react("room-a", &reaction(&format!("x{number}"), "m0", &large, 4_000 + number)).await;
+    }
+    ada.react("room-a", &reaction("rb", "m1", "❤", 4_000)).await;
+    let (store, counts, news) = snapshot_of(&app, "&hydrateReactions=10").await;
+    assert_eq!(news, ["x3", "x4"]);
+    assert_eq!(store.records["at://ada/app.example.message/m0"].1.len(), 6);
+    // what follows as news is counted by those who count
+    assert_eq!(counts, BTreeMap::from([("m1".to_owned(), 1)]));
 }
