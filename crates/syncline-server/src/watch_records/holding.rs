@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use syncline_core::Scalar;
 use syncline_core::client::contrail::record_uri;
+use syncline_core::{Error, Scalar, code};
 
 use crate::watch_records::encode::{Digest, Event, Row};
 use crate::watch_records::translation::Group;
@@ -45,6 +45,11 @@ impl Known {
     pub(super) fn of(row: &Row<'_>, relation: Option<usize>) -> Self {
         let parent = relation.and_then(|_| parent(row)).map(Into::into);
         Self { did: row.facts.did.as_str().into(), digest: row.digest, parent }
+    }
+
+    /// Whose it was `before`, when that was somebody else: then it had another address.
+    pub(super) fn former<'a>(&self, before: Option<&'a Self>) -> Option<&'a str> {
+        before.map(|before| &*before.did).filter(|did| **did != *self.did)
     }
 }
 
@@ -88,8 +93,18 @@ pub(super) struct News {
     pub(super) before: Knowledge,
     pub(super) after: Knowledge,
     pub(super) events: Vec<Event>,
-    /// A record with children has another address, and its children cannot be told anew: they are to be asked for.
+    /// See [`Renamed`].
     pub(super) renamed: bool,
+}
+
+/// A record with children has another address, and its children cannot be told anew: they are to be asked for.
+#[derive(Debug, PartialEq)]
+pub(super) struct Renamed;
+
+impl From<Renamed> for Error {
+    fn from(_: Renamed) -> Self {
+        Self::new(code::CONNECTION, "a record has another address; connect anew")
+    }
 }
 
 impl<'a> Teller<'a> {
@@ -118,8 +133,8 @@ impl<'a> Teller<'a> {
         let slot = Slot::record(&row.facts.rkey);
         let (before, now) = (self.look(&slot), Known::of(row, None));
         let encoder = self.group.encoder();
-        if let Some(before) = before.as_ref().filter(|before| before.did != now.did) {
-            self.events.push(encoder.deleted(&before.did, &slot.key));
+        if let Some(did) = now.former(before.as_ref()) {
+            self.events.push(encoder.deleted(did, &slot.key));
             self.renamed |= !self.group.list.relations.is_empty();
         }
         if always || before.as_ref() != Some(&now) {

@@ -8,7 +8,7 @@ use syncline_core::wire::{Count, Snapshot};
 
 use crate::watch_records::cursor::Cursor;
 use crate::watch_records::encode::{Event, Row};
-use crate::watch_records::holding::{Holding, Known, Slot, Teller, apply, parent};
+use crate::watch_records::holding::{Holding, Known, Renamed, Slot, Teller, apply, parent};
 use crate::watch_records::translation::Group;
 
 /// How many bytes a record may have with its children, which come behind it. One that has more goes ahead, and its further
@@ -30,13 +30,16 @@ pub(super) struct Incoming {
 
 impl Incoming {
     /// What a chunk means to a client that has these records.
+    ///
+    /// # Errors
+    /// When that cannot be told.
     pub(super) fn take<'a>(
         &mut self,
         group: &Group,
         holding: &mut Holding,
         chunk: &Snapshot,
         rows: impl Iterator<Item = &'a [u8]>,
-    ) -> Vec<Event> {
+    ) -> Result<Vec<Event>, Renamed> {
         let mut events = Vec::new();
         if chunk.chunk == 0 {
             self.begin(group, holding, &mut events);
@@ -45,7 +48,7 @@ impl Incoming {
         let children: usize = chunk.related.iter().map(|run| run.rows).sum();
         let (records, mut children) = rows.split_at(rows.len().saturating_sub(children));
         for row in records.iter().filter_map(|row| group.encoder().row(row, &group.list.field)) {
-            self.record(group, holding, &row, &mut events);
+            self.record(group, holding, &row, &mut events)?;
         }
         for run in &chunk.related {
             let (own, rest) = children.split_at(run.rows.min(children.len()));
@@ -64,7 +67,7 @@ impl Incoming {
             self.gathering = None;
             self.end(group, holding, &mut events);
         }
-        events
+        Ok(events)
     }
 
     fn begin(&mut self, group: &Group, holding: &mut Holding, events: &mut Vec<Event>) {
@@ -84,7 +87,13 @@ impl Incoming {
         }
     }
 
-    fn record(&mut self, group: &Group, holding: &mut Holding, row: &Row<'_>, events: &mut Vec<Event>) {
+    fn record(
+        &mut self,
+        group: &Group,
+        holding: &mut Holding,
+        row: &Row<'_>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Renamed> {
         let key = row.facts.rkey.as_str();
         self.seen.insert(Slot::record(key));
         self.last = Some(Cursor::at(&group.list.sort, row.facts.sort.clone(), key));
@@ -92,15 +101,25 @@ impl Incoming {
             let mut teller = Teller::new(group, holding);
             teller.put(row, false);
             let news = teller.end();
+            if news.renamed {
+                return Err(Renamed);
+            }
             events.extend(news.events);
-            return apply(&news.after, holding);
+            apply(&news.after, holding);
+            return Ok(());
         }
-        holding.insert(Slot::record(key), Known::of(row, None));
+        let known = Known::of(row, None);
+        let before = holding.insert(Slot::record(key), known.clone());
+        if let Some(did) = known.former(before.as_ref()) {
+            // told by a snapshot that was broken off; its children come with it again
+            events.push(group.encoder().deleted(did, key));
+        }
         let record = group.encoder().listed(row);
         match &mut self.gathering {
             Some(gathering) => gathering.record(key, record),
             None => events.push(Event::record("snapshot.record", &record)),
         }
+        Ok(())
     }
 
     fn child(
@@ -290,6 +309,16 @@ mod tests {
 
         /// Takes a chunk; gives what is told, each event by its name and the keys in it.
         fn take(&mut self, chunk: u32, last: bool, records: &[Vec<u8>], children: &[Vec<u8>]) -> Vec<String> {
+            self.try_take(chunk, last, records, children).unwrap()
+        }
+
+        fn try_take(
+            &mut self,
+            chunk: u32,
+            last: bool,
+            records: &[Vec<u8>],
+            children: &[Vec<u8>],
+        ) -> Result<Vec<String>, Renamed> {
             let snapshot = Snapshot {
                 sub: 1,
                 cursor: Place { incarnation: Incarnation(1), schema: 0, epoch: 0, version: 1 },
@@ -303,7 +332,7 @@ mod tests {
                 writes: Vec::new(),
             };
             let rows = records.iter().chain(children).map(Vec::as_slice);
-            let events = self.incoming.take(&self.group, &mut self.holding, &snapshot, rows);
+            let events = self.incoming.take(&self.group, &mut self.holding, &snapshot, rows)?;
             let named = |event: &Event| {
                 let data: Value = serde_json::from_str(&event.data).unwrap();
                 let record = data.get("record").or(data.get("child")).unwrap_or(&data);
@@ -312,7 +341,7 @@ mod tests {
                 let own: String = own.map(|child| format!(" +{}", child["rkey"].as_str().unwrap())).collect();
                 format!("{} {}{own}", event.kind, key.unwrap_or_default()).trim_end().to_owned()
             };
-            events.iter().map(named).collect()
+            Ok(events.iter().map(named).collect())
         }
     }
 
@@ -350,6 +379,20 @@ mod tests {
         assert_eq!(
             watch.take(2, true, &[note("m3", "ada", "")], &[note("c2", "ada", "m2")]),
             ["snapshot.record m2 +c1 +c2", "snapshot.record m3", "snapshot.end"]
+        );
+    }
+    #[test]
+    fn of_a_record_that_has_another_address_the_children_cannot_be_told_anew() {
+        let mut watch = Watch::new();
+        watch.take(0, true, &[note("m1", "ada", "")], &[note("c1", "ada", "m1")]);
+        let told = watch.try_take(0, true, &[note("m1", "eve", "")], &[note("c1", "ada", "m1")]);
+        assert_eq!(told, Err(Renamed));
+        // as long as the first snapshot is not there, they are told anew anyway
+        let mut watch = Watch::new();
+        watch.take(0, false, &[note("m1", "ada", ""), note("m2", "ada", "")], &[]);
+        assert_eq!(
+            watch.take(0, true, &[note("m1", "eve", "")], &[note("c1", "ada", "m1")]),
+            ["record.deleted m1", "snapshot.record m1 +c1", "snapshot.end", "record.deleted m2"]
         );
     }
 }

@@ -14,7 +14,7 @@ use crate::connection::{Connection, Shared, stopping};
 use crate::problem::{INTERNAL, close_code};
 use crate::watch_records::Face;
 use crate::watch_records::encode::{Event, stream};
-use crate::watch_records::holding::Holding;
+use crate::watch_records::holding::{Holding, Renamed};
 use crate::watch_records::mapping::Collection;
 use crate::watch_records::params::List;
 use crate::watch_records::place::Place;
@@ -171,15 +171,17 @@ impl Watcher {
         let told = match &parsed.message {
             ServerMessage::Snapshot(snapshot) => {
                 let (group, holding) = (&self.group, &mut self.holding);
-                Told::Own(self.incoming.take(group, holding, snapshot, parsed.rows()))
+                match self.incoming.take(group, holding, snapshot, parsed.rows()) {
+                    Ok(events) => Told::Own(events),
+                    Err(renamed) => return Some(Next::End(self.end(Some(&renamed.into())))),
+                }
             }
             ServerMessage::Changes(changes) => {
                 let rows =
                     frame.iter().position(|&byte| byte == b'\n').map_or(&[][..], |end| &frame[end + 1..]);
                 let translated = self.group.translate(changes, rows, &self.holding);
                 if translated.is_beyond_words {
-                    let error = Error::new(code::CONNECTION, "a record has another address; connect anew");
-                    return Some(Next::End(self.end(Some(&error))));
+                    return Some(Next::End(self.end(Some(&Renamed.into()))));
                 }
                 translated.apply(&mut self.holding);
                 Told::Shared(translated)

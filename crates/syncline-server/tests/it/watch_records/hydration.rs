@@ -254,6 +254,40 @@ async fn a_record_with_children_that_gets_another_address_is_asked_for_anew() {
     );
 }
 
+#[tokio::test]
+async fn so_it_is_when_the_reader_was_behind() {
+    let mut config = Config::default();
+    // little enough for a reader that sleeps to fall behind
+    config.engine.chunk_bytes = 1_024;
+    config.engine.backlog_bytes = 1_024;
+    config.outbox_bytes = 1_024 * 1_024 + 512 * 1024;
+    let syncline = messages(with_reactions()).config(config).build().await.unwrap();
+    let app = app(&syncline);
+    let mut ada = Writer::new(&app, "ada").await;
+    ada.put("room-a", &message("m0", "zero", 1_000)).await;
+    ada.react("room-a", &reaction("ra", "m0", "👍", 3_000)).await;
+    let mut records = Records::watch(&app, "room-a", "&hydrateReactions=10").await;
+    records.snapshot().await;
+    let large = "x".repeat(20_000);
+    for number in 0..200 {
+        ada.put("room-a", &message("m1", &format!("{number} {large}"), 500)).await;
+    }
+    ada.put("room-a", &Message { author: "bob".into(), ..message("m0", "his", 1_000) }).await;
+    let mut told = 0;
+    loop {
+        match records.event().await.expect("the stream says why it ends") {
+            (kind, data) if kind == "record.created" => {
+                assert_eq!(data["record"]["rkey"], "m1", "his would have no children");
+                told += 1;
+            }
+            (kind, _) if kind == "error" => break,
+            (kind, data) => panic!("{kind} {data}"),
+        }
+    }
+    assert!(told < 200, "what waited was thrown away");
+    assert!(records.event().await.is_none());
+}
+
 /// What a store makes of events: every record with the texts of its children.
 #[derive(Default)]
 struct Store {
