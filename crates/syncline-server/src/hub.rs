@@ -285,6 +285,10 @@ impl<S: Storage> Hub<S> {
                 if let Some(peer) = self.peers.get_mut(&conn) {
                     peer.authentication = None;
                 }
+                let result = result.map(|identity| {
+                    let expires_at = identity.expires_at.map(|at| self.clock.when(at));
+                    Identity { expires_at, ..identity }
+                });
                 self.feed(Input::Authenticated { conn, result });
             }
             Event::Loaded { space, result } => {
