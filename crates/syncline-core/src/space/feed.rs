@@ -147,18 +147,22 @@ impl Feed {
         self.owed.iter().filter(|owed| owed.sub.is_none()).map(|owed| &owed.space)
     }
 
-    /// Forgets a subscription.
-    pub(super) fn forget(&mut self, sub: SubId, out: &mut Outputs) {
+    /// Forgets a subscription. Says whether its answer was still to be given, or on its way.
+    pub(super) fn forget(&mut self, sub: SubId, out: &mut Outputs) -> bool {
+        let before = self.owed.len();
         self.owed.retain(|owed| owed.sub != Some(sub));
+        let mut was_owed = self.owed.len() < before;
         if let Some(behind) = &mut self.behind {
             behind.remove(&sub);
         }
         if self.stream.as_ref().is_some_and(|stream| stream.sub == Some(sub)) {
+            was_owed = true;
             self.stream = None;
             if !self.held {
                 self.flush(out);
             }
         }
+        was_owed
     }
 
     /// The client was told changes that it did not get, or will not be told changes that it should: the answers for

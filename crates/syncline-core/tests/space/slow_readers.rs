@@ -3,6 +3,7 @@
 use serde_json::json;
 use syncline_core::Record as _;
 use syncline_core::space::{Config, Input};
+use syncline_core::wire::ServerMessage;
 
 use crate::rig::{Rig, SPACE, note, notes};
 use crate::rules::Note;
@@ -67,6 +68,62 @@ fn verdicts_that_were_lost_come_with_the_reset() {
     let verdicts: Vec<_> =
         rig.page(1).verdicts.iter().map(|((space, _, id), it)| (space.as_str(), *id, it.is_ok())).collect();
     assert_eq!(verdicts, [(SPACE, 1, true), (SPACE, 2, false), ("room", 1, true), ("room", 1, false)]);
+}
+
+/// Lost verdicts, of which the answer to the first subscription is to tell; its snapshot has begun.
+fn verdicts_owed_with_a_snapshot() -> Rig {
+    let mut rig = Rig::with(small());
+    rig.join(1, "ada");
+    rig.join(2, "bob");
+    rig.write(2, "client-bob", (0..20).map(|n| note(&format!("{n:02}"), "", n)).collect());
+    rig.subscribe(1, 1, notes());
+    rig.stop_reading(1);
+    rig.put_note(1, "client-ada", "a", 1);
+    rig.write(1, "client-ada", vec![note("b", "rude", 1)]);
+    rig.lag(1);
+    rig.feed(Input::Drained { conn: 1 });
+    rig
+}
+
+fn are_told(rig: &Rig) -> bool {
+    (rig.verdict(1, "client-ada", 1), rig.verdict(1, "client-ada", 2))
+        == (Some(Ok(())), Some(Err("rude".into())))
+}
+
+#[test]
+fn verdicts_that_were_lost_come_without_the_subscription_whose_answer_was_to_tell_them() {
+    let mut rig = verdicts_owed_with_a_snapshot();
+    rig.unsubscribe(1, 1);
+    rig.read_on(1);
+    let kinds = rig.heard_kinds(1);
+    assert_eq!(kinds[kinds.len() - 3..], ["reset", "snapshot", "changes"], "{kinds:?}");
+    assert!(are_told(&rig));
+    rig.wait(30_000);
+    (1..=2).for_each(|conn| rig.say(conn, json!({"ping": 1})));
+    rig.wait(60_001);
+    assert_eq!(rig.engine.gauges().spaces, 0, "and the space is not kept for it");
+}
+
+#[test]
+fn so_they_do_without_one_that_has_not_begun_either() {
+    let mut rig = verdicts_owed_with_a_snapshot();
+    rig.subscribe(1, 2, notes());
+    rig.unsubscribe(1, 1);
+    // it would have told as well
+    rig.unsubscribe(1, 2);
+    rig.read_on(1);
+    assert!(are_told(&rig));
+}
+
+#[test]
+fn verdicts_are_told_once_when_another_answer_tells_them() {
+    let mut rig = verdicts_owed_with_a_snapshot();
+    rig.subscribe(1, 2, notes());
+    rig.unsubscribe(1, 1);
+    rig.read_on(1);
+    assert!(are_told(&rig));
+    let told = rig.heard(1).iter().filter(|message| matches!(message, ServerMessage::Changes(_))).count();
+    assert_eq!(told, 0, "the snapshot says it");
 }
 
 #[test]

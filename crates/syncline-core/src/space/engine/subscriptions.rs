@@ -94,10 +94,21 @@ impl Engine {
 
     fn drop_subscription(&mut self, conn: ConnId, sub: SubId) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
-        connection.feed.forget(sub, &mut self.outputs);
-        if let Some(subscription) = connection.subs.remove(&sub) {
-            self.let_go(conn, sub, &subscription);
+        let was_owed = connection.feed.forget(sub, &mut self.outputs);
+        let Some(subscription) = connection.subs.remove(&sub) else { return };
+        // acknowledgements may have been thrown away because the answer was to tell of the writes; where the space could not
+        // be read, the answer to whoever asks again does
+        let space = &subscription.spec.space;
+        let is_silent = connection.subs.values().all(|other| other.spec.space != *space);
+        if was_owed
+            && is_silent
+            && connection.writers.of(space).next().is_some()
+            && let Some(hosted) = self.spaces.get_mut(space)
+        {
+            connection.feed.owe(Owed { space: space.clone(), sub: None });
+            hosted.asking.insert(conn);
         }
+        self.let_go(conn, sub, &subscription);
     }
 
     /// Takes a subscription, which its connection no longer has, out of its space.
