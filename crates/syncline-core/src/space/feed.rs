@@ -204,7 +204,8 @@ impl Feed {
         self.flush(out);
     }
 
-    fn is_behind(&self) -> bool {
+    /// Whether it is told no changes, until the answers that cover them.
+    pub(super) fn is_behind(&self) -> bool {
         self.lagged || self.behind.is_some()
     }
 

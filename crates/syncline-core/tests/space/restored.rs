@@ -1,5 +1,6 @@
 //! A database that was put back from an older copy, and clients that have seen more than it has.
 
+use syncline_core::space::Config;
 use syncline_core::{Cursor, Record as _};
 
 use crate::page::Sub;
@@ -8,7 +9,11 @@ use crate::rules::Note;
 
 /// Ada has seen three versions; the disk has one of them.
 fn restored() -> (Rig, Sub, Cursor) {
-    let mut rig = Rig::new();
+    restored_with(Config::default())
+}
+
+fn restored_with(config: Config) -> (Rig, Sub, Cursor) {
+    let mut rig = Rig::with(config);
     rig.join(1, "ada");
     rig.subscribe(1, 1, notes());
     rig.put_note(1, "client-ada", "kept", 1);
@@ -53,6 +58,25 @@ fn who_has_seen_more_ends_the_history_for_everybody_and_for_good() {
     rig.subscribe_again(3, 1, bob, Some(cursor));
     assert_eq!(rig.heard_kinds(3), ["snapshot"], "though its version is known here too");
     assert_eq!(rig.page(3).keys(1), ["10", "11", "12", "13", "14", "kept"]);
+}
+
+#[test]
+fn who_has_seen_more_and_holds_other_rows_misses_nothing_behind_a_large_answer() {
+    let (mut rig, ada, cursor) =
+        restored_with(Config { chunk_bytes: 200, backlog_bytes: 1_000, ..Config::default() });
+    rig.join(1, "ada");
+    rig.join(2, "bob");
+    rig.write(2, "client-bob", (0..20).map(|n| note(&format!("{n:02}"), "", n)).collect());
+    rig.subscribe(1, 2, notes().limit(1));
+    rig.heard(1);
+    rig.stop_reading(1);
+    rig.subscribe_again(1, 1, ada, Some(cursor));
+    rig.put_note(2, "client-bob", "new", 99);
+    rig.read_on(1);
+    assert_eq!(rig.heard_kinds(1)[0], "reset", "before any answer");
+    assert_eq!(rig.page(1).keys(1).len(), 22);
+    assert_eq!(rig.page(1).subs[&1].rows["new"]["n"], 99);
+    assert_eq!(rig.page(1).keys(2), ["00"]);
 }
 
 #[test]

@@ -112,6 +112,12 @@ impl Engine {
         let cursor = connection.subs.get(&sub).and_then(|subscription| subscription.cursor);
         if cursor.is_some_and(|cursor| set.is_behind(&cursor)) {
             self.renew(conn, space);
+            // what it holds of the space already is void: it is told so first, and told no changes till then, not even those
+            // behind this answer
+            let Some(connection) = self.connections.get_mut(&conn) else { return };
+            if connection.feed.is_behind() {
+                return connection.feed.owe(Owed { space: space.clone(), sub: Some(sub) });
+            }
         }
         let Self { connections, spaces, access, config, outputs, schema, .. } = self;
         let Some((connection, set)) = both(connections, spaces, conn, space) else { return };
