@@ -71,6 +71,18 @@ impl RowOp {
         Ok((!set.is_empty()).then(|| Self::Patch(R::COLLECTION.into(), key, set)))
     }
 
+    /// What makes `after` of `before`: its [`patch`](Self::patch), or all of it where it is put `whole`. `None` when there is
+    /// no difference.
+    ///
+    /// # Errors
+    /// As [`patch`](Self::patch).
+    pub fn change<R: Record>(before: &R, after: &R, whole: bool) -> Result<Option<Self>, Error> {
+        match Self::patch(before, after)? {
+            Some(_) if whole => Self::put(after).map(Some),
+            patch => Ok(patch),
+        }
+    }
+
     /// Removes the row at `key`.
     pub fn delete<R: Record>(key: &str) -> Self {
         Self::Delete(R::COLLECTION.into(), key.into())

@@ -107,7 +107,7 @@ impl Client {
     }
 
     /// Changes the row at a key, starting from what a watch shows of it now. Only the fields that `change` changes are
-    /// written, so that two people can edit one row. A change that changes nothing is not written and succeeds with
+    /// written, so that two people can edit one row; of one that was put and refused, all of it is put again. A change that changes nothing is not written and succeeds with
     /// version 0.
     pub fn update<R: Record>(
         &self,
@@ -117,10 +117,14 @@ impl Client {
     ) -> WriteHandle {
         let space = space.into();
         // the closure is the application's: it runs outside the lock, and may use the client
-        let op = self.shared().look(|state| state.core.row::<R>(&space, key.as_ref())).and_then(|before| {
+        let (before, whole) = self.shared().look(|state| {
+            let (core, key) = (&state.core, key.as_ref());
+            (core.row::<R>(&space, key), core.is_put_in_vain::<R>(&space, key))
+        });
+        let op = before.and_then(|before| {
             let mut after = R::clone(&before.record);
             change(&mut after);
-            RowOp::patch(&*before.record, &after)
+            RowOp::change(&*before.record, &after, whole)
         });
         match op {
             Ok(Some(op)) => self.write_typed::<R>(&space, vec![op]),

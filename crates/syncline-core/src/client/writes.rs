@@ -180,14 +180,15 @@ impl ClientCore {
         let before = self.row::<R>(space, key)?;
         let mut after = R::clone(&before.record);
         change(&mut after);
-        let queue = self.spaces.get(space).map(|space| &space.queue);
-        if queue.is_some_and(|queue| queue.is_put_in_vain(R::COLLECTION, key)) && after != *before.record {
-            return self.put(now, space, Put::new(&after)?).map(Some);
-        }
-        match RowOp::patch(&*before.record, &after)? {
+        match RowOp::change(&*before.record, &after, self.is_put_in_vain::<R>(space, key))? {
             Some(op) => self.write_rows(now, space, &RowOps { ops: vec![op] }).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Whether the row at a key stands as a refused write has put it: then an [`update`](Self::update) puts all of it again.
+    pub fn is_put_in_vain<R: Record>(&self, space: &SpaceId, key: &str) -> bool {
+        self.spaces.get(space).is_some_and(|space| space.queue.is_put_in_vain(R::COLLECTION, key))
     }
 
     /// The row at a key as a person sees it now.

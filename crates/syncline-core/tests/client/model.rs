@@ -246,14 +246,17 @@ impl Model {
         self.next_id += 1;
     }
 
-    /// A write by a person of one row: what was refused of it and is covered goes.
-    fn intend_one(&mut self, effect: Effect) {
-        let is_amended = |intent: &Intent| match &intent.effects[..] {
-            [refused] => intent.id.is_none() && refused.key() == effect.key() && effect.covers(refused),
-            _ => false,
+    /// A write by a person: what was refused of one of its rows alone, and is covered, goes.
+    fn intend_anew(&mut self, effects: impl Into<Vec<Effect>>) {
+        let effects = effects.into();
+        let covers = |refused: &Effect| {
+            effects.iter().any(|effect| refused.key() == effect.key() && effect.covers(refused))
+        };
+        let is_amended = |intent: &Intent| {
+            intent.id.is_none() && matches!(&intent.effects[..], [refused] if covers(refused))
         };
         self.intents.retain(|intent| !is_amended(intent));
-        self.intend([effect]);
+        self.intend(effects);
     }
 
     fn is_put_in_vain(&self, key: &str) -> bool {
@@ -266,7 +269,7 @@ impl Model {
     fn write(&mut self, ops: [RowOp; 2], effects: [Effect; 2]) {
         self.rig.core.register::<Todo>();
         self.rig.core.write_rows(self.rig.now, &list(), &RowOps { ops: ops.into() }).unwrap();
-        self.intend(effects);
+        self.intend_anew(effects);
     }
 
     fn view(&self) -> BTreeMap<String, (Todo, RowState)> {
@@ -313,7 +316,7 @@ impl Model {
             Step::Put { key, position, done } => {
                 let todo = todo(*key, *position, *done);
                 self.rig.put(&todo);
-                self.intend_one(Effect::Put(todo));
+                self.intend_anew([Effect::Put(todo)]);
             }
             Step::Toggle { key } => self.update(&key_of(key), |row| row.done = !row.done),
             Step::Shift { key, position } => {
@@ -321,7 +324,7 @@ impl Model {
             }
             Step::Delete { key } => {
                 self.rig.delete(&key_of(key));
-                self.intend_one(Effect::Delete(key_of(key)));
+                self.intend_anew([Effect::Delete(key_of(key))]);
             }
             Step::Pair { put, shift, position } => {
                 let (row, key, position) = (todo(*put, *position, false), key_of(shift), (*position).into());
@@ -381,11 +384,11 @@ impl Model {
                 assert_eq!(result.unwrap().is_some(), after != *row);
                 if after == *row {
                 } else if self.is_put_in_vain(key) {
-                    self.intend_one(Effect::Put(after));
+                    self.intend_anew([Effect::Put(after)]);
                 } else if after.done != row.done {
-                    self.intend_one(Effect::Toggle(key.into(), after.done));
+                    self.intend_anew([Effect::Toggle(key.into(), after.done)]);
                 } else {
-                    self.intend_one(Effect::Shift(key.into(), after.position));
+                    self.intend_anew([Effect::Shift(key.into(), after.position)]);
                 }
             }
         }

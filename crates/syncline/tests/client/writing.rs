@@ -52,6 +52,24 @@ async fn a_refused_write_marks_its_row_until_it_is_retried_or_dismissed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_row_is_put_again_by_whoever_corrects_it() {
+    let (client, _server, mut peer, watch) = watching(&[]).await;
+    let write = client.put("l", todo("a"));
+    let sent = peer.written().await;
+    peer.refuse(1, &sent, Error::new("too_rude", "Be kind.")).await;
+    assert!(write.await.is_err());
+
+    let write = client.update("l", "a", |todo: &mut Todo| todo.text = "kind".into());
+    let sent = peer.written().await;
+    let kind = Todo { text: "kind".into(), ..todo("a") };
+    let row = serde_json::to_string(&kind).unwrap();
+    assert_eq!(sent.payload.get(), format!(r#"{{"ops":[{{"put":["todos",{row}]}}]}}"#));
+    peer.ack(1, 2, &sent, kind).await;
+    assert_eq!(write.await, Ok(2));
+    assert_eq!(watch.entries()[0].state, RowState::Confirmed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_update_sends_only_what_it_changed() {
     let (client, _server, mut peer, watch) = watching(&[todo("a")]).await;
     let write = client.update("l", "a", |todo: &mut Todo| todo.done = true);

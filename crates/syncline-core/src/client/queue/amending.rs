@@ -9,19 +9,21 @@ use crate::client::pending::{Effect, Pending, Stage, Step};
 use crate::error::Error;
 
 impl Queue {
-    /// A person is about to write a row: refused writes of it go that leave no trace under the new one, else they would
+    /// A person is about to write rows: refused writes of them go that leave no trace under the new one, else they would
     /// come up again when that has been done.
     pub(crate) fn amend(&mut self, effect: &Effect) {
-        let Some(step) = single(effect) else { return };
-        let (collection, key) = step.place();
-        let is_amended = |intent: &Pending| {
-            matches!(intent.stage, Stage::Refused { .. })
-                && single(&intent.effect).is_some_and(|refused| step.covers(refused))
-        };
-        let refused = self.about(collection, key.as_str()).filter(|(_, intent)| is_amended(intent));
-        let refused: SmallVec<[IntentId; 2]> = refused.map(|(id, _)| id).collect();
-        for id in refused {
-            self.remove(id);
+        let Effect::Steps(steps) = effect else { return };
+        for step in steps {
+            let (collection, key) = step.place();
+            let is_amended = |intent: &Pending| {
+                matches!(intent.stage, Stage::Refused { .. })
+                    && single(&intent.effect).is_some_and(|refused| step.covers(refused))
+            };
+            let refused = self.about(collection, key.as_str()).filter(|(_, intent)| is_amended(intent));
+            let refused: SmallVec<[IntentId; 2]> = refused.map(|(id, _)| id).collect();
+            for id in refused {
+                self.remove(id);
+            }
         }
     }
 
@@ -46,7 +48,7 @@ impl Queue {
     }
 }
 
-/// The step of an effect that has one. What has several is for a person to decide, as a whole.
+/// The step of an effect that has one. A refused write of several is for a person to decide, as a whole.
 fn single(effect: &Effect) -> Option<&Step> {
     match effect {
         Effect::Steps(steps) => match &**steps {
