@@ -309,6 +309,13 @@ impl ClientCore {
             return;
         }
         let before = session.cursor;
+        // what it has begun from is on the screen, and does not go back in time
+        let is_older = |own: Cursor| {
+            cursor.is_some_and(|it| it.incarnation == own.incarnation && it.version <= own.version)
+        };
+        if before.is_some_and(is_older) && !self.is_hidden(session, id) {
+            return;
+        }
         let reserve = self.streams.as_ref().and_then(|streams| streams.reserve_of(id));
         let Some(base) = self.spaces.get_mut(&query.space).map(|space| &mut space.base) else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
@@ -351,6 +358,11 @@ impl ClientCore {
         }
         self.commit(&query.space);
         self.note(id);
+    }
+
+    fn is_hidden(&self, session: &Session, id: SessionId) -> bool {
+        let base = self.spaces.get(&session.query.space).map(|space| &space.base);
+        base.and_then(|base| base.get(session.collection)).is_none_or(|rows| rows.is_hidden(id))
     }
 
     /// Rows of a session are as these views have them: what has changed since the earliest of them is to be asked for. One

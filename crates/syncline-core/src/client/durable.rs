@@ -258,6 +258,8 @@ impl ClientCore {
             // what was made before anybody was known is theirs, and can be kept
             self.cache.assume(&user);
             self.note_owner();
+            // this was the look for them
+            self.durable.adopted = self.durable.adopted.take().map(|looked_for| looked_for.or(Some(user)));
         }
         self.durable.adopting = self.durable.adopting.saturating_sub(1);
         if self.durable.adopting == 0 {

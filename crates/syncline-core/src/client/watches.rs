@@ -135,15 +135,22 @@ impl ClientCore {
     }
 
     /// Rows that other lists of the collection have already need not be sent again: those of the lists that are furthest
-    /// ahead. When they are all there are, or another window of the same list, they are shown at once.
+    /// ahead, of such whose rows can be shown where there are any. When they are all there are, or another window of the same
+    /// list, they are shown at once.
     fn start_from_others(&mut self, id: SessionId, session: &mut Session) {
         let Session { query, collection, relations, .. } = session;
-        let rows = self.spaces.get(&query.space).and_then(|space| space.base.get(collection));
-        let shows = |id| rows.is_some_and(|rows| !rows.is_hidden(id));
+        let base = self.spaces.get(&query.space).map(|space| &space.base);
+        let is_shown = |collection: &str, view| {
+            base.and_then(|base| base.get(collection)).is_some_and(|rows| !rows.is_hidden(view))
+        };
+        let shows = |id, other: &Session| {
+            is_shown(other.collection, id)
+                && other.relations.iter().all(|related| is_shown(related.collection, related.view))
+        };
         let has_some = |id: SessionId, other: &Session| {
             let is_here = other.query.space == query.space && other.collection == *collection;
             // one that waits for its answer has what it began from
-            let has_begun = || query.is_same_list(&other.query) && other.cursor.is_some() && shows(id);
+            let has_begun = || query.is_same_list(&other.query) && other.cursor.is_some() && shows(id, other);
             is_here && (other.loaded || has_begun())
         };
         let others = || self.sessions.iter().filter(|(id, other)| has_some(**id, other));

@@ -9,7 +9,7 @@ use syncline_core::ops::{RowOp, RowOps};
 use syncline_core::wire::Held;
 use syncline_core::{Query, Record, RelatedDiff, RowState};
 
-use crate::rig::{Rig, Todo, all, list};
+use crate::rig::{Rig, Todo, all, list, open};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
 #[record(collection = "marks", key = id)]
@@ -480,4 +480,25 @@ fn rows_can_be_the_children_of_rows_of_their_own_collection() {
     write(&mut rig, RowOp::put(&mark("below", "")).unwrap());
     assert_eq!(rig.core.entries::<Mark>(watch).len(), 2, "it is a top itself now");
     assert!(children(&rig, watch, "top").0.is_empty());
+}
+
+#[test]
+fn children_that_are_held_back_are_not_shown_by_a_longer_window_either() {
+    let window = |limit| with_marks(open().limit(limit));
+    let mut before = Rig::new();
+    let watch = before.watch(&window(1));
+    before.connect();
+    snapshot(&mut before, 1, &[Todo::new("a", 1)], &[Mark { at: 9, ..mark("x", "a") }], count("a", 1));
+    let export = before.core.export(watch).unwrap();
+
+    let mut rig = Rig::new();
+    let first = rig.watch(&with_marks(all().filter(Todo::position.eq(1))));
+    rig.connect();
+    snapshot(&mut rig, 1, &[Todo::new("a", 1)], &[mark("x", "a")], count("a", 1));
+    assert_eq!(children(&rig, first, "a").0, names(&["x"]));
+    rig.core.import(rig.now, export);
+    let second = rig.watch(&window(1));
+    assert_eq!((rig.shown(second), children(&rig, second, "a").0), (names(&["a"]), names(&[])));
+    let third = rig.watch(&window(2));
+    assert!(children(&rig, third, "a").0.is_empty(), "half of a write could be in them");
 }

@@ -80,3 +80,26 @@ fn lists_that_did_not_agree_are_shown_to_somebody_else_too() {
     }
     assert_eq!((rig.shown(first), rig.shown(second)), (vec!["000".into()], vec!["000".into()]));
 }
+
+#[test]
+fn rows_on_the_screen_do_not_go_back_to_an_older_visit() {
+    let mut rig = rig();
+    let first = rig.visit(&all().limit(1));
+    rig.version = 10;
+    rig.snapshot(1, &[text("new")]);
+    rig.lose();
+    rig.drain();
+    let longer = rig.watch(&all().limit(2));
+    let load = rig.load();
+    rig.core.unwatch(rig.now, first);
+    let stored = left(|_| {}, &all().limit(2), &[text("old"), Todo::new("more", 1)], 5);
+    rig.loaded(load, Some("ann"), Some(&stored));
+    assert_eq!(rig.core.entries::<Todo>(longer)[0].record.text, "new");
+    // one that is newer is of use
+    let longest = rig.watch(&all().limit(3));
+    let load = rig.load();
+    let stored = left(|_| {}, &all().limit(3), &[text("newest"), Todo::new("more", 1)], 15);
+    rig.core.unwatch(rig.now, longer);
+    rig.loaded(load, Some("ann"), Some(&stored));
+    assert_eq!(rig.core.entries::<Todo>(longest)[0].record.text, "newest");
+}
