@@ -504,14 +504,6 @@ impl<R: Record> AnyCollection for Collection<R> {
         row.zip(view).is_some_and(|(row, view)| view.matches(row))
     }
 
-    fn has_news(&self, slot: u32) -> bool {
-        let slot = &self.slots[slot as usize];
-        match (&slot.confirmed, &slot.shown) {
-            (Some(confirmed), Some(shown)) => !Arc::ptr_eq(confirmed, &shown.record),
-            (confirmed, shown) => confirmed.is_some() != shown.is_some(),
-        }
-    }
-
     fn choose_members(&mut self, session: SessionId, from: SessionId) {
         let known = self.members(from);
         let Some(view) = self.views.get(&session) else { return };

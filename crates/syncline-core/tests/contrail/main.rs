@@ -5,6 +5,7 @@
 mod defects;
 mod hydration;
 mod keeping;
+mod looks;
 mod pages;
 mod races;
 mod rig;

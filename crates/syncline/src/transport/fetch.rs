@@ -9,7 +9,7 @@ use syncline_core::client::contrail::{Answer, Call, refusal, socket_closed};
 use web_sys::{RequestCache, RequestCredentials};
 
 use crate::transport::events::{Abort, Events, unreachable};
-use crate::transport::sse::{EVENT_STREAM, LINK_HEADER, Post, link, refused};
+use crate::transport::sse::{EVENT_STREAM, LINK_HEADER, Post, link, lost, refused};
 use crate::transport::{Link, address, contrail, ws};
 use crate::{BoxFuture, Error};
 
@@ -45,6 +45,10 @@ async fn get(url: &str, call: &Call, accept: &str) -> Result<(Response, Abort), 
     // without tickets all requests for a page have one address
     let mut request = request.cache(RequestCache::NoStore);
     if let Some(bearer) = &call.bearer.0 {
+        // a browser takes one text for a character each, up to U+00FF
+        if bearer.chars().any(|one| one.is_control() || one > '\u{ff}') {
+            return Err(lost("the token is no header's value"));
+        }
         request = request.header("authorization", &format!("Bearer {bearer}"));
     }
     let response = request.send().await.map_err(unreachable)?;

@@ -141,8 +141,6 @@ pub(crate) trait AnyCollection: Send {
     fn is_behind(&self, session: SessionId, slot: u32, other: &dyn AnyRow) -> bool;
     /// Whether the view's query wants the confirmed row in this slot.
     fn wants(&self, session: SessionId, slot: u32) -> bool;
-    /// Whether the confirmed row in this slot is not what is shown of it.
-    fn has_news(&self, slot: u32) -> bool;
     /// Makes those members of another view that this one's query wants, as many as it wants, its members.
     fn choose_members(&mut self, session: SessionId, from: SessionId);
     /// Whether the server has said of a row that it is there.

@@ -20,6 +20,8 @@ pub(super) struct Row {
     pub(super) uri: String,
     /// JSON of one flat object.
     pub(super) json: Vec<u8>,
+    /// Its time in µs, where it says one.
+    pub(super) time: Option<i64>,
     /// What is said of its children, relation by relation. A live event says nothing of them.
     pub(super) families: Vec<Family>,
 }
@@ -190,7 +192,15 @@ impl Row {
     fn of(mut record: Map<String, Value>, relations: &[String]) -> Result<Self, Error> {
         let families = relations.iter().map(|name| Family::take_from(&mut record, name)).collect();
         let uri = record.get("uri").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok(Self { uri, json: flattened(record)?, families })
+        let time = record.get("time_us").and_then(Value::as_i64).map(microseconds);
+        Ok(Self { uri, json: flattened(record)?, time, families })
+    }
+
+    /// The same at another time.
+    pub(super) fn json_at(&self, time: i64) -> Option<Vec<u8>> {
+        let mut row: Map<String, Value> = serde_json::from_slice(&self.json).ok()?;
+        row.insert("time_us".to_owned(), time.into());
+        serde_json::to_vec(&row).ok()
     }
 }
 
@@ -244,9 +254,9 @@ fn flattened(mut record: Map<String, Value>) -> Result<Vec<u8>, Error> {
         None => record.remove("record").unwrap_or_default(),
     };
     if let Some(time) = record.get_mut("time_us")
-        && let Some(ms) = time.as_i64().filter(|time| *time < FIRST_MICROSECONDS)
+        && let Some(known) = time.as_i64()
     {
-        *time = ms.saturating_mul(1000).into();
+        *time = microseconds(known).into();
     }
     if let Value::Object(fields) = &body {
         for (name, value) in fields {
@@ -257,6 +267,11 @@ fn flattened(mut record: Map<String, Value>) -> Result<Vec<u8>, Error> {
     }
     record.insert("value".to_owned(), body);
     serde_json::to_vec(&record).map_err(|error| bad_frame(&error))
+}
+
+/// A time in µs, whether it is counted in them or in ms.
+fn microseconds(time: i64) -> i64 {
+    if time < FIRST_MICROSECONDS { time.saturating_mul(1000) } else { time }
 }
 
 /// What a service's refusal means, by its status and body. Its own words are kept.

@@ -248,14 +248,19 @@ impl ClientCore {
 
 /// What is told live of a child says no time: it keeps the one that is known of it.
 fn keep_time(child: &mut Map<String, Value>, uri: &str, rows: &dyn AnyCollection) {
-    if child.contains_key("time_us") {
-        return;
-    }
-    let field = rows.field_names().iter().position(|name| &**name == "time_us");
-    if let Some((field, row)) = field.zip(rows.confirmed(uri))
-        && let ScalarRef::Int(time @ FIRST_MICROSECONDS..) = row.field(field)
+    if !child.contains_key("time_us")
+        && let Some(time) = time_of(rows, uri)
     {
         child.insert("time_us".into(), time.into());
+    }
+}
+
+/// The time that is known of a record, in µs.
+pub(super) fn time_of(rows: &dyn AnyCollection, uri: &str) -> Option<i64> {
+    let field = rows.field_names().iter().position(|name| &**name == "time_us")?;
+    match rows.confirmed(uri)?.field(field) {
+        ScalarRef::Int(time @ FIRST_MICROSECONDS..) => Some(time),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pages beside a stream: the rest of a snapshot, what fills a window up again, and the look whether a socket is alive.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::address::Address;
@@ -154,11 +155,14 @@ impl ClientCore {
         stream: &mut Stream,
         is_all: bool,
     ) -> Result<(), Error> {
+        let listed: BTreeSet<String> = stream.page.rows.iter().map(|row| row.uri.clone()).collect();
         self.take_rows(id, stream)?;
         let Some(gathering) = stream.gathering.take() else { return Ok(()) };
-        let Some((_, rows)) = self.rows_of(id) else { return Ok(()) };
+        let Some((session, rows)) = self.rows_of(id) else { return Ok(()) };
         let view = stream.reserve.unwrap_or(id);
-        let fresh = gathering.members(&*rows, view);
+        // how far the page goes, in an order that the service knows; what was told meanwhile says nothing of that
+        let mut fresh = gathering.members(&*rows, view);
+        fresh.retain(|&slot| !session.query.order.is_empty() && listed.contains(rows.key(slot)));
         let last = rows.last_of(id, &fresh);
         let covers = |rows: &dyn AnyCollection, slot: u32| {
             is_all || last.as_deref().is_some_and(|last| !rows.is_behind(id, slot, last))
@@ -171,7 +175,7 @@ impl ClientCore {
         if is_late && stream.heard < now {
             stream.doubt(now);
         }
-        stream.heard = now;
+        (stream.heard, stream.looked) = (now, now);
         self.go_on(now, id, stream, News::State)
     }
 }

@@ -1,11 +1,13 @@
 //! What events mean for the rows of a query.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::counted::Counted;
 use super::event::{Event, Row, with_plain_references};
 use super::gathering::{ChildChange, ChildEvent, Gathering, Page, Why};
+use super::hydration::time_of;
 use super::stream::Stream;
 use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
@@ -16,6 +18,9 @@ use crate::error::{Error, code};
 use crate::query::QuerySpec;
 use crate::record::AnyRow;
 use crate::schema::Undecodable;
+
+/// How far the times of one record may be apart that a service says of it.
+const MOST_APART: Duration = Duration::from_secs(60);
 
 /// Rows behind the window of a limited query that are kept to fill it up.
 const MAX_RESERVE: usize = 1_000;
@@ -155,8 +160,10 @@ impl ClientCore {
     pub(super) fn take_rows(&mut self, id: SessionId, stream: &mut Stream) -> Result<(), Error> {
         stream.families = self.known_families(id);
         let Page { rows, mut told, children } = std::mem::take(&mut stream.page);
+        let mut listed = BTreeSet::new();
         for mut row in rows {
             stream.seen.insert(row.uri.as_str().into());
+            listed.insert(row.uri.clone());
             match told.remove(row.uri.as_str()) {
                 None => {}
                 Some(Some(newer)) => row.json = newer,
@@ -164,7 +171,9 @@ impl ClientCore {
             }
             self.take_row(id, stream, row, false)?;
         }
-        children.into_iter().try_for_each(|event| self.change_child_again(id, stream, event))
+        // the children of other records are as they were told
+        let mut children = children.into_iter().filter(|event| listed.contains(&event.parent));
+        children.try_for_each(|event| self.change_child_again(id, stream, event))
     }
 
     /// A record has come: it is a row of the result if the query wants it. Live events come for all records.
@@ -177,8 +186,8 @@ impl ClientCore {
     ) -> Result<(), Error> {
         let Some((session, rows)) = self.rows_of(id) else { return Ok(()) };
         let view = stream.reserve.unwrap_or(id);
-        let before = rows.is_member(view, &row.uri);
-        let slot = match upsert(rows, &row.json) {
+        let (before, known) = (rows.is_member(view, &row.uri), rows.confirmed(&row.uri));
+        let slot = match if live { upsert(rows, &row.json) } else { upsert_listed(rows, &row) } {
             Ok(slot) => slot,
             Err(unreadable) => {
                 put(rows, view, &mut session.unreadable, Err(unreadable));
@@ -196,7 +205,8 @@ impl ClientCore {
             return Ok(());
         }
         if let Some(gathering) = &mut stream.gathering {
-            gathering.surprising |= !before || rows.has_news(slot);
+            // what is told meanwhile is no surprise
+            gathering.surprising |= !live && (!before || rows.is_news(&row.uri, known.as_deref()));
             gathering.note(&row.uri);
         }
         rows.add_member(view, slot);
@@ -253,7 +263,7 @@ impl ClientCore {
         gathering.evict(rows, view, |_, _| true);
         rows.complete_view(view);
         rows.complete_view(id);
-        stream.heard = now;
+        (stream.heard, stream.looked) = (now, now);
         session.phase = session::Phase::Live { sub: 0 };
         (session.loaded, session.was_live, session.error) = (true, true, None);
         (session.earlier, session.loading) = (None, None);
@@ -334,6 +344,23 @@ pub(super) fn upsert(rows: &mut dyn AnyCollection, json: &[u8]) -> Result<u32, U
         let plain = with_plain_references(json).and_then(|plain| rows.upsert(&plain).ok());
         plain.ok_or(unreadable)
     })
+}
+
+/// A record as a page has it. A socket's server says another time when it tells of a record than when it lists it, a few ms
+/// apart: one that differs in nothing else from what is known stays what it is.
+fn upsert_listed(rows: &mut dyn AnyCollection, row: &Row) -> Result<u32, Undecodable> {
+    let known = time_of(rows, &row.uri).zip(row.time).filter(|(known, said)| {
+        known != said && known.abs_diff(*said) <= MOST_APART.as_micros().try_into().unwrap_or(u64::MAX)
+    });
+    if let Some(json) = known.and_then(|(known, _)| row.json_at(known)) {
+        let before = rows.confirmed(&row.uri);
+        let slot = upsert(rows, &json);
+        let after = rows.confirmed(&row.uri);
+        if before.zip(after).is_some_and(|(before, after)| Arc::ptr_eq(&before, &after)) {
+            return slot;
+        }
+    }
+    upsert(rows, &row.json)
 }
 
 /// A service does not say how many records there are: as many as are asked for, when that is said.

@@ -68,6 +68,8 @@ pub(in crate::client) struct Stream {
     pub(super) no_socket: bool,
     /// When the service was heard last.
     pub(super) heard: Duration,
+    /// When the first page was there last.
+    pub(super) looked: Duration,
     /// When it last said something that counts.
     pub(super) told: Duration,
     /// When a socket that seems to have missed something is given up.
@@ -137,6 +139,7 @@ impl Stream {
             unauthenticated: 0,
             no_socket: false,
             heard: now,
+            looked: now,
             told: now,
             doubted_until: None,
         }
@@ -214,6 +217,10 @@ impl Stream {
             Transport::WebSocket if self.side.is_some() => (Duration::MAX, Due::Look),
             Transport::WebSocket if self.gathering.is_some() => {
                 (self.told + answer_within * 3, Due::TimedOut)
+            }
+            // some sockets say nothing of children, however much they say
+            Transport::WebSocket if !self.relations.is_empty() => {
+                (self.looked.min(self.heard) + LOOK_AFTER, Due::Look)
             }
             Transport::WebSocket => (self.heard + LOOK_AFTER, Due::Look),
         }
