@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use syncline_core::client::contrail::refusal;
 use syncline_core::client::{TransportPreference, WatchId};
 use syncline_core::{Query, Record};
 
@@ -135,4 +136,36 @@ fn with_relations_there_is_a_look_however_much_is_told() {
     first[1]["reactionsCount"] = json!(1);
     rig.handshake(&look, &first, Some("c1"), "/socket");
     assert_eq!(rig.reactions(watch, "m100"), ("1".into(), 1));
+}
+
+#[test]
+fn a_record_that_moves_meanwhile_does_not_say_how_far_the_page_goes() {
+    let by_n = Message::in_space(SPACE).order_by(Message::n);
+    let ascending = |to, from| page(to, from).into_iter().rev().collect::<Vec<_>>();
+    let (mut rig, watch, socket) = two_pages(&by_n, &ascending(20, 0), &ascending(30, 20));
+    rig.wait_for_deadline();
+    let look = rig.asked();
+    let mut moved = live("m005", 5);
+    moved["value"]["n"] = json!(999);
+    rig.created(&socket, moved);
+    rig.handshake(&look, &ascending(20, 0), Some("c1"), "/socket");
+    assert_eq!(rig.shown(watch).len(), 30);
+}
+
+#[test]
+fn a_look_that_fails_is_of_no_matter_where_the_socket_speaks() {
+    for speaks in [true, false] {
+        let (mut rig, watch, socket) = two_pages(&with_reactions(), &page(30, 10), &page(10, 0));
+        rig.wait_for_deadline();
+        let look = rig.asked();
+        rig.wait(Duration::from_secs(1));
+        if speaks {
+            rig.created(&socket, live("m030", 30));
+        }
+        rig.closed(&look, Some(refusal(503, b"")));
+        assert_eq!(rig.status(watch), if speaks { "live" } else { "reconnecting" });
+        if speaks {
+            assert!(is_trusted(&mut rig, watch));
+        }
+    }
 }

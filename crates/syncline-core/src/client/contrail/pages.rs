@@ -143,8 +143,20 @@ impl ClientCore {
     /// Looks whether an open socket has told everything.
     pub(super) fn look(&mut self, now: Duration, id: SessionId, stream: &mut Stream) {
         stream.page = Page::default();
+        stream.looked = now;
         stream.gathering = Some(Gathering::new(Why::Look));
         self.fetch_page(now, id, stream, None);
+    }
+
+    /// A look got no answer. A socket that has spoken since it was asked for is alive, whatever that means.
+    pub(super) fn gives_up_looking(&mut self, now: Duration, stream: &mut Stream) -> bool {
+        let looks = stream.gathering.as_ref().is_some_and(|gathering| gathering.why == Why::Look);
+        let gives_up = looks && stream.heard > stream.looked;
+        if gives_up {
+            self.end_side(stream);
+            (stream.gathering, stream.looked) = (None, now);
+        }
+        gives_up
     }
 
     /// The first page, as it is now: what it shows should have been told.
@@ -155,7 +167,9 @@ impl ClientCore {
         stream: &mut Stream,
         is_all: bool,
     ) -> Result<(), Error> {
-        let listed: BTreeSet<String> = stream.page.rows.iter().map(|row| row.uri.clone()).collect();
+        let Page { rows, told, .. } = &stream.page;
+        let listed = rows.iter().filter(|row| !told.contains_key(row.uri.as_str()));
+        let listed: BTreeSet<String> = listed.map(|row| row.uri.clone()).collect();
         self.take_rows(id, stream)?;
         let Some(gathering) = stream.gathering.take() else { return Ok(()) };
         let Some((session, rows)) = self.rows_of(id) else { return Ok(()) };

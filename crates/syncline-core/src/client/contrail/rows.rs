@@ -19,8 +19,8 @@ use crate::query::QuerySpec;
 use crate::record::AnyRow;
 use crate::schema::Undecodable;
 
-/// How far the times of one record may be apart that a service says of it.
-const MOST_APART: Duration = Duration::from_secs(60);
+/// How far the times of one record may be apart that a service says of it. Those of the traces are 3 to 13 ms.
+const MOST_APART: Duration = Duration::from_secs(2);
 
 /// Rows behind the window of a limited query that are kept to fill it up.
 const MAX_RESERVE: usize = 1_000;
@@ -187,7 +187,9 @@ impl ClientCore {
         let Some((session, rows)) = self.rows_of(id) else { return Ok(()) };
         let view = stream.reserve.unwrap_or(id);
         let (before, known) = (rows.is_member(view, &row.uri), rows.confirmed(&row.uri));
-        let slot = match if live { upsert(rows, &row.json) } else { upsert_listed(rows, &row) } {
+        let looks = stream.gathering.as_ref().is_some_and(|gathering| gathering.why == Why::Look);
+        let upserted = if looks && !live { upsert_listed(rows, &row) } else { upsert(rows, &row.json) };
+        let slot = match upserted {
             Ok(slot) => slot,
             Err(unreadable) => {
                 put(rows, view, &mut session.unreadable, Err(unreadable));
@@ -346,7 +348,7 @@ pub(super) fn upsert(rows: &mut dyn AnyCollection, json: &[u8]) -> Result<u32, U
     })
 }
 
-/// A record as a page has it. A socket's server says another time when it tells of a record than when it lists it, a few ms
+/// A record as a look has it. A socket's server says another time when it tells of a record than when it lists it, a few ms
 /// apart: one that differs in nothing else from what is known stays what it is.
 fn upsert_listed(rows: &mut dyn AnyCollection, row: &Row) -> Result<u32, Undecodable> {
     let known = time_of(rows, &row.uri).zip(row.time).filter(|(known, said)| {

@@ -163,12 +163,17 @@ impl ClientCore {
         let Some(&id) = streams.lines.get(&line) else { return };
         let Some(mut stream) = streams.streams.remove(&id) else { return };
         let result = match &stream.side {
-            Some(side) if side.line == line => self
-                .on_side(now, id, &mut stream, happened)
+            Some(side) if side.line == line => match self.on_side(now, id, &mut stream, happened) {
                 // a page that is refused says nothing of the query: its cursor may have grown old
-                .map_err(|error| {
-                    if is_terminal(&error) && error.code() != code::FORBIDDEN { ended() } else { error }
-                }),
+                Err(error) if error.code() != code::FORBIDDEN && !error.is_unauthenticated() => {
+                    if self.gives_up_looking(now, &mut stream) {
+                        Ok(())
+                    } else {
+                        Err(if is_terminal(&error) { ended() } else { error })
+                    }
+                }
+                result => result,
+            },
             _ => self.on_main(now, id, &mut stream, happened),
         };
         self.put_back(now, id, stream, result);
@@ -425,6 +430,7 @@ impl ClientCore {
         });
         for (id, due) in due.collect::<Vec<_>>() {
             self.with_stream(now, id, |core, stream| match due {
+                Due::TimedOut if core.gives_up_looking(now, stream) => Ok(()),
                 Due::TimedOut => Err(Error::new(code::TIMEOUT, "the service did not answer in time")),
                 Due::Begin => {
                     core.begin_stream(now, id, stream);
