@@ -313,7 +313,9 @@ impl ClientCore {
         let is_older = |own: Cursor| {
             cursor.is_some_and(|it| it.incarnation == own.incarnation && it.version <= own.version)
         };
-        if before.is_some_and(is_older) && !self.is_hidden(session, id) {
+        let base = self.spaces.get(&query.space).map(|space| &space.base);
+        let is_hidden = base.is_none_or(|base| base.is_hidden(session.collection, id));
+        if before.is_some_and(is_older) && !is_hidden {
             return;
         }
         let reserve = self.streams.as_ref().and_then(|streams| streams.reserve_of(id));
@@ -358,11 +360,6 @@ impl ClientCore {
         }
         self.commit(&query.space);
         self.note(id);
-    }
-
-    fn is_hidden(&self, session: &Session, id: SessionId) -> bool {
-        let base = self.spaces.get(&session.query.space).map(|space| &space.base);
-        base.and_then(|base| base.get(session.collection)).is_none_or(|rows| rows.is_hidden(id))
     }
 
     /// Rows of a session are as these views have them: what has changed since the earliest of them is to be asked for. One

@@ -57,6 +57,11 @@ impl Base {
         self.get(collection)?.confirmed(key)
     }
 
+    /// Whether nothing of a view is to be shown before it is complete.
+    pub(crate) fn is_hidden(&self, collection: &str, view: SessionId) -> bool {
+        self.get(collection).is_none_or(|rows| rows.is_hidden(view))
+    }
+
     /// Opens a collection, unless it is open.
     pub(crate) fn open(&mut self, def: &CollectionDef) -> &mut (dyn AnyCollection + 'static) {
         &mut **self.0.entry(def.name).or_insert_with(def.base)

@@ -140,9 +140,7 @@ impl ClientCore {
     fn start_from_others(&mut self, id: SessionId, session: &mut Session) {
         let Session { query, collection, relations, .. } = session;
         let base = self.spaces.get(&query.space).map(|space| &space.base);
-        let is_shown = |collection: &str, view| {
-            base.and_then(|base| base.get(collection)).is_some_and(|rows| !rows.is_hidden(view))
-        };
+        let is_shown = |collection, view| base.is_some_and(|base| !base.is_hidden(collection, view));
         let shows = |id, other: &Session| {
             is_shown(other.collection, id)
                 && other.relations.iter().all(|related| is_shown(related.collection, related.view))

@@ -161,9 +161,12 @@ impl ClientCore {
         stream.families = self.known_families(id);
         let Page { rows, mut told, children } = std::mem::take(&mut stream.page);
         let mut listed = BTreeSet::new();
+        let has_events = !children.is_empty();
         for mut row in rows {
             stream.seen.insert(row.uri.as_str().into());
-            listed.insert(row.uri.clone());
+            if has_events {
+                listed.insert(row.uri.clone());
+            }
             match told.remove(row.uri.as_str()) {
                 None => {}
                 Some(Some(newer)) => row.json = newer,
@@ -186,9 +189,11 @@ impl ClientCore {
     ) -> Result<(), Error> {
         let Some((session, rows)) = self.rows_of(id) else { return Ok(()) };
         let view = stream.reserve.unwrap_or(id);
-        let (before, known) = (rows.is_member(view, &row.uri), rows.confirmed(&row.uri));
-        let looks = stream.gathering.as_ref().is_some_and(|gathering| gathering.why == Why::Look);
-        let upserted = if looks && !live { upsert_listed(rows, &row) } else { upsert(rows, &row.json) };
+        // what is told meanwhile is no surprise
+        let looks = !live && stream.gathering.as_ref().is_some_and(|gathering| gathering.why == Why::Look);
+        let known =
+            if looks { rows.confirmed(&row.uri).filter(|_| rows.is_member(view, &row.uri)) } else { None };
+        let upserted = if looks { upsert_listed(rows, &row) } else { upsert(rows, &row.json) };
         let slot = match upserted {
             Ok(slot) => slot,
             Err(unreadable) => {
@@ -207,8 +212,7 @@ impl ClientCore {
             return Ok(());
         }
         if let Some(gathering) = &mut stream.gathering {
-            // what is told meanwhile is no surprise
-            gathering.surprising |= !live && (!before || rows.is_news(&row.uri, known.as_deref()));
+            gathering.surprising |= looks && rows.is_news(&row.uri, known.as_deref());
             gathering.note(&row.uri);
         }
         rows.add_member(view, slot);
