@@ -53,8 +53,8 @@ pub(crate) struct Link {
     opened: Duration,
     /// When the server was heard last.
     heard: Duration,
-    /// Something was asked at this time, and nothing heard since.
-    asked: Option<Duration>,
+    /// Something was asked, and nothing heard since.
+    asked: Option<Asked>,
     pings: u64,
     /// The application has switched it on.
     enabled: bool,
@@ -102,6 +102,15 @@ enum Token {
     Known(Option<String>),
     /// What the application gave after the server refused the one before; if this one is refused too, a person is needed.
     Renewed(Option<String>),
+}
+
+/// What the server owes an answer.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// The server is gone if nothing was heard until then.
+    overdue: Duration,
+    /// A ping is on its way too: that is answered at once, however long the rest takes.
+    pinged: bool,
 }
 
 /// What a step of the link means for the rest of the core.
@@ -214,6 +223,11 @@ impl Link {
     }
 
     fn connect(&mut self, now: Duration, out: &mut Vec<Output>) {
+        if let Err(error) = ClientId::checked(self.config.client.as_str()) {
+            // no server takes it
+            (self.phase, self.last_error) = (Phase::Failed, Some(error));
+            return;
+        }
         if self.config.has_credentials && matches!(self.token, Token::Unknown | Token::Refused) {
             self.phase = Phase::Asking;
             self.ask_for_credentials(out);
@@ -257,7 +271,8 @@ impl Link {
 
     /// A frame that the server answers, to be sent.
     pub(crate) fn asking(&mut self, now: Duration, frame: Vec<u8>) -> Output {
-        self.asked.get_or_insert(now);
+        let overdue = now + self.config.answer_within;
+        self.asked.get_or_insert(Asked { overdue, pinged: false });
         Output::Send { attempt: self.attempt, frame }
     }
 
@@ -431,8 +446,9 @@ impl Link {
             return self.leave(Phase::Failed, out);
         }
         if unauthenticated {
-            // a token may have grown old: it is asked for anew, once. One that has just been asked for has not
-            let stale = self.config.has_credentials && matches!(self.token, Token::Known(_));
+            // a token may have grown old: it is asked for anew, once. One that has just been asked for has not; and one
+            // that is still being asked for the server has not seen
+            let stale = self.config.has_credentials && (self.asking || matches!(self.token, Token::Known(_)));
             self.token = if stale { Token::Refused } else { Token::Unknown };
             let phase = if stale { Phase::Waiting { until: now } } else { Phase::NeedsAuth };
             return self.leave(phase, out);
@@ -535,7 +551,14 @@ impl Link {
     fn ping(&mut self, now: Duration, out: &mut Vec<Output>) {
         self.pings += 1;
         let ping = ClientMessage::Ping(self.pings);
-        self.ask(now, &ping, out);
+        let overdue = match self.asked {
+            None => now + self.config.answer_within,
+            Some(Asked { overdue, pinged: true }) => overdue,
+            // not at once, should time have stood still
+            Some(Asked { overdue, pinged: false }) => overdue.max(now + self.config.answer_within / 2),
+        };
+        self.asked = Some(Asked { overdue, pinged: true });
+        self.tell(&ping, out);
     }
 
     /// An answer is overdue.
@@ -553,7 +576,10 @@ impl Link {
             Phase::Renewing { overdue: Some(overdue), .. } => Some(overdue),
             Phase::Waiting { until } => Some(until),
             Phase::Open | Phase::Renewing { overdue: None, expired: false } => Some(match self.asked {
-                Some(asked) => asked + self.config.answer_within,
+                Some(Asked { overdue, pinged: true }) => overdue,
+                Some(Asked { overdue, pinged: false }) => {
+                    overdue.saturating_sub(self.config.answer_within / 2)
+                }
                 None => self.heard + self.heartbeat,
             }),
             Phase::Renewing { overdue: None, expired: true } => None,
@@ -582,14 +608,15 @@ impl Link {
                 self.try_now(now, out);
                 Event::None
             }
-            Phase::Open | Phase::Renewing { overdue: None, expired: false } => match self.asked {
-                Some(asked) if now >= asked + self.config.answer_within => self.timed_out(now, out),
-                None if now >= self.heard + self.heartbeat => {
-                    self.ping(now, out);
-                    Event::None
+            Phase::Open | Phase::Renewing { overdue: None, expired: false } => {
+                let is_due = self.deadline().is_some_and(|due| now >= due);
+                match self.asked {
+                    Some(Asked { pinged: true, .. }) if is_due => return self.timed_out(now, out),
+                    _ if is_due => self.ping(now, out),
+                    _ => {}
                 }
-                _ => Event::None,
-            },
+                Event::None
+            }
             _ => Event::None,
         }
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use syncline_core::Error;
 use syncline_core::client::{Input, Output, Status, Transport, TransportPreference};
+use syncline_core::{Error, code};
 
 use crate::rig::{Rig, Todo, all, open};
 
@@ -326,6 +326,76 @@ fn a_person_may_take_their_time_and_is_asked_once() {
     assert_eq!(rig.hello()["token"], "two");
     rig.connect();
     assert_eq!(rig.status(watch), "reconnecting");
+}
+
+#[test]
+fn a_server_that_waits_no_longer_for_a_person_is_come_back_to() {
+    let mut rig = Rig::with(|config| config.has_credentials = true);
+    let watch = rig.watch(&all());
+    rig.answer("one");
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.server(json!({"expired": {}}));
+    assert!(rig.asks());
+    rig.wait(secs(30));
+    let attempt = rig.attempt;
+    let error = Some(Error::new(code::UNAUTHENTICATED, "no good credentials came in time"));
+    rig.input(Input::Closed { attempt, error });
+    assert_eq!(rig.status(watch), "reconnecting", "nobody has refused what the person has yet to give");
+    rig.wait_for_deadline();
+    assert!(!rig.asks(), "it is still being asked");
+    rig.answer("two");
+    assert_eq!(rig.hello()["token"], "two");
+    rig.lose_with(Error::new(code::UNAUTHENTICATED, "no"));
+    assert_eq!(rig.status(watch), "needs-auth", "what was given is refused");
+}
+
+#[test]
+fn a_server_that_is_there_may_take_its_time_with_an_answer() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.drain();
+    assert_eq!((rig.wait_for_deadline(), rig.sent()), (secs(5), vec![json!({"ping": 1})]));
+    rig.server(json!({"pong": 1}));
+    rig.wait(secs(14));
+    assert!(!rig.drain().iter().any(|output| matches!(output, Output::Close { .. })));
+    rig.snapshot(1, &[]);
+    assert_eq!(rig.status(watch), "live");
+}
+
+#[test]
+fn a_server_that_is_gone_is_known_to_be_within_ten_seconds_of_a_question() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    assert_eq!((rig.wait_for_deadline(), rig.sent().last()), (secs(5), Some(&json!({"ping": 1}))));
+    assert_eq!(rig.wait_for_deadline(), secs(5));
+    assert_eq!(rig.status(watch), "reconnecting");
+}
+
+#[test]
+fn where_time_has_stood_still_a_server_is_asked_before_it_is_given_up() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.put(&Todo::new("a", 1));
+    rig.drain();
+    rig.now += secs(12);
+    rig.input(Input::Tick);
+    assert_eq!((rig.sent(), rig.status(watch)), (vec![json!({"ping": 1})], "live"));
+    assert_eq!(rig.wait_for_deadline(), secs(5));
+    assert_eq!(rig.status(watch), "reconnecting");
+}
+
+#[test]
+fn a_client_id_that_no_server_takes_is_not_tried_for_ever() {
+    let mut rig = Rig::with(|config| config.client = "my app".into());
+    let watch = rig.watch(&all());
+    assert!(rig.opened().is_empty());
+    let error = rig.core.connection().last_error.unwrap();
+    assert_eq!((rig.status(watch), error.code(), error.field()), ("failed", "bad_frame", Some("client")));
 }
 
 #[test]

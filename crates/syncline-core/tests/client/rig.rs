@@ -178,6 +178,10 @@ impl Rig {
         self.sent().iter().filter_map(sub).max().unwrap() as u32
     }
 
+    pub(crate) fn lose_with(&mut self, error: Error) {
+        self.input(Input::Closed { attempt: self.attempt, error: Some(error) });
+    }
+
     pub(crate) fn lose(&mut self) {
         self.input(Input::Closed { attempt: self.attempt, error: None });
     }
