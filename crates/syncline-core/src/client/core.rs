@@ -302,7 +302,11 @@ impl ClientCore {
 
     fn connection_status(&self) -> Status {
         match (&self.streams, &self.rooms) {
-            (Some(streams), _) => streams.status(),
+            (Some(streams), _) => match streams.status() {
+                // a stream ends with the query that has failed
+                Status::Idle if self.sessions.values().any(Session::has_failed) => Status::Failed,
+                status => status,
+            },
             (None, Some(rooms)) => rooms.status(),
             (None, None) => self.link.status(),
         }

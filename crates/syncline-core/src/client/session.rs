@@ -289,6 +289,11 @@ impl Session {
         (self.loaded || self.earlier.is_some()) && self.phase.is_open() && !self.answered
     }
 
+    /// Somebody looks at what is asked for no more.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.phase == Phase::Failed
+    }
+
     /// Rows may come that it does not show yet.
     pub(crate) fn is_behind(&self) -> bool {
         self.phase == Phase::Idle || self.phase.is_open()

@@ -129,6 +129,15 @@ fn a_socket_evicts_what_was_not_sent_again() {
     assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["b".to_owned()]));
 }
 
+#[test]
+fn an_optimistic_row_stands_wherever_a_service_has_a_space() {
+    let mut rig = Rig::new();
+    let space = format!("ats://did:web:localhost%3A3000/tools.atmo.event.space/{}", "s".repeat(120));
+    let watch = rig.watch(&newest(&space));
+    rig.core.add_optimistic(rig.now, &space.into(), &Message::of(ALICE, "k", "mine")).unwrap();
+    assert_eq!(rig.shown(watch), ["k?"]);
+}
+
 /// Theirs takes anybody's record with the same `rkey` for the one that was waited for.
 #[test]
 fn an_optimistic_row_waits_for_its_own_author() {

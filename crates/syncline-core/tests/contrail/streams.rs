@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use syncline_core::client::contrail::{Answer, refusal};
-use syncline_core::client::{Input, TransportPreference};
+use syncline_core::client::{Input, Status, TransportPreference};
 use syncline_core::{Error, Record, code};
 
 use crate::rig::{Message, Rig, SPACE, live, newest, record};
@@ -153,6 +153,12 @@ fn refusals_that_stay_refusals_end_it() {
         rig.closed(&stream, Some(refusal(status, b"{}")));
         assert_eq!((rig.status(watch), rig.error(watch).as_deref()), ("failed", Some(code)));
         assert_eq!(rig.core.deadline(), None);
+        assert_eq!(rig.core.connection().status, Status::Failed, "there is nothing else");
+        let other = rig.watch(&newest("ats://did:plc:bob/tools.atmo.event.space/s"));
+        assert_eq!(rig.core.connection().status, Status::Connecting);
+        rig.core.unwatch(rig.now, other);
+        rig.core.unwatch(rig.now, watch);
+        assert_eq!(rig.core.connection().status, Status::Idle);
     }
 }
 
