@@ -137,7 +137,9 @@ impl<R: Record> UseWatch<R> {
     /// Whether the first rows are still to come. Not when there is no query, and not when they will not come by
     /// themselves: then [`status`](Self::status) and [`error`](Self::error) say why.
     pub fn is_loading(&self) -> bool {
-        self.query.get().is_some() && (!self.is_current() || get(self.shown.loading))
+        // first, for a query that reads no signal is not tracked: what is shown tells when it is another one
+        let is_current = self.is_current();
+        self.query.get().is_some() && (!is_current || get(self.shown.loading))
     }
 
     /// Suspends the component while [`is_loading`](Self::is_loading), so that the `SuspenseBoundary` around it shows its

@@ -192,6 +192,55 @@ fn another_query_never_shows_the_old_rows() {
     });
 }
 
+/// A row as most people write it: what it shows is read once for all its runs.
+#[component]
+fn MemoItem(row: Row<Todo>, shows: Probe<Vec<String>>) -> Element {
+    let text = use_memo(move || row.get().text);
+    shows.change(|shows| shows.push(text()));
+    rsx! {}
+}
+
+#[test]
+fn a_row_that_stays_in_another_list_goes_on_being_shown() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        for space in ["home", "work"] {
+            server.store(space, [Todo::at(1, space)]);
+        }
+        let client = connect(server, connector);
+        let (probe, shows) = (Probe::new(None), Probe::new(Vec::new()));
+        let mut page = Page::mount(&client, {
+            let (probe, shows) = (probe.clone(), shows.clone());
+            move || {
+                let wanted = use_signal(|| ("home", false));
+                let todos = use_watch(move || {
+                    let (space, part) = wanted();
+                    let all = Todo::all_in(space);
+                    Some(if part { all.filter(Todo::position.lt(9.0)) } else { all })
+                });
+                probe.change(|probe| *probe = Some((wanted, todos)));
+                rsx! {
+                    for row in todos.rows() {
+                        MemoItem { key: "{row.key()}", row, shows: shows.clone() }
+                    }
+                }
+            }
+        });
+        let (mut wanted, todos) = probe.look(|probe| probe.unwrap());
+        let shown = || shows.look(|shows| shows.last().cloned());
+        page.until("the row shows", || shown().as_deref() == Some("home")).await;
+        // a part of the same list, whose rows are there already; then another list with a row of the same key
+        for next in [("home", true), ("work", true), ("home", false)] {
+            wanted.set(next);
+            page.until("it shows there", || shown().as_deref() == Some(next.0)).await;
+            todos.update("1", |todo| todo.text = "edited".into()).await.unwrap();
+            page.until("an edit shows", || shown().as_deref() == Some("edited")).await;
+            todos.update("1", |todo| todo.text = next.0.into()).await.unwrap();
+            page.until("it shows as before", || shown().as_deref() == Some(next.0)).await;
+        }
+    });
+}
+
 #[test]
 fn no_query_yet_is_idle() {
     run(async {

@@ -54,6 +54,7 @@ where
         shown: None,
         handles: Handles::new(),
         loaded: false,
+        was_loaded: false,
         told: None,
     };
     loop {
@@ -85,8 +86,10 @@ struct Follower<R: Record, S: WatchSignals<R>> {
     /// What is shown while the hook is stopped and has been asked for more or fewer rows: the next watch begins from it.
     shown: Option<Watch<R>>,
     handles: Handles<R, S::Row>,
-    /// The list has been complete, if not as long as it is asked for now.
+    /// The list is complete, or was so before it was asked for in another length.
     loaded: bool,
+    /// It was, and the watch of the new length has yet to be.
+    was_loaded: bool,
     /// What the signals were told last of how the watch stands.
     told: Option<Standing>,
 }
@@ -106,10 +109,10 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
                 self.each_relation(FollowsRelation::clear);
             }
             self.move_on(is_same_list);
+            self.was_loaded = is_same_list && self.loaded;
             // else those that stay keep their places on the screen
             if !is_same_list {
                 self.loaded = false;
-                self.handles.clear();
                 if self.signals.with_rows(|rows| !rows.is_empty()) == Some(true) {
                     drop(self.signals.edit_rows(std::mem::take));
                 }
@@ -120,14 +123,10 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
                 Some((watch, _)) => watch.stop(),
                 None => self.move_on(true),
             }
-        } else {
-            return;
         }
         self.show_state();
-        if moves {
-            // last: until here what is shown is nobody's
-            self.signals.set_query(self.query.clone());
-        }
+        // last: until here what is shown is nobody's. Where nothing moves there may have been a moment when it did
+        self.signals.set_query(self.query.clone());
     }
 
     /// Goes over to the query, from what is shown where it asks for the same list.
@@ -183,7 +182,10 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
                 let WatchState { status, error, loaded, .. } = watch.state();
                 let coming =
                     matches!(status, Status::Connecting | Status::Snapshot { .. } | Status::Reconnecting);
-                self.loaded |= loaded;
+                if status != Status::Closed {
+                    self.was_loaded &= !loaded;
+                    self.loaded = loaded || self.was_loaded;
+                }
                 (status, error, coming && !self.loaded)
             }
             (None, Some(_)) => (Status::Closed, None, false),

@@ -35,8 +35,8 @@ pub trait RowHandle<R: Record>: Clone {
 /// The handles of a watch's rows. They stand in order where they are shown, in the one list that a hook's signals hold.
 pub struct Handles<R: Record, H: RowHandle<R>> {
     /// Every handle that somebody may still hold, whether it is in the list or not. A framework's keyed list goes by
-    /// keys: a row that leaves and comes back before the list has looked keeps its place on the screen, and with it
-    /// the handle it was made with. So that very handle has to come back.
+    /// keys: a row that leaves and comes back before the list has looked, be it in another list, keeps its place on the
+    /// screen, and with it the handle it was made with. So that very handle has to come back.
     ///
     /// By key, which stands in the handle. Where one that is gone stands does not matter: nobody can look for it.
     known: HashTable<H::Weak>,
@@ -68,12 +68,6 @@ impl<R: Record, H: RowHandle<R>> Handles<R, H> {
 
     fn hash(hasher: &FixedState, weak: &H::Weak) -> u64 {
         H::upgrade(weak).map_or(0, |row| hasher.hash_one(row.entry().key()))
-    }
-
-    /// Forgets them, for another query. Its rows get handles of their own, whatever their keys: what still reads the old
-    /// ones belongs to a view that is on its way out.
-    pub fn clear(&mut self) {
-        self.known.clear();
     }
 
     /// Takes one batch of diffs. A change of a row touches its handle and nothing else; what is to be done to the list is
@@ -348,18 +342,6 @@ mod tests {
         rows.apply([Diff::Insert { index: 0, entry: entry("a", "back") }]);
         assert!(same(&rows.handles()[0], &on_screen[0]));
         assert_eq!(on_screen[0].entry().record.text, "back");
-    }
-
-    #[test]
-    fn the_rows_of_another_query_have_handles_of_their_own() {
-        let mut rows = Rows::default();
-        rows.apply([reset(&["a"])]);
-        let old = rows.handles()[0].clone();
-        rows.handles.clear();
-        rows.list.clear();
-        rows.apply([Diff::Reset(vec![entry("a", "elsewhere")])]);
-        assert!(!same(&rows.handles()[0], &old));
-        assert_eq!((old.entry().record.text.as_str(), old.0.told.get()), ("same", 0));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod contrail;
 mod ending;
 #[path = "../support/faulty.rs"]
 mod faulty;
+mod following;
 mod partysync;
 mod queueing;
 mod server;

@@ -106,7 +106,10 @@ impl Peer {
     }
 
     pub(crate) async fn welcome(&mut self, limits: Limits) {
-        let user = User { id: "ada".into(), name: None };
+        self.welcome_as(User { id: "ada".into(), name: None }, limits).await;
+    }
+
+    pub(crate) async fn welcome_as(&mut self, user: User, limits: Limits) {
         let encoding = "json".into();
         let welcome =
             Welcome { protocol: PROTOCOL, user, encoding, heartbeat_ms: 30_000, limits, link: None };
