@@ -241,6 +241,42 @@ fn a_row_that_stays_in_another_list_goes_on_being_shown() {
     });
 }
 
+#[component]
+fn Waiting(todos: UseWatch<Todo>, shows: Probe<Vec<bool>>) -> Element {
+    shows.change(|shows| shows.push(todos.is_loading()));
+    rsx! {}
+}
+
+#[component]
+fn Chosen(list: Option<String>, shows: Probe<Vec<bool>>) -> Element {
+    // a prop, and no signal
+    let todos = use_watch(list.map(|list| Todo::all_in(&list)));
+    rsx! { Waiting { todos, shows } }
+}
+
+#[test]
+fn who_reads_only_that_it_loads_is_told_of_a_query_that_reads_no_signal() {
+    run(async {
+        let (server, connector) = Server::new::<Todo>();
+        let client = connect(server, connector);
+        let (probe, shows) = (Probe::new(None), Probe::new(Vec::new()));
+        let mut page = Page::mount(&client, {
+            let (probe, shows) = (probe.clone(), shows.clone());
+            move || {
+                let list = use_signal(|| None);
+                probe.change(|probe| *probe = Some(list));
+                rsx! { Chosen { list: list(), shows: shows.clone() } }
+            }
+        });
+        let mut list = probe.look(|probe| probe.unwrap());
+        page.settle().await;
+        assert_eq!(shows.look(|shows| shows.last().copied()), Some(false));
+        list.set(Some("home".to_owned()));
+        page.until("it loads", || shows.look(|shows| shows.contains(&true))).await;
+        page.until("it has loaded", || shows.look(|shows| shows.last() == Some(&false))).await;
+    });
+}
+
 #[test]
 fn no_query_yet_is_idle() {
     run(async {

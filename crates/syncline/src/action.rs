@@ -9,7 +9,7 @@ use futures::channel::oneshot;
 use syncline_core::channel::{ActionError, Channel};
 use syncline_core::client::Applied;
 
-use crate::write::closed;
+use crate::write::{Unheard, closed};
 use crate::{Error, code};
 
 /// An action that is on its way: a future of what the server's handler says. The action is sent whether or not anybody
@@ -27,8 +27,8 @@ pub struct ActionHandle<C: Channel> {
 
 enum Verdict {
     Waiting(oneshot::Receiver<Result<Applied, Error>>),
-    // taken when the future is ready; a future is not polled after that
-    Known(Option<Error>),
+    // heard when the future is ready; a future is not polled after that
+    Refused(Unheard),
 }
 
 impl<C: Channel> ActionHandle<C> {
@@ -36,12 +36,12 @@ impl<C: Channel> ActionHandle<C> {
         Self { verdict: Verdict::Waiting(verdict), _channel: PhantomData }
     }
 
-    pub(crate) fn refused(error: Error) -> Self {
-        Self { verdict: Verdict::Known(Some(error)), _channel: PhantomData }
+    pub(crate) fn refused(unheard: Unheard) -> Self {
+        Self { verdict: Verdict::Refused(unheard), _channel: PhantomData }
     }
 
     pub(crate) fn closed() -> Self {
-        Self::refused(closed())
+        Self::refused(Unheard::by_nobody(closed()))
     }
 }
 
@@ -51,7 +51,7 @@ impl<C: Channel> Future for ActionHandle<C> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let verdict = match &mut self.verdict {
             Verdict::Waiting(verdict) => ready!(Pin::new(verdict).poll(cx)).unwrap_or_else(|_| Err(closed())),
-            Verdict::Known(error) => match error.take() {
+            Verdict::Refused(unheard) => match unheard.hear() {
                 Some(error) => Err(error),
                 None => return Poll::Pending,
             },

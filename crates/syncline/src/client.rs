@@ -10,6 +10,7 @@ use syncline_core::ops::{Put, RowOp, RowOps};
 
 use crate::shared::Shared;
 use crate::storage::Command;
+use crate::write::Unheard;
 use crate::{
     ActionHandle, Channel, ClientBuilder, ConnectionChanges, ConnectionState, Error, Export, IntoError,
     Query, Record, SpaceId, UserId, Watch, WriteHandle, code,
@@ -102,7 +103,7 @@ impl Client {
         // the row's own code runs outside the lock, and may use the client
         match Put::new(&record) {
             Ok(put) => self.write_by(|core, now| core.put(now, &space, put)),
-            Err(error) => WriteHandle::refused(error),
+            Err(error) => WriteHandle::refused(Unheard::new(error, self.shared())),
         }
     }
 
@@ -129,7 +130,7 @@ impl Client {
         match op {
             Ok(Some(op)) => self.write_typed::<R>(&space, vec![op]),
             Ok(None) => WriteHandle::settled(0),
-            Err(error) => WriteHandle::refused(error),
+            Err(error) => WriteHandle::refused(Unheard::new(error, self.shared())),
         }
     }
 
@@ -183,7 +184,7 @@ impl Client {
             }
             match state.core.send_action::<C>(now, &space, action) {
                 Ok(write) => ActionHandle::waiting(state.add_write(write)),
-                Err(error) => ActionHandle::refused(error),
+                Err(error) => ActionHandle::refused(Unheard::new(error, self.shared())),
             }
         })
     }
@@ -225,7 +226,7 @@ impl Client {
             }
             match write(&mut state.core, now) {
                 Ok(write) => WriteHandle::waiting(state.add_write(write)),
-                Err(error) => WriteHandle::refused(error),
+                Err(error) => WriteHandle::refused(Unheard::new(error, self.shared())),
             }
         })
     }
@@ -281,8 +282,8 @@ impl Client {
     }
 
     /// The latest 32 refusals that nobody waited for and that no row shows, oldest first: of actions whose handles were
-    /// dropped, or were made on an earlier visit. A change of them is a change of the
-    /// [connection](Self::connection_changes).
+    /// dropped, or were made on an earlier visit, and of whatever could not even be sent, as `too_many`. A change of them is a
+    /// change of the [connection](Self::connection_changes).
     pub fn refusals(&self) -> Vec<Error> {
         self.shared().look(|state| state.refusals.iter().cloned().collect())
     }

@@ -202,6 +202,12 @@ impl Shared {
         }
     }
 
+    /// Something was refused, and whoever asked for it did not wait to hear why.
+    pub(crate) fn note_refusal(&self, error: Error) {
+        self.look(|state| state.refuse(error));
+        self.connection_changed();
+    }
+
     /// [`act`](Self::act) for what may need a connection: starts the driver when there is none yet.
     pub(crate) fn act_driven<T>(self: &Arc<Self>, act: impl FnOnce(&mut State, Duration) -> T) -> T {
         let value = self.act(act);
@@ -289,6 +295,13 @@ impl State {
         verdict
     }
 
+    fn refuse(&mut self, error: Error) {
+        if self.refusals.len() == MAX_REFUSALS {
+            self.refusals.pop_front();
+        }
+        self.refusals.push_back(error);
+    }
+
     fn drain(&mut self, wakes: &mut Wakes, connectable: bool) {
         while let Some(output) = self.core.poll_output() {
             match output {
@@ -298,10 +311,7 @@ impl State {
                 Output::Refused { write, error }
                     if self.writes.get(&write).is_none_or(oneshot::Sender::is_canceled) =>
                 {
-                    if self.refusals.len() == MAX_REFUSALS {
-                        self.refusals.pop_front();
-                    }
-                    self.refusals.push_back(error);
+                    self.refuse(error);
                     wakes.connection = true;
                 }
                 Output::Refused { .. } => {}

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use futures::channel::oneshot;
 use syncline_core::client::Applied;
 
+use crate::shared::Shared;
 use crate::{Error, Version, code};
 
 /// A write that is on its way: a future of the server's verdict. The write is made whether or not anybody waits; a
@@ -22,7 +24,39 @@ pub struct WriteHandle {
 enum Verdict {
     Waiting(oneshot::Receiver<Result<Applied, Error>>),
     // taken when the future is ready; a future is not polled after that
-    Known(Option<Result<Version, Error>>),
+    Settled(Option<Version>),
+    Refused(Unheard),
+}
+
+/// Why a write or an action was not made at all. Dropped unheard it is one of the client's
+/// [refusals](crate::Client::refusals): there is no row to show it.
+pub(crate) struct Unheard {
+    error: Option<Error>,
+    client: Weak<Shared>,
+}
+
+impl Unheard {
+    pub(crate) fn new(error: Error, client: &Arc<Shared>) -> Self {
+        Self { error: Some(error), client: Arc::downgrade(client) }
+    }
+
+    /// Where nobody has to hear of it: there is no client, or none any more.
+    pub(crate) fn by_nobody(error: Error) -> Self {
+        Self { error: Some(error), client: Weak::new() }
+    }
+
+    /// The error, once.
+    pub(crate) fn hear(&mut self) -> Option<Error> {
+        self.error.take()
+    }
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        if let (Some(error), Some(client)) = (self.error.take(), self.client.upgrade()) {
+            client.note_refusal(error);
+        }
+    }
 }
 
 impl WriteHandle {
@@ -31,15 +65,15 @@ impl WriteHandle {
     }
 
     pub(crate) fn settled(version: Version) -> Self {
-        Self { verdict: Verdict::Known(Some(Ok(version))) }
+        Self { verdict: Verdict::Settled(Some(version)) }
     }
 
-    pub(crate) fn refused(error: Error) -> Self {
-        Self { verdict: Verdict::Known(Some(Err(error))) }
+    pub(crate) fn refused(unheard: Unheard) -> Self {
+        Self { verdict: Verdict::Refused(unheard) }
     }
 
     pub(crate) fn closed() -> Self {
-        Self::refused(closed())
+        Self::refused(Unheard::by_nobody(closed()))
     }
 }
 
@@ -52,7 +86,12 @@ impl Future for WriteHandle {
                 let verdict = ready!(Pin::new(verdict).poll(cx)).unwrap_or_else(|_| Err(closed()));
                 Poll::Ready(verdict.map(|applied| applied.version))
             }
-            Verdict::Known(verdict) => verdict.take().map_or(Poll::Pending, Poll::Ready),
+            Verdict::Settled(version) => {
+                version.take().map_or(Poll::Pending, |version| Poll::Ready(Ok(version)))
+            }
+            Verdict::Refused(unheard) => {
+                unheard.hear().map_or(Poll::Pending, |error| Poll::Ready(Err(error)))
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use crate::write::Unheard;
 use crate::{ActionHandle, Channel, Client, Error, IntoError, Record, SpaceId, WriteHandle, code};
 
 /// Where a hook writes: the space of its query. While a hook has no query, and once its component is gone, that is
@@ -36,7 +37,7 @@ impl<R: Record> Place<R> {
     pub fn send<C: Channel<Record = R>>(self, action: C::Action) -> ActionHandle<C> {
         match self.at {
             Some((client, space)) => client.send(space, action),
-            None => ActionHandle::refused(nowhere()),
+            None => ActionHandle::refused(Unheard::by_nobody(nowhere())),
         }
     }
 
@@ -73,7 +74,7 @@ impl<R: Record> Place<R> {
     fn write(self, write: impl FnOnce(Client, SpaceId) -> WriteHandle) -> WriteHandle {
         match self.at {
             Some((client, space)) => write(client, space),
-            None => WriteHandle::refused(nowhere()),
+            None => WriteHandle::refused(Unheard::by_nobody(nowhere())),
         }
     }
 }

@@ -206,6 +206,28 @@ async fn a_refusal_that_nobody_waits_for_is_announced_and_can_be_dismissed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_cannot_even_be_sent_is_announced_where_nobody_waits() {
+    let (client, _server, _peer, _watch) = crate::watching(&[]).await;
+    let mut changes = client.connection_changes();
+    changes.next().await.unwrap();
+    // heard, it is no news
+    assert_eq!(client.put("no such space", todo("a")).await.unwrap_err().code(), code::UNKNOWN_SPACE);
+    let refused = client.send::<Shouting>("no such space", Shout::Shout).await;
+    assert_eq!(refused.unwrap_err().error().code(), code::UNKNOWN_SPACE);
+    assert_eq!(client.refusals(), []);
+    drop(client.update::<Todo>("l", "gone", |todo| todo.done = true));
+    drop(client.send::<Shouting>("no such space", Shout::Shout));
+    timeout(Duration::from_secs(60), changes.next()).await.unwrap().unwrap();
+    let codes: Vec<_> = client.refusals().iter().map(|error| error.code().to_owned()).collect();
+    assert_eq!(codes, [code::UNKNOWN_ROW, code::UNKNOWN_SPACE]);
+    // a client that is closed has nobody to tell
+    client.close();
+    client.dismiss_refusals();
+    drop(client.put("l", todo("a")));
+    assert_eq!(client.refusals(), []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_action_ends_with_what_its_handler_gave() {
     let (client, _server, mut peer, _watch) = crate::watching(&[]).await;
     let handle = client.send::<Shouting>("l", Shout::Count);
