@@ -75,10 +75,13 @@ pub(crate) enum Effect {
 }
 
 /// One step of an intent.
+#[derive(Clone)]
 pub(crate) enum Step {
     Put(&'static str, Key, Arc<dyn AnyRow>),
     Patch(&'static str, Key, Map<String, Value>),
     Delete(&'static str, Key),
+    /// The row has come as the server has made it; it stays on the screen as it is now.
+    Come(&'static str, Key),
 }
 
 /// A row that an intent has written, or deleted.
@@ -209,6 +212,12 @@ impl Effect {
         ops.ops.iter().map(prepare).collect::<Result<_, _>>().map(Self::Steps)
     }
 
+    /// Whether a row has come of which it leaves what the server has made.
+    pub(crate) fn leaves(&self, place: &Place) -> bool {
+        let Self::Steps(steps) = self else { return false };
+        steps.iter().any(|step| matches!(step, Step::Come(..)) && step.place() == *place)
+    }
+
     /// What can be told of its rows before it is replayed.
     pub(crate) fn footprint(&self) -> Footprint {
         let Self::Steps(steps) = self else { return Footprint::default() };
@@ -221,7 +230,8 @@ impl Step {
         match self {
             Self::Put(collection, key, _)
             | Self::Patch(collection, key, _)
-            | Self::Delete(collection, key) => (*collection, key.clone()),
+            | Self::Delete(collection, key)
+            | Self::Come(collection, key) => (*collection, key.clone()),
         }
     }
 
@@ -236,21 +246,22 @@ impl Step {
             (Self::Patch(_, _, set), Self::Patch(_, _, before)) => {
                 before.keys().all(|field| set.contains_key(field))
             }
-            (Self::Patch(..), Self::Put(..) | Self::Delete(..)) => false,
+            (Self::Patch(..) | Self::Come(..), _) => false,
         }
     }
 
-    /// What it makes of its row. A delete that was refused is not taken: the row is back, marked.
+    /// What it makes of its row. A delete that was refused is not taken: the row is back, marked. Nothing, where there is
+    /// no row to be left as it is.
     fn take(&self, schema: &Schema, rows: &dyn ReadRows, failed: bool) -> Result<Option<Written>, Error> {
         let (collection, key) = self.place();
         let after = match self {
             Self::Put(_, _, row) => Some(Arc::clone(row)),
             Self::Patch(_, _, set) => Some(patched(schema, rows, collection, key.as_str(), set)?),
-            Self::Delete(..) if failed => match rows.row(collection, key.as_str()) {
+            Self::Delete(..) if !failed => None,
+            Self::Delete(..) | Self::Come(..) => match rows.row(collection, key.as_str()) {
                 Some(row) => Some(row),
                 None => return Ok(None),
             },
-            Self::Delete(..) => None,
         };
         Ok(Some(((collection, key), after)))
     }

@@ -328,6 +328,16 @@ impl Queue {
         Some(write)
     }
 
+    /// An intent does something else from now on.
+    fn set_effect(&mut self, id: IntentId, effect: Effect) {
+        let Some(intent) = self.intents.get_mut(id) else { return };
+        mark(&mut self.stale, &intent.footprint);
+        self.ties.leave(id, &intent.footprint);
+        intent.footprint = effect.footprint();
+        intent.effect = effect;
+        self.ties.enter(id, &intent.footprint);
+    }
+
     fn left_stage(&mut self, id: IntentId, stage: &Stage, kept: Kept) {
         match stage {
             Stage::Queued { client, id: write, .. } => {

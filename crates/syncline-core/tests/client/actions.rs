@@ -43,6 +43,11 @@ enum Action {
     Follow {
         id: String,
     },
+    /// Reads the row that it writes, and writes another one.
+    Raise {
+        id: String,
+        beside: String,
+    },
     /// What no row may be.
     Impossible {
         id: String,
@@ -87,6 +92,10 @@ impl Channel for Todos {
                         todos.update(KEYS[at], |todo| todo.text.push('!'));
                     }
                 }
+            }
+            Action::Raise { id, beside } => {
+                todos.update(id, |todo| todo.position += 1);
+                todos.put(Todo::new(beside, 1_000));
             }
             Action::Impossible { id } => {
                 todos.remove(id);
@@ -296,6 +305,34 @@ fn an_action_waits_while_away_and_goes_out_in_order_with_other_writes() {
     let kinds: Vec<Value> =
         rig.sent().iter().filter_map(|frame| Some(frame.get("write")?["kind"].clone())).collect();
     assert_eq!(kinds, ["action", "rows", "action"]);
+}
+
+#[test]
+fn what_is_done_is_not_done_again_to_rows_in_which_it_has_come() {
+    let near = all().filter(Todo::position.lt(500));
+    let positions = |rig: &Rig, watch| {
+        let entries = rig.core.entries::<Todo>(watch);
+        entries.iter().map(|entry| (entry.record.id.clone(), entry.record.position)).collect::<Vec<_>>()
+    };
+    let mut rig = Rig::new();
+    let watch = rig.watch(&near);
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    rig.act(Action::Raise { id: id("a"), beside: id("z") });
+    assert_eq!(positions(&rig, watch), [(id("a"), 2)]);
+    // it is done; the answer is lost, and another list is opened meanwhile
+    rig.lose();
+    let everything = rig.watch(&all());
+    rig.wait_for_deadline();
+    rig.connect();
+    rig.snapshot_with(1, &[Todo::new("a", 2)], json!([{"client": "client-1", "last": 1}]));
+    assert_eq!(positions(&rig, watch), [(id("a"), 2)]);
+    assert_eq!(positions(&rig, everything), [(id("a"), 2), (id("z"), 1_000)], "what has not come yet stays");
+    // somebody else changes it before the other list has come
+    rig.change(1, &[Todo::new("a", 7)], &[], &[]);
+    assert_eq!(positions(&rig, watch), [(id("a"), 7)]);
+    rig.snapshot(2, &[Todo::new("a", 7), Todo::new("z", 1_000)]);
+    assert_eq!(rig.shown(everything), ["a", "z"]);
 }
 
 #[test]

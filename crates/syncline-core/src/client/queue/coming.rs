@@ -1,14 +1,16 @@
 //! What rows that come from the server mean for the intents that stand in for them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::{IntentId, Queue};
 use crate::client::collection::AnyCollection;
-use crate::client::pending::Stage;
+use crate::client::pending::{Effect, Stage, Step};
 use crate::id::Key;
+use crate::record::AnyRow;
 use crate::tx::Place;
 
 /// What rows that have come say of those that the application writes by its own means.
@@ -57,9 +59,15 @@ impl Queue {
         applied.sort_unstable();
         applied.dedup();
         // all of it or nothing: else half of it would leave the lists that are behind
-        let is_done =
-            |id: &IntentId| self.intents.get(*id).is_some_and(|one| one.footprint.written().all(has_come));
-        done.extend(applied.into_iter().filter(is_done));
+        for id in applied {
+            let Some(intent) = self.intents.get(id) else { continue };
+            let is_here = |at: (&Place, bool)| has_come(at) || intent.effect.leaves(at.0);
+            if intent.footprint.written().all(is_here) {
+                done.push(id);
+            } else {
+                self.leave_what_has_come(id, has_come);
+            }
+        }
         for (id, key) in waiting {
             if let (Some(intent), News::Event { others_until }) = (self.intents.get_mut(id), news) {
                 intent.over = rows.confirmed(key.as_str());
@@ -69,6 +77,37 @@ impl Queue {
         for id in done {
             self.remove(id);
         }
+    }
+
+    /// What the server has made of an applied write stands where it has come, and what else the write did stays as it is: it
+    /// is not done once more to rows in which it is done.
+    fn leave_what_has_come(&mut self, id: IntentId, has_come: impl Fn((&Place, bool)) -> bool) {
+        let Some(intent) = self.intents.get(id) else { return };
+        let mut steps = Vec::new();
+        for (place, deletes) in intent.footprint.written() {
+            if has_come((place, deletes)) || intent.effect.leaves(place) {
+                steps.push(Step::Come(place.0, place.1.clone()));
+                continue;
+            }
+            match &intent.effect {
+                Effect::Steps(all) => steps.extend(all.iter().filter(|step| step.place() == *place).cloned()),
+                Effect::Action(_) => match self.made_by(id, place) {
+                    Some(Some(row)) => steps.push(Step::Put(place.0, place.1.clone(), row)),
+                    Some(None) => steps.push(Step::Delete(place.0, place.1.clone())),
+                    // it is beneath what later ones have made of the row
+                    None => return,
+                },
+                Effect::Unknown => return,
+            }
+        }
+        self.set_effect(id, Effect::Steps(steps.into()));
+    }
+
+    /// What an intent has made of a row, while no later one has made something else of it.
+    fn made_by(&self, id: IntentId, (collection, key): &Place) -> Option<Option<Arc<dyn AnyRow>>> {
+        let last = self.about(collection, key.as_str()).last().is_some_and(|(last, _)| last == id);
+        let overlaid = self.overlay(collection).filter(|_| last)?.get(key)?;
+        Some(overlaid.row.clone())
     }
 
     /// When the first edit is due whose own event has not come after that of the one before it.
