@@ -277,7 +277,12 @@ impl<R: Record> AnyCollection for Collection<R> {
     }
 
     fn all_confirmed(&self) -> Vec<Arc<dyn AnyRow>> {
-        let rows = self.slots.iter().filter_map(|slot| slot.confirmed.as_ref());
+        // what only a stopped list has may be long gone
+        let one_follows = self.views.values().any(|view| !view.parked);
+        let counts = |view: &View<R>, slot| (!view.parked || !one_follows) && view.members.contains(slot);
+        let is_there = |slot| self.views.values().any(|view| counts(view, slot));
+        let rows = self.slots.iter().enumerate().filter(|(slot, _)| is_there(*slot));
+        let rows = rows.filter_map(|(_, slot)| slot.confirmed.as_ref());
         rows.map(|row| Arc::clone(row) as Arc<dyn AnyRow>).collect()
     }
 

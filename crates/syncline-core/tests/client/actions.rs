@@ -12,7 +12,7 @@ use syncline_core::record::AnyRow;
 use syncline_core::tx::ReadRows;
 use syncline_core::{Channel, Draft, Error, Schema, Tx};
 
-use crate::rig::{Rig, Todo, all, list};
+use crate::rig::{Rig, Todo, all, list, open};
 
 /// What can be done with to-dos in these tests: something for every way of having to do with rows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -252,6 +252,22 @@ fn a_reducer_that_looked_at_everything_runs_again_when_anything_changes() {
     assert_eq!(rig.rows(watch), ["c"]);
     rig.change(1, &[], &["a", "b"], &[1]);
     assert_eq!(rig.rows(watch), ["c"]);
+}
+
+#[test]
+fn a_reducer_that_looks_at_everything_does_not_see_what_only_a_stopped_list_has() {
+    let (mut rig, watch) = live(&[Todo::new("a", 1), Todo::new("b", 2)]);
+    let stopped = rig.watch(&open());
+    rig.snapshot(2, &[Todo::new("a", 1), Todo::new("b", 2)]);
+    rig.core.stop(rig.now, stopped);
+    rig.change(1, &[], &["b"], &[]);
+    assert_eq!((rig.rows(watch), rig.rows(stopped)), (vec!["a".to_owned()], vec!["a".into(), "b".into()]));
+    rig.act(Action::FinishLast);
+    assert_eq!(rig.rows(watch), ["a+?"], "what is gone does not come back");
+    // nobody knows better when all are stopped
+    rig.core.stop(rig.now, watch);
+    rig.act(Action::ClearCompleted);
+    assert_eq!(rig.rows(watch), [""; 0]);
 }
 
 #[test]

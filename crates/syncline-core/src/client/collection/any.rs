@@ -45,7 +45,7 @@ pub(crate) trait AnyCollection: Send {
     /// The confirmed row at a key.
     fn confirmed(&self, key: &str) -> Option<Arc<dyn AnyRow>>;
 
-    /// All confirmed rows.
+    /// All confirmed rows of lists that follow the server; where all are stopped, of those.
     fn all_confirmed(&self) -> Vec<Arc<dyn AnyRow>>;
 
     /// Opens a view for a session.
