@@ -28,6 +28,65 @@ fn attempts_that_fail_are_further_and_further_apart() {
     let _ = socket;
 }
 
+/// All rows of a channel are one message, of which nothing is heard until all of it has come.
+#[test]
+fn a_list_that_takes_long_to_come_is_waited_for_longer() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    let late = Duration::from_secs(12);
+    rig.join();
+    assert_eq!(rig.wait_for_deadline().as_secs(), 10);
+    assert_eq!((rig.status(watch), rig.syncs().len()), ("reconnecting", 1));
+    rig.wait_for_deadline();
+    let socket = rig.join();
+    let write = rig.act(create("b"));
+    rig.wait(late);
+    assert_eq!((rig.open.len(), rig.outcomes()), (1, vec![]));
+    rig.answer_sync(&socket, &[row("a", "one", 1_000)]);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["a".into(), "b?".into()]));
+    let sent = rig.request();
+    rig.success(&socket, &sent, &[row("b", "text of b", 2_000)]);
+    assert_eq!(rig.outcomes(), [(write, "ok".into())]);
+    // nor is it given up the next time that all of it is asked for
+    rig.wait_for_deadline();
+    rig.wait(late);
+    rig.answer_sync(&socket, &[row("a", "one", 1_000)]);
+    assert_eq!((rig.status(watch), rig.open.len()), ("live", 1));
+}
+
+#[test]
+fn rows_that_the_server_refuses_are_known_to_be_at_once() {
+    for (code, status) in [("unknown_channel", "failed"), ("too_many", "snapshot")] {
+        let mut rig = Rig::new();
+        let watch = rig.watch(&all());
+        let socket = rig.join();
+        let refusal =
+            json!({"type": "error", "sync": true, "channel": "todos", "error": ["no"], "code": code});
+        rig.say(&socket, refusal);
+        assert_eq!((rig.status(watch), rig.open.len(), rig.syncs().len()), (status, 1, 1), "{code}");
+        // they may be there later
+        rig.wait_for_deadline();
+        rig.answer_sync(&socket, &[row("a", "one", 1_000)]);
+        assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["a".into()]), "{code}");
+    }
+}
+
+#[test]
+fn with_the_right_to_a_room_its_rows_go() {
+    let (mut rig, socket, watch) = Rig::live(&[row("a", "one", 1_000)]);
+    rig.open.clear();
+    rig.input(Input::Closed { attempt: socket.line, error: Some(Error::new("forbidden", "4003")) });
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("failed", vec![]));
+    rig.wait(Duration::from_secs(3_600));
+    assert!(rig.asks_nothing());
+    // until somebody asks for them again
+    rig.core.retry_now(rig.now);
+    rig.drain();
+    let socket = rig.join();
+    rig.answer_sync(&socket, &[row("b", "two", 1_000)]);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["b".into()]));
+}
+
 #[test]
 fn a_socket_that_does_not_open_is_given_up() {
     let mut rig = Rig::new();

@@ -98,7 +98,7 @@ impl Connector for TokioConnector {
 
     fn join(&self, url: &str, address: partysync::Address) -> BoxFuture<Result<Link, Error>> {
         let (tls, url) = (self.tls.clone(), url.to_owned());
-        within(async move { ws::open(&Address::of_room(&url, &address)?, &tls, closed_by).await })
+        within(async move { ws::open(&Address::of_room(&url, &address)?, &tls, socket_closed).await })
     }
 }
 

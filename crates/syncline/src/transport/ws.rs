@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use futures::{Sink, Stream};
 use gloo_net::websocket::futures::WebSocket;
 use gloo_net::websocket::{Message, State, WebSocketError};
+use syncline_core::client::contrail::socket_closed;
 use syncline_core::client::partysync::Address;
 
 use crate::transport::closed::{Closed, closed_by};
@@ -21,7 +22,7 @@ pub(crate) async fn connect(base: &str) -> Result<Link, Error> {
 
 /// A room of a partysync server.
 pub(super) async fn join(base: &str, room: &Address) -> Result<Link, Error> {
-    open(&address::room(base, room)?, closed_by).await
+    open(&address::room(base, room)?, socket_closed).await
 }
 
 pub(super) async fn open(url: &str, closed_by: Closed) -> Result<Link, Error> {

@@ -23,6 +23,8 @@ pub(super) enum Frame<'a> {
         rows: Vec<&'a RawValue>,
         result: Option<&'a RawValue>,
     },
+    /// The rows of a channel are refused, as only servers of Syncline say.
+    NoSync { channel: Cow<'a, str>, words: Vec<String>, code: Option<Cow<'a, str>> },
     /// An action was not done. Servers of Syncline have a code for it, and the handler's own error where it was the handler.
     Error { id: Cow<'a, str>, words: Vec<String>, code: Option<Cow<'a, str>>, data: Option<&'a RawValue> },
     /// Something of what was sent could not be read. It is not said what.
@@ -42,10 +44,16 @@ impl<'a> Frame<'a> {
         let fields: Fields<'a> = serde_json::from_slice(bytes).ok()?;
         let field = |name: &str| fields.get(name).copied();
         let channel = || text(field("channel")?);
+        let kind = field("type").and_then(text);
+        let code = || field("code").and_then(text).filter(|code| !code.is_empty());
         if field("sync").is_some_and(|sync| sync.get() == "true") {
-            return Some(Self::Sync { channel: channel()?, rows: rows(field("payload"))? });
+            let channel = channel()?;
+            return Some(match kind.as_deref() {
+                Some("error") => Self::NoSync { channel, words: words(field("error")), code: code() },
+                _ => Self::Sync { channel, rows: rows(field("payload"))? },
+            });
         }
-        Some(match &*text(field("type")?)? {
+        Some(match &*kind? {
             "update" => Self::Update { channel: channel()?, rows: rows(field("payload"))? },
             "delete-all" => Self::DeleteAll { channel: channel()? },
             "success" => {
@@ -54,13 +62,8 @@ impl<'a> Frame<'a> {
                 Self::Success { id: text(field("id")?)?, channel: channel(), rows, result }
             }
             "error" => {
-                let code = field("code").and_then(text).filter(|code| !code.is_empty());
-                Self::Error {
-                    id: text(field("id")?)?,
-                    words: words(field("error")),
-                    code,
-                    data: field("data"),
-                }
+                let id = text(field("id")?)?;
+                Self::Error { id, words: words(field("error")), code: code(), data: field("data") }
             }
             "exception" => Self::Exception { words: words(field("exception")) },
             _ => Self::Other,

@@ -1,6 +1,6 @@
 //! What is said in a room means for rows.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -38,6 +38,10 @@ impl ClientCore {
         }
         match frame {
             Frame::Sync { channel, rows } => {
+                let asked = room.channels.get(&*channel).filter(|channel| channel.is_asked);
+                if let Some(within) = asked.map(|channel| now.saturating_sub(channel.asked)) {
+                    room.has_answered(within, self.config.answer_within);
+                }
                 let Some(channel) = room.channels.get_mut(&*channel) else { return };
                 match channel.is_asked {
                     true => self.take_all(now, space, channel, &rows),
@@ -45,6 +49,12 @@ impl ClientCore {
                     false => self.take_news(now, space, channel, &rows, false),
                 }
                 self.show_channel(space, channel);
+            }
+            Frame::NoSync { channel, words, code } => {
+                if room.channels.get(&*channel).is_some_and(|channel| channel.is_asked) {
+                    let code = code.map_or(code::UNKNOWN_CHANNEL.into(), Cow::into_owned);
+                    self.no_rows(now, space, room, &channel, &actions::own_refusal(code, &words, None));
+                }
             }
             Frame::Update { channel, rows } => {
                 let Some(channel) = room.channels.get_mut(&*channel) else { return };

@@ -19,6 +19,8 @@ const SETTLED_AFTER: Duration = Duration::from_secs(1);
 const BUSY: u32 = 10;
 /// Answers that did not come while others did, until a channel counts as one that is not there.
 const TRIES: u32 = 3;
+/// An answer may take twice as long each time that one has not come, up to so many times.
+const MOST_OVERDUE: u32 = 3;
 /// Deleted rows of which is remembered when they were deleted.
 const MAX_GONE: usize = 4_096;
 
@@ -36,6 +38,8 @@ pub(in crate::client) struct Room {
     pub(super) unexplained: bool,
     /// Failures in a row.
     pub(super) failures: u32,
+    /// How often a line was given up whose answer did not come, since one has come in good time.
+    overdue: u32,
     /// There has been an open socket since somebody needed one.
     pub(super) was_open: bool,
     /// The server has said something on this line.
@@ -161,6 +165,7 @@ impl Room {
             sent: 0,
             unexplained: false,
             failures: 0,
+            overdue: 0,
             was_open: false,
             is_well: false,
             opened: now,
@@ -192,20 +197,39 @@ impl Room {
         self.channels.values_mut().for_each(Channel::forget_line);
     }
 
+    /// How long an answer may take. All rows of a channel come as one message: where it has not come in time once, it may
+    /// be long, or the network slow.
+    pub(super) fn patience(&self, answer_within: Duration) -> Duration {
+        answer_within * (1 << self.overdue)
+    }
+
+    /// An answer has not come.
+    pub(super) fn is_late(&mut self) {
+        self.overdue = (self.overdue + 1).min(MOST_OVERDUE);
+    }
+
+    /// An answer has come.
+    pub(super) fn has_answered(&mut self, within: Duration, answer_within: Duration) {
+        if within < answer_within {
+            self.overdue = 0;
+        }
+    }
+
     /// What is due next, and when.
     pub(super) fn next_due(&self, limits: &Limits) -> Option<(Duration, Due)> {
+        let patience = self.patience(limits.answer_within);
         let line = match self.phase {
             Phase::Opening { overdue } => Some((overdue, Due::TimedOut)),
             Phase::Waiting { until } if self.unused_since.is_none() => Some((until, Due::Begin)),
-            Phase::Open => self.asked.map(|asked| (asked + limits.answer_within, Due::TimedOut)),
+            Phase::Open => self.asked.map(|asked| (asked + patience, Due::TimedOut)),
             Phase::Waiting { .. } | Phase::Off | Phase::GivenUp => None,
         };
         let unanswered = self.requests.iter().filter(|request| request.done.is_none());
         let request = unanswered.map(|request| request.sent).min();
-        let request = request.map(|sent| (sent + limits.answer_within, Due::Unanswered));
+        let request = request.map(|sent| (sent + patience, Due::Unanswered));
         let is_open = self.phase == Phase::Open && limits.is_on;
         let asking = self.channels.iter().filter(|_| is_open);
-        let asking = asking.map(|(&name, channel)| channel.next_due(name, self.heard, limits));
+        let asking = asking.map(|(&name, channel)| channel.next_due(name, self.heard, patience, limits));
         let leaving = self
             .channels
             .iter()
@@ -247,12 +271,18 @@ impl Channel {
         }
     }
 
-    fn next_due(&self, name: &'static str, heard: Duration, limits: &Limits) -> (Duration, Due) {
+    fn next_due(
+        &self,
+        name: &'static str,
+        heard: Duration,
+        patience: Duration,
+        limits: &Limits,
+    ) -> (Duration, Due) {
         if let Some(until) = self.missing_until {
             return (until, Due::Ask(name));
         }
         if self.is_asked {
-            return (self.asked + limits.answer_within, Due::Unsynced(name));
+            return (self.asked + patience, Due::Unsynced(name));
         }
         let quiet = heard + limits.ask_after;
         let busy = self.synced + limits.ask_after * BUSY;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::room::{Channel, Due, Limits, Line, Phase, Room};
 use super::{Address, Service, frame};
 use crate::client::core::ClientCore;
+use crate::client::frames::forget_rows;
 use crate::client::session::{self, Session, SessionId};
 use crate::client::short_map::ValuesMut as _;
 use crate::client::{Output, Status, Transport};
@@ -170,16 +171,29 @@ impl ClientCore {
         let wait = self.config.backoff.wait(room.failures, &mut self.rng).filter(|_| !is_terminal(&error));
         match wait {
             Some(wait) => room.phase = Phase::Waiting { until: now + wait },
-            None => {
-                room.phase = Phase::GivenUp;
-                for session in self.sessions.values_mut().filter(|session| session.query.space == *space) {
-                    if !session.watches.is_empty() {
-                        (session.phase, session.error) = (session::Phase::Failed, Some(error.clone()));
-                        self.changed.extend(&session.watches);
-                    }
-                }
+            None => self.give_up_room(space, room, &error),
+        }
+    }
+
+    /// No more attempts are made. With the right to its rows the rows go.
+    fn give_up_room(&mut self, space: &SpaceId, room: &mut Room, error: &Error) {
+        room.phase = Phase::GivenUp;
+        let is_over = error.code() == code::FORBIDDEN;
+        if is_over {
+            for channel in std::mem::take(&mut room.channels).values() {
+                self.close_whole(space, channel);
             }
         }
+        for (&id, session) in self.sessions.iter_mut().filter(|(_, session)| session.query.space == *space) {
+            if is_over {
+                forget_rows(id, session, &mut self.spaces);
+            }
+            if !session.watches.is_empty() {
+                (session.phase, session.error) = (session::Phase::Failed, Some(error.clone()));
+                self.changed.extend(&session.watches);
+            }
+        }
+        self.commit(space);
     }
 
     /// The line is closed; what was on its way on it may have been done or not. The rows stay.
@@ -361,11 +375,16 @@ impl ClientCore {
 
     fn do_in_room(&mut self, now: Duration, space: &SpaceId, room: &mut Room, due: Due) -> Result<(), Error> {
         match due {
-            Due::TimedOut => return Err(late()),
+            Due::TimedOut => {
+                if room.phase == Phase::Open {
+                    room.is_late();
+                }
+                return Err(late());
+            }
             Due::Begin => self.enter_room(now, space, room),
             Due::Unanswered => {
-                let answer_within = self.config.answer_within;
-                self.give_up_requests(now, space, room, |request| now >= request.sent + answer_within);
+                let patience = room.patience(self.config.answer_within);
+                self.give_up_requests(now, space, room, |request| now >= request.sent + patience);
             }
             Due::Unsynced(name) => {
                 room.unexplained = true;
@@ -388,10 +407,25 @@ impl ClientCore {
 
     /// The line stands, and nothing is said of this channel. It may be there all the same, or come to be.
     fn no_such_channel(&mut self, now: Duration, space: &SpaceId, room: &mut Room, name: &'static str) {
+        let error = Error::new(code::UNKNOWN_CHANNEL, "the server does not answer for this channel");
+        self.no_rows(now, space, room, name, &error);
+    }
+
+    /// A channel's rows do not come: they are asked for once more after a while, as long as somebody looks.
+    pub(super) fn no_rows(
+        &mut self,
+        now: Duration,
+        space: &SpaceId,
+        room: &mut Room,
+        name: &str,
+        error: &Error,
+    ) {
         let (Some(rooms), Some(channel)) = (&self.rooms, room.channels.get_mut(name)) else { return };
         channel.miss(now, rooms.service.ask_after);
-        let error = Error::new(code::UNKNOWN_CHANNEL, "the server does not answer for this channel");
-        let error = error.with_field(name);
+        if channel.is_synced || error.is_temporary() {
+            return;
+        }
+        let error = error.clone().with_field(name);
         for session in self.sessions.values_mut() {
             if session.query.space == *space && session.collection == channel.collection && looks(session) {
                 (session.phase, session.error) = (session::Phase::Failed, Some(error.clone()));
