@@ -130,14 +130,25 @@ impl<R: Record> Put<R> {
 
     /// The row as it stands in the payload.
     pub(crate) fn row(&self) -> &str {
-        let name = self.payload.get().strip_prefix(r#"{"ops":[{"put":[""#).unwrap_or_default();
-        let row = name.get(name.len() - behind_text(name.as_bytes()).len()..).unwrap_or_default();
-        row.strip_prefix(',').and_then(|row| row.strip_suffix("]}]}")).unwrap_or_default()
+        one_put(self.payload.get()).map_or("", |(_, row)| row)
     }
 
     pub(crate) fn into_payload(self) -> Box<RawValue> {
         self.payload
     }
+}
+
+/// Of a payload that may put one row and do nothing else: what the collection is called, and the row. Where it does more, what
+/// stands for the row is none.
+fn one_put(payload: &str) -> Option<(&str, &str)> {
+    let name = payload.strip_prefix(r#"{"ops":[{"put":[""#)?;
+    let (name, rest) = name.split_at_checked(name.len() - behind_text(name.as_bytes()).len())?;
+    Some((name.strip_suffix('"')?, rest.strip_prefix(',')?.strip_suffix("]}]}")?))
+}
+
+/// The row that a payload puts in a collection, if that is all it does.
+pub(crate) fn put_row<'a>(payload: &'a str, collection: &str) -> Option<&'a str> {
+    one_put(payload).filter(|(name, _)| *name == collection).map(|(_, row)| row)
 }
 
 impl RowOps {

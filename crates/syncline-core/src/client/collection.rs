@@ -441,6 +441,10 @@ impl<R: Record> AnyCollection for Collection<R> {
         Ok(self.upsert_record(record))
     }
 
+    fn upsert_known(&mut self, row: Arc<dyn AnyRow>) -> Option<u32> {
+        Some(self.upsert_record(downcast(row)?))
+    }
+
     fn add_member(&mut self, session: SessionId, slot: u32) -> bool {
         let Some(view) = self.views.get_mut(&session) else { return false };
         view.members.grow(slot as usize + 1);

@@ -1,13 +1,14 @@
 //! What the server's frames mean.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use crate::client::core::ClientCore;
 use crate::client::link::Event;
-use crate::client::queue::News;
+use crate::client::queue::{News, Queue};
 use crate::client::related::Related;
 use crate::client::session::{Phase, Session, SessionId, Unreadable};
 use crate::client::short_map::{ShortMap, ValuesMut as _};
@@ -15,11 +16,15 @@ use crate::client::space::Space;
 use crate::client::{Output, collection::AnyCollection};
 use crate::error::{Error, code};
 use crate::id::{Cursor, SpaceId};
+use crate::record::AnyRow;
 use crate::schema::Undecodable;
 use crate::wire::{
-    Changes, ClientMessage, Count, EncodedRow, Failed, Frame, RelatedPart, Reset, Resume, Run, ServerMessage,
-    Snapshot, SubId, Welcome, WriteState, encode,
+    Ack, Changes, ClientMessage, Count, EncodedRow, Failed, Frame, RelatedPart, Reset, Resume, Run,
+    ServerMessage, Snapshot, SubId, Welcome, WriteState, encode,
 };
+
+/// So many of the writes that a frame acknowledges are looked at for the rows that come with it.
+const FEW: usize = 4;
 
 /// Something is missing that must have been sent: what is held cannot be trusted to be complete.
 pub(super) struct Gap;
@@ -276,7 +281,8 @@ impl ClientCore {
                 let Some(base) = space.base.get_mut(collection) else { continue };
                 let unreadable = session.first_unreadable().is_some();
                 for (line, row) in part.put.iter().filter_map(|&line| Some((line, rows.get(line)?))) {
-                    let slot = decoded.slot(collection, base, line, row);
+                    let own = own_row(&space.queue, &changes.acks, collection, row);
+                    let slot = decoded.slot(collection, base, line, row, own);
                     put(base, id, &mut session.unreadable, slot);
                 }
                 part.del.iter().for_each(|key| delete_parent(base, id, session, key));
@@ -285,7 +291,8 @@ impl ClientCore {
                     let related = &mut session.relations[*relation];
                     let Some(base) = space.base.get_mut(related.collection) else { continue };
                     for &line in lines {
-                        let slot = decoded.slot(related.collection, base, line, rows[line]);
+                        let own = own_row(&space.queue, &changes.acks, related.collection, rows[line]);
+                        let slot = decoded.slot(related.collection, base, line, rows[line], own);
                         put(base, related.view, &mut related.unreadable, slot);
                     }
                     del.iter().for_each(|key| delete(base, related.view, &mut related.unreadable, key));
@@ -401,6 +408,13 @@ pub(super) fn delete_parent(base: &mut dyn AnyCollection, id: SessionId, session
     session.relations.iter_mut().for_each(|related| related.forget_parent(key));
 }
 
+/// The row that comes back in the same bytes in which one of the writes put it that are acknowledged beside it: it need not be
+/// read once more.
+fn own_row(queue: &Queue, acks: &[Ack], collection: &str, row: &[u8]) -> Option<Arc<dyn AnyRow>> {
+    let applied = acks.iter().filter(|ack| ack.error.is_none()).take(FEW);
+    applied.filter_map(|ack| queue.put_as(&ack.client, ack.id, collection, row)).next()
+}
+
 /// Rows of one frame that have been decoded, so that two sessions with the same row decode it once.
 struct Decoded(Option<BTreeMap<(&'static str, usize), u32>>);
 
@@ -416,11 +430,15 @@ impl Decoded {
         base: &mut dyn AnyCollection,
         line: usize,
         row: &[u8],
+        own: Option<Arc<dyn AnyRow>>,
     ) -> Result<u32, Undecodable> {
         if let Some(&slot) = self.0.as_ref().and_then(|decoded| decoded.get(&(collection, line))) {
             return Ok(slot);
         }
-        let slot = base.upsert(row)?;
+        let slot = match own.and_then(|own| base.upsert_known(own)) {
+            Some(slot) => slot,
+            None => base.upsert(row)?,
+        };
         if let Some(decoded) = &mut self.0 {
             decoded.insert((collection, line), slot);
         }

@@ -11,7 +11,7 @@ use crate::client::WriteRef;
 use crate::diff::RowState;
 use crate::error::{Error, code};
 use crate::id::{ClientId, Key, WriteId};
-use crate::ops::{Put, ROWS, RowOp, RowOps};
+use crate::ops::{Put, ROWS, RowOp, RowOps, put_row};
 use crate::record::{AnyRow, Record};
 use crate::schema::Schema;
 use crate::tx::{Place, ReadRows, Reads, Touched, Tx, patched};
@@ -168,6 +168,11 @@ impl Letter {
 
     pub(crate) fn put<R: Record>(put: Put<R>) -> Self {
         Self { kind: ROWS, payload: Arc::from(put.into_payload()) }
+    }
+
+    /// Whether it puts a row of a collection in these bytes.
+    pub(crate) fn puts(&self, collection: &str, row: &[u8]) -> bool {
+        self.kind == ROWS && put_row(self.payload.get(), collection).is_some_and(|put| put.as_bytes() == row)
     }
 
     pub(crate) fn action(action: &ActionPayload) -> Result<Self, Error> {

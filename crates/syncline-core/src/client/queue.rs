@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::client::WriteRef;
 use crate::client::collection::Overlay;
-use crate::client::pending::{Effect, Footprint, Kept, Letter, Pending, Stage, Written};
+use crate::client::pending::{Effect, Footprint, Kept, Letter, Pending, Stage, Step, Written};
 use crate::client::sequence::Sequence;
 use crate::error::Error;
 use crate::id::{ClientId, Key, WriteId};
@@ -277,6 +277,22 @@ impl Queue {
         mark(&mut self.stale, &intent.footprint);
         self.ties.leave(id, &intent.footprint);
         Some(intent)
+    }
+
+    /// The row that a write puts, where it puts one in these bytes and nothing else.
+    pub(crate) fn put_as(
+        &self,
+        client: &ClientId,
+        write: WriteId,
+        collection: &str,
+        row: &[u8],
+    ) -> Option<Arc<dyn AnyRow>> {
+        let intent = self.intents.get(self.sequences.get(client)?.intent(write)?)?;
+        let (Effect::Steps(steps), Stage::Queued { letter, .. }) = (&intent.effect, &intent.stage) else {
+            return None;
+        };
+        let [Step::Put(name, _, put)] = &**steps else { return None };
+        (*name == collection && letter.puts(collection, row)).then(|| Arc::clone(put))
     }
 
     /// Whether two writes have to do with a common row.

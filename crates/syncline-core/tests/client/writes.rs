@@ -35,6 +35,24 @@ fn a_write_is_shown_at_once_and_settles_in_the_commit_that_brings_it_back() {
 }
 
 #[test]
+fn a_row_that_comes_back_as_it_was_put_is_not_read_again() {
+    let (mut rig, watch) = live();
+    let record =
+        |rig: &Rig| rig.core.entries::<Todo>(watch).into_iter().find(|row| row.key() == "b").unwrap().record;
+    rig.put(&Todo::new("b", 2));
+    let put = record(&rig);
+    rig.change(1, &[Todo::new("b", 2)], &[], &[1]);
+    assert!(std::sync::Arc::ptr_eq(&put, &record(&rig)));
+    // nor is another one taken for it
+    rig.put(&Todo::new("b", 3));
+    rig.change(1, &[Todo::new("b", 4)], &[], &[2]);
+    assert_eq!(record(&rig).position, 4);
+    rig.put(&Todo::new("b", 5));
+    rig.change(1, &[Todo::new("b", 5), Todo::new("c", 6)], &[], &[3]);
+    assert_eq!(rig.shown(watch), ["a", "b", "c"]);
+}
+
+#[test]
 fn a_write_of_many_rows_settles_whole() {
     let (mut rig, watch) = live();
     let behind = rig.watch(&open());

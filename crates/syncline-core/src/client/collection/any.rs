@@ -119,6 +119,8 @@ pub(crate) trait AnyCollection: Send {
 
     /// Decodes a row and makes it the confirmed one; gives its slot.
     fn upsert(&mut self, json: &[u8]) -> Result<u32, Undecodable>;
+    /// The same of a row that is known already. Nothing, where it is of another type.
+    fn upsert_known(&mut self, row: Arc<dyn AnyRow>) -> Option<u32>;
     /// The slots of the rows that the server has said are in a view's result.
     fn members(&self, session: SessionId) -> Vec<u32>;
     /// The key of the row in a slot.
