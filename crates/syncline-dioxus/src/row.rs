@@ -81,6 +81,8 @@ impl<R: Record> Row<R> {
 
 impl<R: Record> RowHandle<R> for Row<R> {
     type Weak = WeakRow<R>;
+    // a component goes along with its key, and its memos with the handle that they have read first
+    const STAYS: bool = true;
 
     fn new(entry: Entry<R>) -> Self {
         let (key, Entry { record, state }) = (OnceCell::new(), entry);

@@ -48,6 +48,56 @@ fn Parts(todos: UseWatch<Todo>, parent: String, runs: Runs) -> Element {
     rsx! { "{parts.len()}" }
 }
 
+#[component]
+fn Part(row: Row<Todo>, shows: Probe<Vec<f64>>) -> Element {
+    let position = use_memo(move || row.get().position);
+    shows.change(|shows| shows.push(position()));
+    rsx! {}
+}
+
+#[component]
+fn PartsOf(todos: UseWatch<Todo>, row: Row<Todo>, shows: Probe<Vec<f64>>) -> Element {
+    let parts = use_memo(move || todos.related(Todo::text).of(row.key()));
+    rsx! {
+        for row in parts() {
+            Part { key: "{row.key()}", row, shows: shows.clone() }
+        }
+    }
+}
+
+#[test]
+fn children_of_a_row_that_stays_in_another_list_go_on_being_shown() {
+    run(async {
+        let (mut server, connector) = Server::new::<Todo>();
+        server.store("home", [Todo::at(1, ""), Todo::at(10, "1")]);
+        let client = connect(server, connector);
+        let (shows, probe) = (Probe::new(Vec::new()), Probe::new(None));
+        let mut page = Page::mount(&client, {
+            let (shows, probe) = (shows.clone(), probe.clone());
+            move || {
+                let below = use_signal(|| 100.0);
+                let todos = use_watch(move || Some(whole(50).filter(Todo::position.lt(below()))));
+                probe.change(|probe| *probe = Some((below, todos)));
+                rsx! {
+                    for row in todos.rows() {
+                        PartsOf { key: "{row.key()}", todos, row, shows: shows.clone() }
+                    }
+                }
+            }
+        });
+        let (mut below, todos) = probe.look(|probe| probe.unwrap());
+        let shown = || shows.look(|shows| shows.last().copied());
+        page.until("the part shows", || shown() == Some(10.0)).await;
+        for (step, position) in [(50.0, 11.0), (100.0, 12.0)] {
+            below.set(step);
+            page.until("it has gone over", || !todos.is_loading() && todos.rows().len() == 1).await;
+            page.settle().await;
+            todos.related(Todo::text).update("10", |part| part.position = position).await.unwrap();
+            page.until("an edit shows", || shown() == Some(position)).await;
+        }
+    });
+}
+
 #[test]
 fn what_reads_one_parents_children_runs_when_these_change() {
     run(async {

@@ -113,6 +113,7 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
             // else those that stay keep their places on the screen
             if !is_same_list {
                 self.loaded = false;
+                self.handles.leave_list();
                 if self.signals.with_rows(|rows| !rows.is_empty()) == Some(true) {
                     drop(self.signals.edit_rows(std::mem::take));
                 }

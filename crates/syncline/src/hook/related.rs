@@ -270,6 +270,11 @@ impl<C: Record, F: Family<C>> FollowsRelation for Families<C, F> {
     }
 
     fn clear(&self) {
+        if F::Row::STAYS {
+            // whoever shows a parent in the next list shows this family of it
+            self.apply(RelatedDiff { reset_children: true, reset_counts: true, ..RelatedDiff::default() });
+            return;
+        }
         let known = std::mem::take(&mut lock(&self.state).known);
         for known in known.into_values() {
             if let Some(family) = known.family {

@@ -17,6 +17,10 @@ use crate::{Diff, Entry, Record, RowState};
 pub trait RowHandle<R: Record>: Clone {
     /// The handle, without keeping it alive.
     type Weak;
+    /// Whether a handle goes on being shown where its key is in the next list too. A framework that keeps what it has made
+    /// for a key, whatever list that is in, needs that; one that makes the views of the next list anew does not, and may
+    /// let those of the one before live on for a while with their signals gone: nothing may reach these.
+    const STAYS: bool = false;
 
     /// A new handle.
     fn new(entry: Entry<R>) -> Self;
@@ -68,6 +72,13 @@ impl<R: Record, H: RowHandle<R>> Handles<R, H> {
 
     fn hash(hasher: &FixedState, weak: &H::Weak) -> u64 {
         H::upgrade(weak).map_or(0, |row| hasher.hash_one(row.entry().key()))
+    }
+
+    /// Goes over to another list, whose rows get handles of their own unless [those they have stay](RowHandle::STAYS).
+    pub fn leave_list(&mut self) {
+        if !H::STAYS {
+            self.known.clear();
+        }
     }
 
     /// Takes one batch of diffs. A change of a row touches its handle and nothing else; what is to be done to the list is
@@ -342,6 +353,18 @@ mod tests {
         rows.apply([Diff::Insert { index: 0, entry: entry("a", "back") }]);
         assert!(same(&rows.handles()[0], &on_screen[0]));
         assert_eq!(on_screen[0].entry().record.text, "back");
+    }
+
+    #[test]
+    fn the_rows_of_another_list_have_handles_of_their_own() {
+        let mut rows = Rows::default();
+        rows.apply([reset(&["a"])]);
+        let old = rows.handles()[0].clone();
+        rows.handles.leave_list();
+        rows.list.clear();
+        rows.apply([Diff::Reset(vec![entry("a", "elsewhere")])]);
+        assert!(!same(&rows.handles()[0], &old));
+        assert_eq!((old.entry().record.text.as_str(), old.0.told.get()), ("same", 0));
     }
 
     #[test]
