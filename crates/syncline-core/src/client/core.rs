@@ -147,7 +147,8 @@ impl ClientCore {
             }
             Input::Frame { attempt, bytes } if self.link.is_current(attempt) => {
                 self.link.heard(now);
-                self.frame(now, bytes, &mut out)
+                // a sign of life, and nothing more
+                if bytes.is_empty() { Event::None } else { self.frame(now, bytes, &mut out) }
             }
             Input::Closed { attempt, error } if self.link.is_current(attempt) => {
                 self.link.lost(now, error, &mut out)
@@ -155,7 +156,12 @@ impl ClientCore {
             Input::Opened { .. } | Input::Frame { .. } | Input::Closed { .. } => Event::None,
             Input::Access { .. } => Event::None,
             Input::Credentials(result) => self.link.credentials(now, result, &mut out),
-            Input::Online(true) | Input::Visible(true) => {
+            Input::Online(true) => {
+                self.look_for_queues_soon();
+                self.link.online(now, &mut out);
+                Event::None
+            }
+            Input::Visible(true) => {
                 self.look_for_queues_soon();
                 self.link.hint(now, &mut out);
                 Event::None

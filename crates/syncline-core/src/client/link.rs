@@ -31,8 +31,12 @@ pub(crate) struct Link {
     phase: Phase,
     attempt: u64,
     transport: Transport,
-    /// The transport has worked.
-    proven: bool,
+    /// The transport that has worked, in this life of the client.
+    proven: Option<Transport>,
+    /// The other one has worked in its place, as it may have where both are cut off and one is tried when that is over.
+    stood_in: bool,
+    /// The platform believes to be offline: a failure says nothing of the transport.
+    offline: bool,
     /// What the driver was told to remember.
     remembered: Option<Transport>,
     /// Failures in a row. A connection that lasts ends the row; one that is lost as soon as it is open does not.
@@ -104,6 +108,9 @@ enum Token {
     Renewed(Option<String>),
 }
 
+/// A connection is slower than this only when it is none: so many bytes of what is sent leave it in a second.
+const SLOWEST: u64 = 16 * 1024;
+
 /// What the server owes an answer.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -134,7 +141,9 @@ impl Link {
             phase: Phase::Idle,
             attempt: 0,
             transport,
-            proven: false,
+            proven: None,
+            stood_in: false,
+            offline: false,
             remembered: config.remembered,
             failures: 0,
             refusals: 0,
@@ -269,10 +278,11 @@ impl Link {
         out.push(self.asking(now, encode(message, [])));
     }
 
-    /// A frame that the server answers, to be sent.
+    /// A frame that the server answers, to be sent. It may take its time to leave.
     pub(crate) fn asking(&mut self, now: Duration, frame: Vec<u8>) -> Output {
         let overdue = now + self.config.answer_within;
-        self.asked.get_or_insert(Asked { overdue, pinged: false });
+        let asked = self.asked.get_or_insert(Asked { overdue, pinged: false });
+        asked.overdue += leaves_within(frame.len());
         Output::Send { attempt: self.attempt, frame }
     }
 
@@ -314,17 +324,29 @@ impl Link {
                 self.opened = now;
                 self.refusals = 0;
                 self.was_open = true;
-                self.proven = true;
-                if self.config.transport == TransportPreference::Auto
-                    && self.remembered.replace(self.transport) != Some(self.transport)
-                {
-                    out.push(Output::Remember(self.transport));
-                }
+                self.offline = false;
+                self.has_worked(out);
             }
             _ => return,
         }
         if std::mem::take(&mut self.again) {
             self.renew(now, false, out);
+        }
+    }
+
+    /// The transport has brought a connection. One that stands in for another one is not preferred to it before it has done so
+    /// twice in a row.
+    fn has_worked(&mut self, out: &mut Vec<Output>) {
+        let stands_in = self.proven.is_some_and(|proven| proven != self.transport);
+        let did_before = std::mem::replace(&mut self.stood_in, stands_in);
+        if stands_in && !did_before {
+            return;
+        }
+        (self.proven, self.stood_in) = (Some(self.transport), false);
+        if self.config.transport == TransportPreference::Auto
+            && self.remembered.replace(self.transport) != Some(self.transport)
+        {
+            out.push(Output::Remember(self.transport));
         }
     }
 
@@ -430,6 +452,7 @@ impl Link {
     pub(crate) fn lost(&mut self, now: Duration, error: Option<Error>, out: &mut Vec<Output>) -> Event {
         // a failure to get credentials says nothing of the transport
         let refused = matches!(self.phase, Phase::Opening { .. } | Phase::Greeting { .. });
+        let refused = refused && !self.offline;
         self.refusals = self.refusals.saturating_add(u32::from(refused));
         if self.is_connected() && now >= self.opened + self.config.answer_within {
             self.failures = 0;
@@ -454,18 +477,21 @@ impl Link {
             return self.leave(phase, out);
         }
         let doubt_after = match self.remembered {
-            _ if self.proven => DOUBT_AFTER,
+            _ if self.proven.is_some() => DOUBT_AFTER,
             Some(_) => DOUBT_REMEMBERED_AFTER,
             None => 1,
         };
         let switches = refused
             && self.config.transport == TransportPreference::Auto
             && self.refusals.is_multiple_of(doubt_after);
-        if switches {
-            self.transport = self.transport.other();
+        match self.proven {
+            // the other one was tried, or was a help until now
+            Some(proven) if proven != self.transport => self.transport = proven,
+            _ if switches => self.transport = self.transport.other(),
+            _ => {}
         }
         // the other transport is tried at once: where WebSockets are refused nobody should wait for that
-        let at_once = switches && !self.proven && self.refusals == doubt_after;
+        let at_once = switches && self.proven.is_none() && self.refusals == doubt_after;
         match self.config.backoff.wait(self.failures, &mut self.rng) {
             Some(_) if at_once => self.leave(Phase::Waiting { until: now }, out),
             Some(wait) => self.leave(Phase::Waiting { until: now + wait }, out),
@@ -541,8 +567,15 @@ impl Link {
         }
     }
 
+    /// The platform believes to be online again.
+    pub(crate) fn online(&mut self, now: Duration, out: &mut Vec<Output>) {
+        self.offline = false;
+        self.hint(now, out);
+    }
+
     /// The platform believes to be offline: an open connection is looked at; nothing else would help.
     pub(crate) fn offline(&mut self, now: Duration, out: &mut Vec<Output>) {
+        self.offline = true;
         if self.phase == Phase::Open {
             self.ping(now, out);
         }
@@ -620,6 +653,11 @@ impl Link {
             _ => Event::None,
         }
     }
+}
+
+/// How long so many bytes may take to leave: whole seconds.
+pub(crate) fn leaves_within(bytes: usize) -> Duration {
+    Duration::from_secs(bytes as u64 / SLOWEST)
 }
 
 /// Trying again cannot help.

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::client::WriteRef;
 use crate::client::collection::Overlay;
+use crate::client::link::leaves_within;
 use crate::client::pending::{Effect, Footprint, Kept, Letter, Pending, Stage, Step, Written};
 use crate::client::sequence::Sequence;
 use crate::error::Error;
@@ -132,10 +133,10 @@ impl Queue {
             let is_held = self.intents.get(first).is_some_and(|intent| intent.is_held);
             (!is_held).then_some((first, client, sequence))
         });
-        let (_, client, sequence) = waiting.min_by_key(|(first, ..)| *first)?;
+        let (first, client, sequence) = waiting.min_by_key(|(first, ..)| *first)?;
         let settled = sequence.settled();
-        let (id, intent) = sequence.send_first(now)?;
-        let Stage::Queued { letter, .. } = &self.intents.get(intent)?.stage else { return None };
+        let Stage::Queued { letter, .. } = &self.intents.get(first)?.stage else { return None };
+        let id = sequence.send_first(now + leaves_within(letter.payload.get().len()))?;
         Some(Outgoing { client: client.clone(), id, settled, letter: letter.clone() })
     }
 

@@ -24,7 +24,7 @@ pub(crate) struct Sequence {
 struct Unanswered {
     id: WriteId,
     intent: IntentId,
-    /// When it was sent, if it was.
+    /// When it left, at the latest, if it was sent.
     sent_at: Duration,
 }
 
@@ -84,13 +84,13 @@ impl Sequence {
         self.writes.get(self.sent).map(|write| write.intent)
     }
 
-    /// It counts as sent from now on.
-    pub(super) fn send_first(&mut self, now: Duration) -> Option<(WriteId, IntentId)> {
+    /// It counts as sent from now on, and leaves by then, behind those before it.
+    pub(super) fn send_first(&mut self, leaves_at: Duration) -> Option<WriteId> {
         let write = self.writes.get_mut(self.sent)?;
-        write.sent_at = now;
+        write.sent_at = leaves_at;
         self.sent += 1;
         self.sent_up_to = self.sent_up_to.max(write.id);
-        Some((write.id, write.intent))
+        Some(write.id)
     }
 
     /// The writes from this one on are to be sent again.

@@ -225,7 +225,7 @@ fn what_cannot_help_is_not_tried_again() {
 
 #[test]
 fn nonsense_from_a_server_is_a_lost_connection_not_a_panic() {
-    for bytes in [&b""[..], b"\xff", b"{", b"[]", b"{\"changes\":1}", b"{\"welcome\":{\"protocol\":\"x\"}}"] {
+    for bytes in [&b"\xff"[..], b"{", b"[]", b"{\"changes\":1}", b"{\"welcome\":{\"protocol\":\"x\"}}"] {
         let mut rig = Rig::new();
         rig.watch(&all());
         rig.connect();
@@ -466,6 +466,98 @@ fn a_remembered_transport_is_doubted_and_what_works_now_is_remembered() {
     assert_eq!(rig.opened(), [Transport::Sse]);
     rig.connect();
     assert!(rig.drain().iter().any(|output| matches!(output, Output::Remember(Transport::Sse))));
+}
+
+/// Fails until the other transport is tried.
+fn until_the_other(rig: &mut Rig, other: Transport) -> usize {
+    for attempt in 1..=20 {
+        rig.wait_for_deadline();
+        if rig.opened().contains(&other) {
+            return attempt;
+        }
+        rig.lose();
+    }
+    panic!("the other one is never tried");
+}
+
+#[test]
+fn what_has_worked_is_come_back_to_after_a_time_in_which_nothing_did() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.drain();
+    rig.lose();
+    assert_eq!(until_the_other(&mut rig, Transport::Sse), 5);
+    // one look at it, and not until that fails as often
+    rig.lose();
+    rig.wait_for_deadline();
+    assert_eq!(rig.opened(), [Transport::WebSocket]);
+    rig.lose();
+    assert_eq!(until_the_other(&mut rig, Transport::Sse), 3);
+    // it stands in, as it was tried at the right time
+    rig.connect();
+    assert!(!rig.drain().iter().any(|output| matches!(output, Output::Remember(_))));
+    rig.lose();
+    rig.wait_for_deadline();
+    assert_eq!(rig.opened(), [Transport::WebSocket]);
+    // where it does so once more, it is what works here
+    rig.lose();
+    until_the_other(&mut rig, Transport::Sse);
+    rig.connect();
+    assert!(rig.drain().iter().any(|output| matches!(output, Output::Remember(Transport::Sse))));
+    rig.lose();
+    rig.wait_for_deadline();
+    assert_eq!((rig.opened(), rig.status(watch)), (vec![Transport::Sse], "reconnecting"));
+}
+
+#[test]
+fn being_offline_says_nothing_of_the_transport() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    rig.connect();
+    rig.drain();
+    rig.lose();
+    rig.input(Input::Online(false));
+    for _ in 0..20 {
+        rig.wait_for_deadline();
+        assert_eq!(rig.opened(), [Transport::WebSocket]);
+        rig.lose();
+    }
+    rig.input(Input::Online(true));
+    assert_eq!(rig.opened(), [Transport::WebSocket]);
+}
+
+#[test]
+fn what_is_large_may_take_its_time_to_leave() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.put(&Todo { text: "x".repeat(800_000), ..Todo::new("a", 1) });
+    // at 16 KiB a second
+    rig.wait(secs(45));
+    assert_eq!(rig.status(watch), "live");
+    rig.change(1, &[], &[], &[1]);
+    // a small one is not given that long
+    rig.put(&Todo::new("b", 1));
+    rig.wait(secs(6));
+    rig.wait(secs(5));
+    assert_eq!(rig.status(watch), "reconnecting");
+}
+
+#[test]
+fn a_sign_of_life_is_no_message() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.drain();
+    let attempt = rig.attempt;
+    for _ in 0..10 {
+        rig.wait(secs(20));
+        rig.input(Input::Frame { attempt, bytes: b"" });
+    }
+    assert_eq!((rig.sent().len(), rig.status(watch)), (0, "live"));
 }
 
 #[test]

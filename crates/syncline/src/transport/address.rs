@@ -58,9 +58,11 @@ fn resolve(base: &str, route: &str) -> Result<Url, Error> {
         Some(page) => Url::new_with_base(base, &page),
         None => Url::new(base),
     };
-    let url = url.map_err(|_: JsValue| {
-        Error::new(code::CONNECTION, "the server's address is none").with_field(base)
-    })?;
+    let url = url.map_err(|_: JsValue| Error::new(code::CONNECTION, "the server's address is none"))?;
+    // it would be kept and shown where addresses are
+    if !url.username().is_empty() || !url.password().is_empty() {
+        return Err(Error::new(code::CONNECTION, "a name or a password does not belong in an address"));
+    }
     url.set_pathname(&format!("{}/{route}", url.pathname().trim_end_matches('/')));
     Ok(url)
 }

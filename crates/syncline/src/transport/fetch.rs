@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use gloo_net::http::{Request, RequestBuilder, Response};
 use syncline_core::client::contrail::{Answer, Call, refusal, socket_closed};
-use web_sys::{RequestCache, RequestCredentials};
+use web_sys::{RequestCache, RequestCredentials, RequestRedirect, ResponseType};
 
 use crate::transport::events::{Abort, Events, unreachable};
 use crate::transport::sse::{EVENT_STREAM, LINK_HEADER, Post, link, lost, refused};
@@ -43,7 +43,7 @@ async fn get(url: &str, call: &Call, accept: &str) -> Result<(Response, Abort), 
     let abort = Abort::new()?;
     let request = Request::get(url).header("accept", accept).abort_signal(Some(&abort.signal()));
     // without tickets all requests for a page have one address
-    let mut request = request.cache(RequestCache::NoStore);
+    let mut request = request.cache(RequestCache::NoStore).redirect(RequestRedirect::Manual);
     if let Some(bearer) = &call.bearer.0 {
         // a browser takes one text for a character each, up to U+00FF
         let bearer = bearer.trim();
@@ -56,6 +56,7 @@ async fn get(url: &str, call: &Call, accept: &str) -> Result<(Response, Abort), 
     if response.ok() {
         return Ok((response, abort));
     }
+    not_elsewhere(&response)?;
     let body = response.binary().await.unwrap_or_default();
     Err(refusal(response.status(), &body))
 }
@@ -70,7 +71,12 @@ impl Post for Upload {
     fn post(&mut self, link: &str, body: Vec<u8>) -> BoxFuture<Result<(), Error>> {
         let request = post(&self.url, &self.abort).header(LINK_HEADER, link).body(text(body));
         Box::pin(async move {
-            checked(request.map_err(unreachable)?.send().await.map_err(unreachable)?).await.map(drop)
+            let response = checked(request.map_err(unreachable)?.send().await.map_err(unreachable)?).await?;
+            // whoever answers with a page has not read what was sent
+            match response.status() {
+                204 => Ok(()),
+                other => Err(lost(format!("the answer to what was sent is {other}"))),
+            }
         })
     }
 }
@@ -80,6 +86,8 @@ fn post(url: &str, abort: &Abort) -> RequestBuilder {
         .header("content-type", "application/json")
         // cookies go along to a server of another origin too, as they do with a WebSocket
         .credentials(RequestCredentials::Include)
+        // what is sent is for this server, and a page to sign in is no answer
+        .redirect(RequestRedirect::Manual)
         .abort_signal(Some(&abort.signal()))
 }
 
@@ -88,8 +96,17 @@ async fn checked(response: Response) -> Result<Response, Error> {
     if response.ok() {
         return Ok(response);
     }
+    not_elsewhere(&response)?;
     let body = response.binary().await.unwrap_or_default();
     Err(refused(response.status(), &response.status_text(), &body))
+}
+
+/// Nobody is followed to another place, as natively: credentials are for the server that was named.
+fn not_elsewhere(response: &Response) -> Result<(), Error> {
+    match response.type_() {
+        ResponseType::Opaqueredirect => Err(lost("the server answered with a redirect")),
+        _ => Ok(()),
+    }
 }
 
 fn text(frame: Vec<u8>) -> String {

@@ -17,8 +17,12 @@ pub(super) const EVENT_STREAM: &str = "text/event-stream";
 pub(super) const LINK_HEADER: &str = "x-syncline-link";
 /// Frames that may wait for a POST; the driver keeps more.
 const FRAMES: usize = 64;
-/// The most that frames put together in one POST may be. A single frame may be longer.
-const POST_BYTES: usize = 512 * 1024;
+/// The most that frames put together in one POST may be: each answer is a sign of life, and must not be long in coming where
+/// the line is slow. A single frame may be longer.
+const POST_BYTES: usize = 64 * 1024;
+
+/// A frame that says nothing but that the server is there.
+const SIGN_OF_LIFE: Vec<u8> = Vec::new();
 
 /// The events of an open stream. Ends it when it is dropped.
 pub(super) trait Events: MaybeSend + Unpin + 'static {
@@ -33,7 +37,7 @@ pub(super) trait Post: MaybeSend + Unpin + 'static {
 /// One connection out of both.
 pub(super) fn link(events: impl Events, post: impl Post) -> Link {
     let (sender, outgoing) = mpsc::channel(FRAMES);
-    let upload = Upload { post, link: None, outgoing, next: None, posting: None };
+    let upload = Upload { post, link: None, most: POST_BYTES, outgoing, next: None, posting: None };
     let closed = |_| lost("the stream was closed");
     Link {
         sender: Box::pin(sender.sink_map_err(closed)),
@@ -51,17 +55,15 @@ fn poll_frame(
     upload: &mut Upload<impl Post>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Vec<u8>, Error>> {
-    if let Poll::Ready(error) = upload.poll(cx) {
-        return Poll::Ready(Err(error));
+    if let Poll::Ready(posted) = upload.poll(cx) {
+        return Poll::Ready(posted.map(|()| SIGN_OF_LIFE));
     }
-    loop {
-        match ready!(events.poll_item(cx))? {
-            SseItem::Event { data, .. } => {
-                upload.learn_link(&data);
-                return Poll::Ready(Ok(data));
-            }
-            SseItem::Comment => {}
+    match ready!(events.poll_item(cx))? {
+        SseItem::Event { data, .. } => {
+            upload.learn_link(&data);
+            Poll::Ready(Ok(data))
         }
+        SseItem::Comment => Poll::Ready(Ok(SIGN_OF_LIFE)),
     }
 }
 
@@ -83,6 +85,8 @@ struct Upload<P> {
     post: P,
     /// The server's name for the stream; it stands in the welcome, and nothing can be sent before.
     link: Option<String>,
+    /// The most bytes of a POST of several frames.
+    most: usize,
     outgoing: mpsc::Receiver<Vec<u8>>,
     /// A frame that no longer fitted into the POST before.
     next: Option<Vec<u8>>,
@@ -90,15 +94,13 @@ struct Upload<P> {
 }
 
 impl<P: Post> Upload<P> {
-    /// Ready only when a POST failed, and with it the connection.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+    /// Ready when the server has taken a POST, or one has failed, and with it the connection.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         loop {
             if let Some(posting) = &mut self.posting {
                 let result = ready!(posting.as_mut().poll(cx));
                 self.posting = None;
-                if let Err(error) = result {
-                    return Poll::Ready(error);
-                }
+                return Poll::Ready(result);
             }
             let Some(link) = &self.link else { return Poll::Pending };
             let mut body = match self.next.take() {
@@ -109,7 +111,7 @@ impl<P: Post> Upload<P> {
                 },
             };
             while let Poll::Ready(Some(frame)) = self.outgoing.poll_next_unpin(cx) {
-                if body.len() + frame.len() > POST_BYTES {
+                if body.len() + 1 + frame.len() > self.most {
                     self.next = Some(frame);
                     break;
                 }
@@ -125,6 +127,7 @@ impl<P: Post> Upload<P> {
             && let Ok(Frame { message: ServerMessage::Welcome(welcome), .. }) = Frame::parse(frame)
             && welcome.link.is_some()
         {
+            self.most = POST_BYTES.min(welcome.limits.frame_bytes);
             self.link = welcome.link;
         }
     }

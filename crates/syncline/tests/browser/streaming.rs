@@ -123,6 +123,52 @@ async fn a_post_that_fails_ends_the_connection() {
 }
 
 #[wasm_bindgen_test]
+async fn a_page_is_no_answer_to_what_was_sent() {
+    let fetches = Fetches::fake();
+    let client = builder("/sync").transport(SSE).build();
+    let _watch = client.watch(Todo::in_space("l"));
+    let stream = open(&fetches).await;
+    // somebody on the way wants a person to sign in
+    fetches.next().await.answer(200, "<h1>Sign in</h1>");
+    until(|| stream.is_aborted()).await;
+    assert_eq!(client.connection().last_error.unwrap().code(), code::CONNECTION);
+}
+
+#[wasm_bindgen_test]
+async fn what_goes_together_is_no_more_than_the_server_takes() {
+    let fetches = Fetches::fake();
+    let client = builder("/sync").transport(SSE).build();
+    let _watch = client.watch(Todo::in_space("l"));
+    let stream = fetches.next().await;
+    stream.answer_stream();
+    stream.push(&event(&WELCOME.replace("2097152", "3000")));
+    let first = fetches.next().await;
+    for id in 0..40 {
+        drop(client.put("l", Todo { text: "x".repeat(200), ..todo(&id.to_string()) }));
+    }
+    first.answer(204, "");
+    let mut sent = 0;
+    while sent < 40 {
+        let post = fetches.next().await;
+        let body = post.body().await;
+        assert!(body.len() <= 3_000, "{} bytes", body.len());
+        sent += body.lines().filter(|line| line.starts_with(r#"{"write""#)).count();
+        post.answer(204, "");
+    }
+}
+
+#[wasm_bindgen_test]
+async fn a_password_in_an_address_is_neither_used_nor_shown() {
+    let fetches = Fetches::fake();
+    let attempts = Backoff { attempts: Some(1), ..Backoff::default() };
+    let client = builder("https://ada:secret@example.org/sync").transport(SSE).backoff(attempts).build();
+    let watch = client.watch(Todo::in_space("l"));
+    let error = watch.loaded().await.unwrap_err();
+    assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+    assert_eq!(fetches.count(), 0);
+}
+
+#[wasm_bindgen_test]
 async fn a_connection_that_is_given_up_while_it_opens_leaves_no_request() {
     let fetches = Fetches::fake();
     let client = builder("/sync").transport(SSE).build();

@@ -10,6 +10,8 @@ use crate::error::{Error, code};
 
 /// A close code that a socket's server uses to say that somebody may not read any more.
 const MEMBERSHIP_REVOKED: u16 = 4003;
+/// What a service says where it has no such method.
+const NO_ROUTE: &[u8] = b"404 Not Found";
 /// A time below this is in ms: as µs it would be a day of 1973.
 pub(super) const FIRST_MICROSECONDS: i64 = 100_000_000_000_000;
 
@@ -283,9 +285,13 @@ pub fn refusal(status: u16, body: &[u8]) -> Error {
         reason: Option<String>,
         message: Option<String>,
     }
-    let said: Refusal = serde_json::from_slice(body).unwrap_or_default();
+    let said: Option<Refusal> = serde_json::from_slice(body).ok();
+    // what is said by something on the way, a proxy or a hotel's network, may be another thing the next time
+    let is_its_own = said.is_some() || (status == 404 && body == NO_ROUTE);
+    let said = said.unwrap_or_default();
     let code = match status {
         _ if said.error == "NotSupported" => code::UNSUPPORTED_PROTOCOL,
+        400 | 403 | 404 if !is_its_own => code::CONNECTION,
         400 => code::BAD_QUERY,
         401 => code::UNAUTHENTICATED,
         403 => code::FORBIDDEN,
@@ -356,6 +362,10 @@ mod tests {
         assert!(error.to_string().contains("Forbidden, not-member"));
         assert_eq!(refusal(401, b"").code(), code::UNAUTHENTICATED);
         assert_eq!(refusal(404, b"404 Not Found").code(), code::UNKNOWN_SPACE);
+        for status in [400, 403, 404] {
+            assert_eq!(refusal(status, b"<h1>Sign in to the hotel's network</h1>").code(), code::CONNECTION);
+            assert_ne!(refusal(status, b"{}").code(), code::CONNECTION);
+        }
         assert_eq!(refusal(426, b"{}").code(), code::UNSUPPORTED_PROTOCOL);
         assert_eq!(refusal(400, br#"{"error":"NotSupported"}"#).code(), code::UNSUPPORTED_PROTOCOL);
         assert_eq!(refusal(502, b"<html>").code(), code::CONNECTION);
