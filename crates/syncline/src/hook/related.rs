@@ -329,12 +329,13 @@ mod tests {
         message: String,
     }
 
-    /// A handle that is nothing but itself.
+    /// A handle that is nothing but itself, and stays in another list or not.
     #[derive(Clone)]
-    struct Handle(Rc<RefCell<Entry<Reaction>>>);
+    struct Handle<const STAYS: bool>(Rc<RefCell<Entry<Reaction>>>);
 
-    impl RowHandle<Reaction> for Handle {
+    impl<const STAYS: bool> RowHandle<Reaction> for Handle<STAYS> {
         type Weak = Weak<RefCell<Entry<Reaction>>>;
+        const STAYS: bool = STAYS;
 
         fn new(entry: Entry<Reaction>) -> Self {
             Self(Rc::new(RefCell::new(entry)))
@@ -363,16 +364,16 @@ mod tests {
 
     /// A family that counts how often it was told something else.
     #[derive(Clone)]
-    struct Shown(Rc<(RefCell<Vec<Handle>>, Cell<u64>, Cell<usize>)>);
+    struct Shown<const STAYS: bool = false>(Rc<(RefCell<Vec<Handle<STAYS>>>, Cell<u64>, Cell<usize>)>);
 
-    impl Family<Reaction> for Shown {
-        type Row = Handle;
+    impl<const STAYS: bool> Family<Reaction> for Shown<STAYS> {
+        type Row = Handle<STAYS>;
 
-        fn new(rows: Vec<Handle>, count: u64) -> Self {
+        fn new(rows: Vec<Handle<STAYS>>, count: u64) -> Self {
             Self(Rc::new((RefCell::new(rows), Cell::new(count), Cell::new(0))))
         }
 
-        fn set_rows(&self, rows: Vec<Handle>) {
+        fn set_rows(&self, rows: Vec<Handle<STAYS>>) {
             *self.0.0.borrow_mut() = rows;
             self.0.2.set(self.0.2.get() + 1);
         }
@@ -383,7 +384,7 @@ mod tests {
         }
     }
 
-    impl Shown {
+    impl<const STAYS: bool> Shown<STAYS> {
         fn keys(&self) -> Vec<String> {
             self.0.0.borrow().iter().map(|handle| handle.entry().key().to_owned()).collect()
         }
@@ -393,7 +394,7 @@ mod tests {
         }
     }
 
-    fn families() -> Families<Reaction, Shown> {
+    fn families<const STAYS: bool>() -> Families<Reaction, Shown<STAYS>> {
         Families::new("message")
     }
 
@@ -415,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_change_tells_its_family_and_no_other() {
-        let all = families();
+        let all = families::<false>();
         all.apply(diff(true, &[("a", &["1"]), ("b", &["2"])], &[("a", 1), ("b", 1)]));
         let (a, b, c) = (all.of("a"), all.of("b"), all.of("c"));
         assert_eq!(
@@ -435,7 +436,7 @@ mod tests {
 
     #[test]
     fn what_a_reset_does_not_name_is_gone() {
-        let all = families();
+        let all = families::<false>();
         all.apply(diff(true, &[("a", &["1"]), ("b", &["2"])], &[("a", 1), ("b", 7)]));
         let (a, b) = (all.of("a"), all.of("b"));
         all.apply(diff(true, &[("b", &["2"])], &[("b", 7)]));
@@ -446,14 +447,27 @@ mod tests {
     }
 
     #[test]
+    fn where_handles_stay_the_next_query_has_the_families_of_the_one_before() {
+        let all = families::<true>();
+        all.apply(diff(true, &[("a", &["1"])], &[("a", 1)]));
+        let a = all.of("a");
+        let child = a.0.0.borrow()[0].clone();
+        all.clear();
+        assert_eq!((a.keys().len(), a.0.1.get()), (0, 0));
+        all.apply(diff(true, &[("a", &["1"])], &[("a", 1)]));
+        assert!(Rc::ptr_eq(&all.of("a").0, &a.0));
+        assert!(Rc::ptr_eq(&a.0.0.borrow()[0].0, &child.0));
+    }
+
+    #[test]
     fn families_of_rows_that_are_gone_are_forgotten() {
-        let all = families();
+        let all = families::<false>();
         for round in 0..10 {
             let parents: Vec<String> = (0..100).map(|n| format!("{round}-{n}")).collect();
             let children: Vec<(&str, &[&str])> =
                 parents.iter().map(|parent| (parent.as_str(), &["1"][..])).collect();
             all.apply(diff(false, &children, &[]));
-            let asked: Vec<Shown> = parents.iter().map(|parent| all.of(parent)).collect();
+            let asked: Vec<Shown<false>> = parents.iter().map(|parent| all.of(parent)).collect();
             let gone: Vec<(&str, &[&str])> =
                 parents.iter().map(|parent| (parent.as_str(), &[][..])).collect();
             all.apply(diff(false, &gone, &[]));
