@@ -460,6 +460,8 @@ pub struct RelatedPart {
 /// write with that id. The codes of that are `write_gap` (an earlier one is missing: send again at once), `storage`
 /// (it could not be stored, nothing was changed: later) and `too_many` (more than the limits allow: later).
 ///
+/// A final refusal that is `uncounted` leaves the id free as well: the server keeps nothing of it.
+///
 /// An `expected` below everything the client still holds comes from a server that has lost part of its memory (a
 /// database restored from an older copy): the client numbers what it holds anew, from there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -477,6 +479,10 @@ pub struct Ack {
     /// What an action that was applied gives back; nothing where that is `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Box<RawValue>>,
+    /// It was refused without being counted, as a write to a space is that its author may not open: the next write that
+    /// is taken in has this id.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub uncounted: bool,
 }
 
 /// See [`ServerMessage::Reset`].

@@ -114,8 +114,8 @@
 //! An action goes the way of all actions: through the channel's handler, as one change, answered once it is on disk. Without
 //! `client` and `actionId` it is done at most once, and whether it was done is not known when the answer is lost. With them it is done exactly
 //! once, however often it is sent, by whichever socket; who sends it again is told what came of it, with an empty `result`, as the rows come
-//! with a sync. A number that skips one is refused (`write_gap`) and remains free. A client name belongs to the person who used it
-//! first.
+//! with a sync. A number that skips one is refused (`write_gap`) and remains free, as may be one of somebody who may not be in the room (any more). A client
+//! name belongs to the person who used it first.
 //!
 //! Others are told of each action by an `update`, also of one that changed nothing; of what other faces do, and of what changed rows
 //! that they may not see, only when it changed something for them. One action has one `update`, with the rows as they are after all that was stored with it.

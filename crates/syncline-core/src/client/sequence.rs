@@ -79,6 +79,11 @@ impl Sequence {
         self.find(write).is_ok()
     }
 
+    /// Whether a write was sent on this connection and has no verdict.
+    pub(crate) fn is_in_flight(&self, write: WriteId) -> bool {
+        self.find(write).is_ok_and(|at| at < self.sent)
+    }
+
     /// The oldest write that was not sent on this connection.
     pub(super) fn first_waiting(&self) -> Option<IntentId> {
         self.writes.get(self.sent).map(|write| write.intent)

@@ -341,6 +341,13 @@ impl ClientCore {
         else {
             return;
         };
+        if ack.uncounted && !sequence.is_in_flight(ack.id) {
+            // what it was about has another number by now, and is answered under that
+            return;
+        }
+        if ack.expected.is_none() && !ack.uncounted {
+            sequence.handled = sequence.handled.max(ack.id);
+        }
         match &ack.error {
             None => {
                 let output = ack.output.clone();
@@ -389,6 +396,7 @@ impl ClientCore {
         }
     }
 
+    /// A write has its verdict.
     pub(super) fn settle(
         &mut self,
         space: &SpaceId,
@@ -398,9 +406,6 @@ impl ClientCore {
     ) {
         let is_own = *client == self.config.client;
         let Some(state) = self.spaces.get_mut(space) else { return };
-        if let Some(sequence) = state.queue.sequence_mut(client) {
-            sequence.handled = sequence.handled.max(id);
-        }
         if let Some((write, trace)) = state.queue.settle(client, id, result.as_ref().map(drop)) {
             if let (Err(error), Trace::Gone) = (&result, trace) {
                 self.outputs.push_back(Output::Refused { write, error: error.clone() });

@@ -14,9 +14,9 @@ pub trait Access: Send + Sync {
     /// Whether this person may open the space.
     ///
     /// # Errors
-    /// `unknown_space` when it does not exist: nothing is loaded or stored for it, and a write to it is answered but
-    /// not counted. Any other error refuses a subscription, and refuses a write as [`write`](Self::write) would: it is
-    /// counted and leaves no other trace.
+    /// `unknown_space` when it does not exist, or why not. Nothing is loaded or stored for who may not open it: a
+    /// subscription fails, and a write is refused, without being counted unless the space is in memory and knows the
+    /// client.
     fn open(&self, user: &User, space: &SpaceId) -> Result<(), Error>;
 
     /// Whether this person may see the row. What they may not see never leaves the engine for them.

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::channel::{ACTION, ActionPayload};
 use crate::error::{Error, code};
-use crate::id::{ClientId, Incarnation, Key, Version, WriteId};
+use crate::id::{ClientId, Incarnation, Key, UserId, Version, WriteId};
 use crate::ops::{ROWS, RowOps};
 use crate::record::AnyRow;
 use crate::schema::Schema;
@@ -74,6 +74,11 @@ impl Queue {
 
     pub(super) fn len(&self) -> usize {
         self.writes.len()
+    }
+
+    /// Whether a write of this client of a person waits.
+    pub(super) fn has(&self, client: &ClientId, user: &UserId) -> bool {
+        self.writes.iter().any(|write| write.client == *client && write.user.id == *user)
     }
 
     pub(super) fn pop(&mut self) -> Option<QueuedWrite> {
@@ -151,6 +156,11 @@ impl Batch {
     /// Whether the writes come to nothing that is to be stored.
     pub(super) fn changes_nothing(&self) -> bool {
         self.clients.is_empty() && self.log.is_empty()
+    }
+
+    /// How far a client's writes have come with it, if it has any.
+    pub(super) fn client(&self, client: &ClientId) -> Option<&ClientRecord> {
+        self.clients.get(client)
     }
 
     /// Also forgets these clients, but for those that have just written.
@@ -338,12 +348,17 @@ pub(super) fn verdict(client: ClientId, id: WriteId, outcome: Outcome) -> Ack {
         Ok(output) => (output, None),
         Err(error) => (None, Some(error)),
     };
-    Ack { client, id, error, expected: None, output }
+    Ack { client, id, error, expected: None, output, uncounted: false }
+}
+
+/// The refusal of a write of which nothing is kept.
+pub(super) fn uncounted(client: ClientId, id: WriteId, error: Error) -> Ack {
+    Ack { uncounted: true, ..verdict(client, id, Err(error)) }
 }
 
 /// The answer to a write that was not handled; the client is to send again from write `expected`.
 pub(super) fn not_handled(client: ClientId, id: WriteId, error: Error, expected: WriteId) -> Ack {
-    Ack { client, id, error: Some(error), expected: Some(expected), output: None }
+    Ack { expected: Some(expected), ..verdict(client, id, Err(error)) }
 }
 
 /// What an action gives back, as it may be sent: not too much, and on one line.

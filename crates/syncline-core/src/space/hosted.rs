@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::id::Cursor;
+use crate::id::{ClientId, Cursor, UserId};
 use crate::space::batch::{Batch, Queue};
 use crate::space::io::ConnId;
 use crate::space::working_set::WorkingSet;
@@ -59,6 +59,13 @@ impl Hosted {
     /// Writes wait or are being stored.
     pub(super) fn has_writes(&self) -> bool {
         self.queue.len() > 0 || self.in_flight.is_some()
+    }
+
+    /// Whether this client of a person has written here, or is about to.
+    pub(super) fn knows(&self, client: &ClientId, user: &UserId) -> bool {
+        let record = self.set.as_ref().and_then(|set| set.clients.get(client));
+        let record = record.or_else(|| self.in_flight.as_ref().and_then(|(_, batch)| batch.client(client)));
+        record.map_or_else(|| self.queue.has(client, user), |record| record.user == *user)
     }
 
     /// Writes that are not yet acknowledged.

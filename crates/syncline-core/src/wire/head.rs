@@ -59,7 +59,7 @@ impl<'a> Line<'a> {
         self.skip(br#","id":"#)?;
         let id = self.number()?;
         self.skip(b"}")?;
-        Some(Ack { client, id, error: None, expected: None, output: None })
+        Some(Ack { client, id, error: None, expected: None, output: None, uncounted: false })
     }
 
     fn list<T>(&mut self, item: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
@@ -130,7 +130,7 @@ mod tests {
         let del = vec!["a".into(), "ä \u{1f600}".into()];
         plain.parts = vec![Part { sub: 1, put: vec![0, 12], del, ..Part::default() }, Part::default()];
         let client = ClientId::from("client-1");
-        plain.acks = vec![Ack { client, id: 7, error: None, expected: None, output: None }];
+        plain.acks = vec![Ack { client, id: 7, error: None, expected: None, output: None, uncounted: false }];
         let line = written(plain);
         assert_eq!(changes(&line).map(|read| format!("{read:?}")), by_serde(&line));
     }
@@ -144,7 +144,8 @@ mod tests {
             assert!(changes(&written(Changes { parts: vec![part], ..plain.clone() })).is_none());
         }
         let error = Some(Error::new(code::FORBIDDEN, "no"));
-        let ack = Ack { client: "client-1".into(), id: 7, error, expected: None, output: None };
+        let ack =
+            Ack { client: "client-1".into(), id: 7, error, expected: None, output: None, uncounted: false };
         assert!(changes(&written(Changes { acks: vec![ack], ..plain.clone() })).is_none());
         let part = Part { del: vec!["a\"b".into()], ..Part::default() };
         assert!(changes(&written(Changes { parts: vec![part], ..plain })).is_none());

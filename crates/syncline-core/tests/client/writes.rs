@@ -286,6 +286,53 @@ fn an_answer_that_was_overtaken_does_not_make_a_server_forgetful() {
     assert_eq!(writes(&rig.sent()), [4], "the others were handled under the ids they had");
 }
 
+fn uncounted(rig: &mut Rig, id: u64) {
+    let error = json!({"code": "forbidden", "message": "not yet"});
+    rig.server(json!({"changes": {"space": "list", "from": 0, "to": 0, "acks": [
+        {"client": "client-1", "id": id, "error": error, "uncounted": true},
+    ]}}));
+}
+
+fn gap(rig: &mut Rig, id: u64, expected: u64) {
+    let gap = json!({"code": "write_gap", "message": "an earlier write is missing"});
+    rig.server(json!({"changes": {"space": "list", "from": 0, "to": 0, "acks": [
+        {"client": "client-1", "id": id, "error": gap, "expected": expected},
+    ]}}));
+}
+
+#[test]
+fn what_comes_after_a_refusal_that_was_not_counted_takes_its_number() {
+    let (mut rig, _) = live();
+    rig.put(&Todo::new("b", 2));
+    uncounted(&mut rig, 1);
+    assert_eq!(rig.settled().len(), 1);
+    rig.put(&Todo::new("c", 3));
+    assert_eq!(writes(&rig.sent()), [2]);
+    gap(&mut rig, 2, 1);
+    rig.wait_for_deadline();
+    assert_eq!(writes(&rig.sent()), [1]);
+    rig.change(1, &[Todo::new("c", 3)], &[], &[1]);
+    assert_eq!(rig.settled().len(), 1);
+}
+
+#[test]
+fn a_refusal_is_not_taken_for_that_of_the_write_that_has_its_number_now() {
+    let (mut rig, _) = live();
+    for key in ["b", "c", "d", "e"] {
+        rig.put(&Todo::new(key, 2));
+    }
+    assert_eq!(writes(&rig.sent()), [1, 2, 3, 4]);
+    uncounted(&mut rig, 1);
+    // the door was open for a moment
+    gap(&mut rig, 2, 1);
+    assert_eq!(rig.settled().len(), 1);
+    uncounted(&mut rig, 3);
+    uncounted(&mut rig, 4);
+    assert!(rig.settled().is_empty());
+    rig.wait_for_deadline();
+    assert_eq!(writes(&rig.sent()), [1, 2, 3]);
+}
+
 #[test]
 fn no_more_writes_are_in_flight_than_the_server_allows() {
     let (mut rig, _) = live();

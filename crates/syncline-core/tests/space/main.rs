@@ -13,6 +13,7 @@ mod actions;
 mod bad_input;
 mod broadcast;
 mod conflicts;
+mod doors;
 mod forgotten;
 mod handshake;
 mod held;

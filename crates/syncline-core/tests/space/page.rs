@@ -18,6 +18,8 @@ pub(crate) struct Page {
     pub(crate) outputs: BTreeMap<(String, String, u64), String>,
     /// Writes that were not handled: id, code and the id to send again from.
     pub(crate) not_handled: Vec<(u64, String, u64)>,
+    /// Refused writes whose numbers are free.
+    pub(crate) uncounted: BTreeSet<(String, String, u64)>,
     pub(crate) failed: BTreeMap<SubId, Error>,
     pub(crate) resets: usize,
     pub(crate) expired: Vec<Option<Error>>,
@@ -175,6 +177,10 @@ impl Page {
                             self.give(space, ack.client.as_str(), ack.id, output.get());
                         }
                         self.decide(space, ack.client.as_str(), ack.id, ack.error.map_or(Ok(()), Err));
+                        if ack.uncounted {
+                            let client = ack.client.as_str().to_owned();
+                            self.uncounted.insert((space.to_owned(), client, ack.id));
+                        }
                     }
                 }
                 self.learn(space, &changes.writes);
@@ -246,7 +252,10 @@ impl Page {
 
     fn decide(&mut self, space: &str, client: &str, id: u64, verdict: Result<(), Error>) {
         let key = (space.to_owned(), client.to_owned(), id);
-        if let Some(before) = self.verdicts.insert(key, verdict.clone()) {
+        let is_free = self.uncounted.remove(&key);
+        if let Some(before) = self.verdicts.insert(key, verdict.clone())
+            && !is_free
+        {
             assert_eq!(before, verdict, "a verdict never changes");
         }
     }

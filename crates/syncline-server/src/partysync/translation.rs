@@ -186,7 +186,7 @@ impl Guest {
         }
         for (ack, pending) in acks {
             self.answer(&pending, ack.error.as_ref(), &mut pieces);
-            if ack.expected.is_some() && pending.client == self.client {
+            if (ack.expected.is_some() || ack.uncounted) && pending.client == self.client {
                 self.rename();
             }
         }

@@ -146,8 +146,14 @@ impl Peer {
 
     /// The verdict on a write, with the row it leaves.
     pub(crate) async fn ack(&mut self, sub: SubId, to: Version, write: &Write, row: Todo) {
-        let ack =
-            Ack { client: write.client.clone(), id: write.id, error: None, expected: None, output: None };
+        let ack = Ack {
+            client: write.client.clone(),
+            id: write.id,
+            error: None,
+            expected: None,
+            output: None,
+            uncounted: false,
+        };
         self.changes(to, vec![Part { sub, put: vec![0], ..Part::default() }], vec![ack], &[row]).await;
     }
 
@@ -155,7 +161,14 @@ impl Peer {
     pub(crate) async fn acked(&mut self, write: &Write, output: &str) {
         let output = serde_json::value::RawValue::from_string(output.to_owned()).unwrap();
         let output = Some(output).filter(|output| output.get() != "null");
-        let ack = Ack { client: write.client.clone(), id: write.id, error: None, expected: None, output };
+        let ack = Ack {
+            client: write.client.clone(),
+            id: write.id,
+            error: None,
+            expected: None,
+            output,
+            uncounted: false,
+        };
         let changes = Changes { acks: vec![ack], ..Changes::new(write.space.clone(), 1, 1) };
         self.say(&ServerMessage::Changes(changes), &[]).await;
     }
@@ -167,6 +180,7 @@ impl Peer {
             error: Some(error),
             expected: None,
             output: None,
+            uncounted: false,
         };
         let changes = Changes {
             space: write.space.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::channel::{ACTION, ActionPayload};
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId, check_space};
-use crate::space::batch::{Asker, Batch, QueuedWrite, Workbench, not_handled, verdict};
+use crate::space::batch::{Asker, Batch, QueuedWrite, Workbench, not_handled, uncounted};
 use crate::space::connection::Connections;
 use crate::space::engine::Engine;
 use crate::space::engine::clock::ms;
@@ -17,22 +17,25 @@ use crate::wire::{self, Ack, Changes, ServerMessage};
 
 impl Engine {
     /// Takes in a write of so many bytes. One that is refused for what it is waits for its turn like any other, so
-    /// that those after it are not held up.
+    /// that those after it are not held up. One to a space that its author may not open is answered at once and leaves
+    /// no trace, unless the space is in memory and knows the client: else ever new ids would fill the disk, and the
+    /// queues of others.
     pub(super) fn write(&mut self, conn: ConnId, write: Envelope, bytes: usize) {
         let Some(connection) = self.connections.get(&conn) else { return };
         let Some(user) = connection.user().cloned() else { return };
         let Envelope { space, client, id, settled, intent } = write;
         if let Err(error) = check_envelope(&space, &client, id) {
-            return self.acknowledge(conn, &space, verdict(client, id, Err(error)));
+            return self.acknowledge(conn, &space, uncounted(client, id, error));
         }
         let intent = match self.access.open(&user, &space) {
             Ok(()) => intent,
+            // it may be one that was done before
+            Err(error) if self.spaces.get(&space).is_some_and(|space| space.knows(&client, &user.id)) => {
+                Err(about(error, &intent))
+            }
             Err(error) => {
-                let error = about(error, &intent);
-                if error.code() == code::UNKNOWN_SPACE {
-                    return self.acknowledge(conn, &space, verdict(client, id, Err(error.shortened())));
-                }
-                Err(error)
+                let error = about(error, &intent).shortened();
+                return self.acknowledge(conn, &space, uncounted(client, id, error));
             }
         };
         let limits = &self.config.limits;

@@ -131,3 +131,23 @@ async fn who_may_not_be_here_any_more_is_told_so_and_cannot_come_back() {
     assert_eq!(refusal(&server, "todos/a", &bob).await.0, StatusCode::FORBIDDEN);
     assert_eq!(ada.call(&create("t4")).await["type"], "success");
 }
+
+#[tokio::test]
+async fn what_somebody_does_once_they_are_let_in_again_is_done() {
+    let closed = Arc::new(Mutex::new(false));
+    let rule = Arc::clone(&closed);
+    let builder = todos(Memory::new()).spaces(move |_, _| match *rule.lock().unwrap() {
+        true => Err(Error::new(code::FORBIDDEN, "not now")),
+        false => Ok(()),
+    });
+    let server = Server::of(builder.build().await.unwrap()).await;
+    let mut ada = PartyClient::open(&server, "a", "ada").await;
+    *closed.lock().unwrap() = true;
+    for id in ["t1", "t2"] {
+        assert_eq!(ada.call(&create(id)).await["code"], "forbidden");
+    }
+    *closed.lock().unwrap() = false;
+    for id in ["t3", "t4"] {
+        assert_eq!(ada.call(&create(id)).await["type"], "success");
+    }
+}
