@@ -90,6 +90,22 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError")
     }
 
+    /// What `authenticate` fails with: only `forbidden` turns a person away for good.
+    pub(super) fn unknown(error: Error) -> Self {
+        match error.code() {
+            code::FORBIDDEN
+            | code::UNAUTHENTICATED
+            | code::BAD_FRAME
+            | code::UNSUPPORTED_PROTOCOL
+            | crate::problem::INTERNAL => error.into(),
+            _ if error.is_temporary() => error.into(),
+            _ => {
+                tracing::warn!(%error, "`authenticate` failed");
+                Self::unavailable("the server could not find out who you are")
+            }
+        }
+    }
+
     /// What another attempt may well bring.
     fn unavailable(message: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable").saying(message)
@@ -152,6 +168,17 @@ mod tests {
             text(Refusal::no_actors()),
             r#"{"error":"NotSupported","reason":"community-module-disabled"}"#
         );
+    }
+
+    #[test]
+    fn an_application_that_does_not_know_now_who_somebody_is_is_asked_again() {
+        let status = |code: &'static str| Refusal::unknown(Error::new(code, "the database is gone")).status;
+        for code in ["no_database", code::UNKNOWN_SPACE, code::UNKNOWN_ROW, code::STORAGE, code::TIMEOUT] {
+            assert_eq!(status(code), StatusCode::SERVICE_UNAVAILABLE, "{code}");
+        }
+        assert_eq!(status(code::FORBIDDEN), StatusCode::FORBIDDEN);
+        assert_eq!(status(code::UNAUTHENTICATED), StatusCode::UNAUTHORIZED);
+        assert_eq!(status(code::TOO_MANY), StatusCode::TOO_MANY_REQUESTS);
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl Watcher {
         let user = loop {
             match message(&next(&connection).await?)? {
                 ServerMessage::Welcome(welcome) => break welcome.user,
+                ServerMessage::Error(error) => return Err(Refusal::unknown(error)),
                 other => refused(other)?,
             }
         };

@@ -293,6 +293,22 @@ async fn a_ticket_remembers_what_its_owner_is_called() {
 }
 
 #[tokio::test]
+async fn who_cannot_be_known_now_is_asked_to_come_again() {
+    let blip = async |_| Err::<User, _>(Error::new("no_database", "connection to 10.0.0.7 refused"));
+    let syncline = messages(watch().tickets(keys())).authenticate(blip).build().await.unwrap();
+    let app = app(&syncline);
+    for (method, uri) in [
+        ("GET", format!("{MESSAGES}?spaceUri=room-a")),
+        ("GET", format!("{MESSAGES}?spaceUri=room-a&mode=ws")),
+        ("POST", format!("{}?spaceUri=room-a", MESSAGES.replace("watchRecords", "watchTicket"))),
+    ] {
+        let (status, body) = ask(&app, request(method, &uri, Some("token-of-ada"))).await;
+        assert_eq!((status, &body["error"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("ServiceUnavailable")));
+        assert!(!body.to_string().contains("10.0.0.7"), "what it says is for the log");
+    }
+}
+
+#[tokio::test]
 async fn credentials_that_grow_old_end_the_stream() {
     let soon_old = async |credentials| {
         let user = who(credentials).await?;
