@@ -284,6 +284,9 @@ impl<S: Storage> Hub<S> {
                 // the handle of a task that has ended keeps its memory
                 if let Some(peer) = self.peers.get_mut(&conn) {
                     peer.authentication = None;
+                    if let Ok(identity) = &result {
+                        peer.outbox.expire_at(identity.expires_at);
+                    }
                 }
                 let result = result.map(|identity| {
                     let expires_at = identity.expires_at.map(|at| self.clock.when(at));

@@ -38,6 +38,8 @@ struct State {
     /// Counts the times that frames were thrown away.
     epoch: u64,
     close: Option<Option<Error>>,
+    /// When the credentials of whoever is at the other end grow old, for a route that hands on what they open. Unix ms.
+    expires_at: Option<u64>,
 }
 
 struct Waiting {
@@ -109,6 +111,16 @@ impl Outbox {
     /// Takes lossy frames again, after the hub has heard that some were thrown away.
     pub(crate) fn resume(&self) {
         self.lock().lagging = false;
+    }
+
+    /// Says when the credentials of whoever is at the other end grow old; before the frame that lets them in.
+    pub(crate) fn expire_at(&self, at: Option<u64>) {
+        self.lock().expires_at = at;
+    }
+
+    /// When they grow old, if ever. Unix ms.
+    pub(crate) fn expires_at(&self) -> Option<u64> {
+        self.lock().expires_at
     }
 
     /// The number of times that frames were thrown away.

@@ -52,6 +52,9 @@ pub struct Claims {
     pub exp: u64,
     /// When it was made.
     pub iat: u64,
+    /// When what it opens ends, as what its owner opens with their own credentials does; never, unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
     /// The one query it is good for, as the watch route describes it.
     #[serde(rename = "querySpec", default, skip_serializing_if = "Option::is_none")]
     pub query: Option<Value>,
@@ -64,7 +67,16 @@ impl Claims {
     /// For `did`, good for [`LIFETIME`] from `now` on.
     pub fn new(did: impl Into<String>, now: u64) -> Self {
         let exp = now.saturating_add(LIFETIME.as_millis() as u64);
-        Self { topics: Vec::new(), did: did.into(), name: None, exp, iat: now, query: None, kid: None }
+        Self {
+            topics: Vec::new(),
+            did: did.into(),
+            name: None,
+            exp,
+            iat: now,
+            until: None,
+            query: None,
+            kid: None,
+        }
     }
 
     /// For this query only.
@@ -85,6 +97,19 @@ impl Claims {
     #[must_use]
     pub fn good_for(mut self, lifetime: Duration) -> Self {
         self.exp = self.iat.saturating_add(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX));
+        self.capped()
+    }
+
+    /// For somebody whose own credentials grow old at this time, Unix milliseconds, if ever: what the ticket opens ends
+    /// then, and the ticket is no longer good.
+    #[must_use]
+    pub fn until(mut self, expires_at: Option<u64>) -> Self {
+        self.until = expires_at;
+        self.capped()
+    }
+
+    fn capped(mut self) -> Self {
+        self.exp = self.until.map_or(self.exp, |until| self.exp.min(until));
         self
     }
 
@@ -255,6 +280,20 @@ mod tests {
         let checked = keys().check(ticket.as_str(), NOW + 119_999).unwrap();
         assert_eq!(checked, Claims { kid: Some("one".into()), ..claims() });
         assert_eq!(keys().check(ticket.as_str(), NOW + 120_000).unwrap_err().code(), code::UNAUTHENTICATED);
+    }
+
+    #[test]
+    fn a_ticket_is_good_for_no_longer_than_its_owners_own_credentials() {
+        let hour = Duration::from_secs(3_600);
+        for claims in
+            [claims().good_for(hour).until(Some(NOW + 5)), claims().until(Some(NOW + 5)).good_for(hour)]
+        {
+            let ticket = keys().mint(&claims);
+            assert_eq!(keys().check(ticket.as_str(), NOW + 4).unwrap().until, Some(NOW + 5));
+            assert!(keys().check(ticket.as_str(), NOW + 5).is_err());
+        }
+        assert_eq!(claims().until(Some(u64::MAX)).exp, NOW + 120_000);
+        assert_eq!(claims().good_for(hour).until(None).exp, NOW + 3_600_000);
     }
 
     #[test]

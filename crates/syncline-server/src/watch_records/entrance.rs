@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use futures::FutureExt as _;
 use serde_json::{Map, Value, json};
 use syncline_core::SpaceId;
+use syncline_core::space::Identity;
 use syncline_core::wire::User;
 use tokio::time::timeout;
 
@@ -122,7 +123,8 @@ impl Route {
     ) -> Result<Watcher, Refusal> {
         let identity = match proof {
             Proof::Ticket(claims) => {
-                Some(User { id: claims.did.as_str().into(), name: claims.name.clone() }.into())
+                let user = User { id: claims.did.as_str().into(), name: claims.name.clone() };
+                Some(Identity { user, expires_at: claims.until })
             }
             Proof::Invite(user) => Some(user.clone().into()),
             Proof::Own => None,

@@ -8,14 +8,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use syncline_core::wire::User;
 
 use crate::ticket::{Claims, Ticket};
 use crate::watch_records::encode::Event;
 use crate::watch_records::entrance::{Proof, Request, Route, now};
 use crate::watch_records::params::Params;
 use crate::watch_records::refusal::Refusal;
-use crate::watch_records::watcher::{Next, Told};
+use crate::watch_records::watcher::{Next, Told, Watcher};
 
 /// The most bytes of records in a handshake. Those beyond are left to the socket, which sends all of them again.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -84,7 +83,7 @@ pub(super) async fn shake_hands(
     let (ticket, ticket_ttl_ms) = match proof {
         // a ticket does not prolong itself
         Proof::Ticket(claims) => (params.ticket().map(Into::into), claims.exp.saturating_sub(since)),
-        Proof::Invite(_) | Proof::Own => match mint(route, watcher.user(), &topic, query_spec.clone()) {
+        Proof::Invite(_) | Proof::Own => match mint(route, &watcher, &topic, query_spec.clone()) {
             Some((ticket, ttl)) => (Some(ticket.as_str().to_owned()), ttl),
             None => (None, 0),
         },
@@ -132,21 +131,22 @@ pub(super) async fn ticket(
     let mut list = request.list;
     list.spec.limit = Some(1);
     let watcher = route.enter(&headers, &proof, request.place, list).await?;
-    let (ticket, ttl_ms) =
-        mint(&route, watcher.user(), &topic, query_spec).ok_or_else(Refusal::no_tickets)?;
+    let (ticket, ttl_ms) = mint(&route, &watcher, &topic, query_spec).ok_or_else(Refusal::no_tickets)?;
     let answer = Minted { ticket: ticket.as_str().to_owned(), ttl_ms };
     Ok(([(CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
-/// A ticket and for how long it is good, ms; `None` where there are none.
-fn mint(route: &Route, user: &User, topic: &str, query_spec: Value) -> Option<(Ticket, u64)> {
+/// A ticket for whoever watches and for how long it is good, ms; `None` where there are none.
+fn mint(route: &Route, watcher: &Watcher, topic: &str, query_spec: Value) -> Option<(Ticket, u64)> {
     let settings = &route.face.settings;
     let keys = settings.keys.as_ref()?;
+    let user = watcher.user();
     let claims = Claims::new(user.id.as_str(), now())
         .with_name(user.name.clone())
         .with_topics([topic.to_owned()])
         .with_query(query_spec)
-        .good_for(settings.ticket_lifetime);
+        .good_for(settings.ticket_lifetime)
+        .until(watcher.expires_at());
     let ttl = claims.exp.saturating_sub(claims.iat);
     Some((keys.mint(&claims), ttl))
 }

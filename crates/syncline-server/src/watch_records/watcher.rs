@@ -141,6 +141,11 @@ impl Watcher {
         &self.user
     }
 
+    /// When the credentials it was opened with grow old, if ever. Unix ms.
+    pub(super) fn expires_at(&self) -> Option<u64> {
+        self.connection.outbox.expires_at()
+    }
+
     /// What comes next. Asking says that what came before has left.
     pub(super) async fn next(&mut self) -> Next {
         loop {

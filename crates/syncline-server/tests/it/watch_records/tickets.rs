@@ -7,11 +7,13 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use syncline_server::ticket::{Claims, Keys};
 use syncline_server::watch_records::{Mapping, WatchRecords};
+use syncline_server::{AuthError, Identity};
 
 use crate::support::records::{
-    MESSAGES, Message, Records, SECRET, all_have_gone, app, ask, keys, mapping, messages, request, watch,
-    with_members,
+    MESSAGES, Message, Records, RecordsSocket, SECRET, all_have_gone, app, ask, keys, mapping, messages,
+    request, watch, who, with_members,
 };
+use crate::support::{Server, soon};
 
 const TICKET: &str = "/xrpc/app.example.message.watchTicket";
 
@@ -50,6 +52,39 @@ async fn a_ticket_lets_its_holder_watch_what_it_is_for() {
     assert_eq!((claims.did.as_str(), claims.exp - claims.iat), ("ada", 120_000));
     assert_eq!(claims.topics, ["space:room-a"]);
     assert_eq!(claims.query, Some(json!({ "collection": "app.example.message", "spaceUri": "room-a" })));
+}
+
+#[tokio::test]
+async fn what_a_ticket_opens_ends_with_the_credentials_of_its_owner() {
+    let expires_at = now() + 3_000;
+    let soon_old = move |credentials| async move {
+        Ok::<_, AuthError>(Identity { user: who(credentials).await?, expires_at: Some(expires_at) })
+    };
+    let syncline = messages(watch().tickets(keys())).authenticate(soon_old).build().await.unwrap();
+    let app = app(&syncline);
+    let server = Server::of(syncline).await;
+    let uri = format!("{MESSAGES}?spaceUri=room-a");
+    let (_, handshake) = ask(&app, request("GET", &format!("{uri}&mode=ws"), Some("token-of-ada"))).await;
+    let minted =
+        ask(&app, request("POST", &format!("{TICKET}?spaceUri=room-a"), Some("token-of-ada"))).await.1;
+    for (ticket, ttl) in
+        [(&handshake["ticket"], &handshake["ticketTtlMs"]), (&minted["ticket"], &minted["ttlMs"])]
+    {
+        let claims = keys().check(ticket.as_str().unwrap(), now()).unwrap();
+        assert_eq!((claims.exp, claims.until), (expires_at, Some(expires_at)));
+        assert!(ttl.as_u64().unwrap() <= 3_000);
+    }
+    let path = handshake["wsUrl"].as_str().unwrap();
+    let mut socket = RecordsSocket::open(&server, path, None).await.unwrap();
+    socket.snapshot().await;
+    let mut stream = Records::open(&app, request("GET", path, None)).await;
+    stream.snapshot().await;
+    assert!(soon(socket.hear("error")).await["message"].is_string());
+    assert!(socket.event().await.is_err());
+    assert!(stream.hear("error").await["message"].is_string());
+    assert!(now() >= expires_at);
+    let again = ask(&app, request("GET", path, None)).await;
+    assert_eq!(again, refusal());
 }
 
 #[tokio::test]
