@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -76,7 +77,7 @@ impl CollectionDef {
         if json.len() > MAX_VALUE_BYTES {
             return Err(Error::new(code::VALUE_TOO_LARGE, "a row is at most 1 MB").with_field(self.name));
         }
-        let row = (self.decode)(json).map_err(|error| self.bad_row(&error))?;
+        let row = guarded(|| (self.decode)(json)).map_err(|error| self.bad_row(&error))?;
         check_key(row.key())?;
         Ok(row)
     }
@@ -86,7 +87,7 @@ impl CollectionDef {
     /// # Errors
     /// `bad_row` when it is not of the collection's type or cannot be written as JSON; `value_too_large`.
     pub fn encode(&self, row: &dyn AnyRow) -> Result<Vec<u8>, Error> {
-        let json = (self.encode)(row).map_err(|error| self.bad_row(&error))?;
+        let json = guarded(|| (self.encode)(row)).map_err(|error| self.bad_row(&error))?;
         if json.len() > MAX_VALUE_BYTES {
             return Err(Error::new(code::VALUE_TOO_LARGE, "a row is at most 1 MB").with_field(self.name));
         }
@@ -95,7 +96,7 @@ impl CollectionDef {
 
     /// The values of a row's fields in a compact form, unless it is better left as JSON.
     pub(crate) fn pack(&self, row: &dyn AnyRow, json: &[u8]) -> Option<Vec<u8>> {
-        (self.pack)(row, json)
+        guarded(|| Ok((self.pack)(row, json))).ok().flatten()
     }
 
     /// The row with some of its fields set to other values.
@@ -111,7 +112,7 @@ impl CollectionDef {
                 );
             }
         }
-        let patched = (self.patch)(row, set).map_err(|error| self.bad_row(&error))?;
+        let patched = guarded(|| (self.patch)(row, set)).map_err(|error| self.bad_row(&error))?;
         if patched.key() == row.key() {
             Ok(patched)
         } else {
@@ -135,6 +136,13 @@ impl CollectionDef {
     fn bad_row(&self, error: &serde_json::Error) -> Error {
         Error::new(code::BAD_ROW, format!("not a row of this collection: {error}")).with_field(self.name)
     }
+}
+
+// the code of a row's type is the application's, and what it is given comes from anywhere: where it panics, that is one
+// bad row, and whoever holds the rows of everybody goes on
+fn guarded<T>(code: impl FnOnce() -> Coded<T>) -> Coded<T> {
+    catch_unwind(AssertUnwindSafe(code))
+        .unwrap_or_else(|_| Err(serde::de::Error::custom("the code of its type panicked")))
 }
 
 fn set_fields<R: Record>(row: &R, set: &Map<String, Value>, nulls: bool) -> Result<R, serde_json::Error> {

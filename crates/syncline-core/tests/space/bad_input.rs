@@ -105,6 +105,31 @@ fn a_write_that_cannot_be_done_is_refused_in_its_turn_and_the_next_one_goes_on()
 }
 
 #[test]
+fn a_row_whose_own_code_panics_is_a_bad_one_and_everybody_goes_on() {
+    let mut rig = rig();
+    let put = |text: &str| json!({"ops": [{"put": ["notes", {"id": "a", "text": text, "n": 1}]}]});
+    let patch = |text: &str| json!({"ops": [{"patch": ["notes", "a", {"text": text}]}]});
+    let write = |id: u64, payload: Value| json!({"write": {"space": SPACE, "client": "client-ada", "id": id, "kind": "rows", "payload": payload}});
+    rig.say(1, write(1, put("boom")));
+    rig.say(1, write(2, put("crash")));
+    rig.say(1, write(3, put("fine")));
+    rig.say(1, write(4, patch("boom")));
+    rig.say(1, write(5, patch("crash")));
+    let verdicts: Vec<_> = (1..=5).map(|id| rig.verdict(1, "client-ada", id).unwrap()).collect();
+    let bad = || Err(code::BAD_ROW.to_owned());
+    assert_eq!(verdicts, [bad(), bad(), Ok(()), bad(), bad()]);
+    rig.put_note(2, "client-bob", "b", 1);
+    assert_eq!(rig.verdict(2, "client-bob", 1), Some(Ok(())));
+
+    let stored = rig.disk.get_mut(SPACE).unwrap();
+    stored.rows.insert(("notes".into(), "c".into()), br#"{"id":"c","text":"boom","n":1}"#.to_vec());
+    rig.crash();
+    rig.join(1, "ada");
+    rig.subscribe(1, 1, notes());
+    assert_eq!((rig.page(1).keys(1), &rig.unreadable[..]), (vec!["a", "b"], &["c".to_owned()][..]));
+}
+
+#[test]
 fn an_envelope_that_is_wrong_is_refused_without_being_counted() {
     let write = |space: &str, client: &str, id: u64| json!({"write": {"space": space, "client": client, "id": id, "kind": "rows", "payload": {"ops": []}}});
     let cases = [

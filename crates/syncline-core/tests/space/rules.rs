@@ -14,8 +14,25 @@ use syncline_core::{Error, Record, Schema, SpaceId, code};
 #[record(collection = "notes", key = id)]
 pub(crate) struct Note {
     pub(crate) id: String,
+    #[serde(with = "tender")]
     pub(crate) text: String,
     pub(crate) n: i64,
+}
+
+/// Code of a row that panics: of a text that it reads as "boom", and writes as "crash".
+mod tender {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+        assert_ne!(text, "crash");
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        assert_ne!(text, "boom");
+        Ok(text)
+    }
 }
 
 /// What its owner alone sees, or, when it is for members, whoever has a name.
