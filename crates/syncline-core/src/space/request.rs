@@ -9,7 +9,7 @@ use serde_path_to_error::Segment;
 
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId};
-use crate::wire::{ClientMessage, SubId, Write, parse_client};
+use crate::wire::{ClientMessage, Held, MAX_QUERY_BYTES, SubId, Subscribe, Write, parse_client};
 
 /// What a client asks.
 #[derive(Debug)]
@@ -49,6 +49,11 @@ impl Request {
     /// `frame_too_large` or `bad_frame`, when there is not even a part that could fail alone.
     pub(super) fn read(bytes: &[u8], limit: usize) -> Result<Self, Error> {
         let error = match parse_client(bytes, limit) {
+            // before it waits for anything: in memory a condition may be many times its size here
+            Ok(ClientMessage::Subscribe(subscribe)) if query_bytes(&subscribe, bytes) > MAX_QUERY_BYTES => {
+                let error = Error::new(code::BAD_QUERY, "a query is at most 64 KiB");
+                return Ok(Self::BadSubscribe { sub: subscribe.sub, error });
+            }
             Ok(message) => return Ok(Self::Message(message)),
             Err(error) => error.shortened(),
         };
@@ -72,6 +77,12 @@ impl Request {
             Err(_) => Err(error),
         }
     }
+}
+
+/// What a `subscribe` takes of its frame beside the rows that it says the client holds.
+fn query_bytes(subscribe: &Subscribe, frame: &[u8]) -> usize {
+    let held = subscribe.held.as_ref().map_or(0, Held::frame_bytes);
+    frame.len().saturating_sub(held)
 }
 
 /// The name of the part that a `subscribe` cannot be read for: one of its query's, or of its own.
@@ -106,6 +117,20 @@ mod tests {
         let Ok(Request::BadSubscribe { sub: 7, error }) = Request::read(frame, 1000) else { panic!() };
         assert_eq!(error.code(), code::BAD_QUERY);
         assert!(error.message().contains("nonsense"), "{error}");
+    }
+
+    #[test]
+    fn a_query_that_is_too_large_is_not_kept() {
+        let frame = |conditions: usize| {
+            let all = vec![r#"{"and":[]}"#; conditions].join(",");
+            format!(
+                r#"{{"subscribe":{{"sub":7,"query":{{"space":"s","collection":"c","where":{{"and":[{all}]}}}}}}}}"#
+            )
+        };
+        let read = |frame: String| Request::read(frame.as_bytes(), 2_000_000);
+        assert!(matches!(read(frame(5_900)), Ok(Request::Message(_))));
+        let Ok(Request::BadSubscribe { sub: 7, error }) = read(frame(6_000)) else { panic!() };
+        assert_eq!(error.code(), code::BAD_QUERY);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Who is there, and for how long.
 
 use serde_json::json;
-use syncline_core::space::Input;
-use syncline_core::wire::ServerMessage;
+use syncline_core::space::{Config, Input};
+use syncline_core::wire::{Limits, ServerMessage};
 use syncline_core::{Record as _, code};
 
-use crate::rig::{Rig, identify, note, notes};
+use crate::rig::{Rig, SPACE, identify, note, notes};
 
 fn error_code(rig: &Rig, conn: u64) -> &str {
     rig.page(conn).error.as_ref().expect("an error").code()
@@ -79,6 +79,22 @@ fn what_is_asked_during_authentication_is_done_after_it() {
     rig.doorman_waits = false;
     rig.feed(Input::Tick);
     assert_eq!(rig.page(1).keys(1), ["a"]);
+}
+
+#[test]
+fn no_more_than_one_frame_holds_waits_for_authentication() {
+    let mut rig = Rig::with(Config {
+        limits: Limits { frame_bytes: 10_000, ..Limits::default() },
+        ..Config::default()
+    });
+    rig.doorman_waits = true;
+    rig.join(1, "ada");
+    for id in 1..=2 {
+        rig.write_as(1, SPACE, "client-ada", id, vec![note("a", &"x".repeat(4_000), 1)]);
+        assert!(rig.lines[&1].closed.is_none());
+    }
+    rig.write_as(1, SPACE, "client-ada", 3, vec![note("a", &"x".repeat(4_000), 1)]);
+    assert_eq!(error_code(&rig, 1), code::TOO_MANY);
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Engine {
     /// Does what somebody authenticated asks.
     pub(super) fn request(&mut self, conn: ConnId, request: Request, bytes: usize) {
         match request {
-            Request::Message(ClientMessage::Subscribe(subscribe)) => self.subscribe(conn, subscribe, bytes),
+            Request::Message(ClientMessage::Subscribe(subscribe)) => self.subscribe(conn, subscribe),
             Request::Message(ClientMessage::Unsubscribe(unsubscribe)) => {
                 self.unsubscribe(conn, unsubscribe.sub)
             }
@@ -62,9 +62,10 @@ impl Engine {
     }
 }
 
-/// A client that keeps to the limits has no more than this to say at a time.
+/// Nobody knows yet who it is: it has no more than this to say, as many things as a client may have under way and as
+/// much as one frame holds.
 fn waits_too_long(connection: &Connection, limits: &Limits) -> bool {
     let bytes: usize = connection.waiting.iter().map(|(_, bytes)| bytes).sum();
     connection.waiting.len() > limits.writes_in_flight + 2 * limits.subscriptions
-        || bytes > 4 * limits.frame_bytes
+        || bytes > limits.frame_bytes
 }

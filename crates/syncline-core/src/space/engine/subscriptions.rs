@@ -10,7 +10,7 @@ use crate::space::engine::Engine;
 use crate::space::families::RelationKey;
 use crate::space::feed::Owed;
 use crate::space::io::ConnId;
-use crate::wire::{Failed, Held, MAX_HELD, MAX_QUERY_BYTES, ServerMessage, SubId, Subscribe, User};
+use crate::wire::{Failed, Held, MAX_HELD, ServerMessage, SubId, Subscribe, User};
 
 /// The most keys that a connection's subscriptions may have said they hold and wait for an answer to; 8 bytes each.
 const MAX_HELD_OF_CONNECTION: usize = MAX_HELD;
@@ -23,7 +23,7 @@ struct Checked {
 }
 
 impl Engine {
-    pub(super) fn subscribe(&mut self, conn: ConnId, subscribe: Subscribe, bytes: usize) {
+    pub(super) fn subscribe(&mut self, conn: ConnId, subscribe: Subscribe) {
         let Some(connection) = self.connections.get(&conn) else { return };
         let Some(user) = connection.user().cloned() else { return };
         let Subscribe { sub, query: spec, cursor, held } = subscribe;
@@ -41,10 +41,6 @@ impl Engine {
                 sub,
                 Error::new(code::TOO_MANY, "no more subscriptions fit on one connection"),
             );
-        }
-        let held_bytes = held.as_ref().map_or(0, Held::frame_bytes);
-        if bytes.saturating_sub(held_bytes) > MAX_QUERY_BYTES {
-            return self.fail(conn, sub, Error::new(code::BAD_QUERY, "a query is at most 64 KiB"));
         }
         let Checked { collection, query, relations } = match self.check_query(&user, &spec) {
             Ok(checked) => checked,
