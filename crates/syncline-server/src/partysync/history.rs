@@ -102,10 +102,11 @@ struct Made {
 
 impl History {
     pub(super) fn new(collections: Arc<[&'static str]>, bounds: Bounds) -> Self {
+        let state = Mutex::new(State::of(collections.len()));
         Self {
             collections,
             bounds,
-            state: Mutex::default(),
+            state,
             stage: watch::Sender::new(Stage::Loading),
             quiet: watch::Sender::new(0),
         }
@@ -239,7 +240,7 @@ impl History {
             (entry.sender, entry.channel) = (sent.map(|sent| sent.conn), sent.map(|sent| sent.channel));
             let is_emptied = |collection: &usize| {
                 let several = deleted.iter().filter(|it| *it == collection).count() > 1;
-                several && state.rows[*collection].is_empty()
+                several && state.rows.get(*collection).is_some_and(BTreeMap::is_empty)
             };
             entry.emptied = (0..self.collections.len()).filter(is_emptied).collect();
             if entry.is_quiet() {
@@ -268,10 +269,7 @@ pub(crate) struct Recalled(State);
 impl Reading {
     /// Reads all rows there are, and what the log says of them.
     pub(crate) fn read(&self, image: &SpaceImage) -> Recalled {
-        let mut state = State::default();
-        state.rows.resize_with(self.collections.len(), BTreeMap::new);
-        state.gone.resize_with(self.collections.len(), BTreeMap::new);
-        state.touched.resize_with(self.collections.len(), BTreeMap::new);
+        let mut state = State::of(self.collections.len());
         for logged in &image.log {
             let touched = logged.touched.iter().filter_map(|(collection, key)| {
                 Some(Touch {
@@ -292,17 +290,22 @@ impl Reading {
             let updated = state.entry(row.version).map_or(oldest, |entry| entry.at);
             let dated =
                 Dated { times: Times { created: oldest.min(updated), updated }, version: row.version };
-            state.rows[collection].insert(row.key.as_str().into(), dated);
+            if let Some(rows) = state.rows.get_mut(collection) {
+                rows.insert(row.key.as_str().into(), dated);
+            }
         }
         // the oldest change of a row that is known stands for its beginning
         let State { entries, rows, gone, .. } = &mut state;
         let first = first_of(image.version, entries);
         for (place, entry) in entries.iter().enumerate().rev() {
             for Touch { collection, key, .. } in entry.touched() {
-                match rows[*collection].get_mut(key) {
+                let (Some(rows), Some(gone)) = (rows.get_mut(*collection), gone.get_mut(*collection)) else {
+                    continue;
+                };
+                match rows.get_mut(key) {
                     Some(dated) => dated.times.created = entry.at,
                     None => {
-                        gone[*collection].entry(key.clone()).or_insert(first + place as u64);
+                        gone.entry(key.clone()).or_insert(first + place as u64);
                     }
                 }
             }
@@ -316,6 +319,16 @@ fn number_of(collections: &[&'static str], name: &str) -> Option<usize> {
 }
 
 impl State {
+    /// Of nothing, in so many collections.
+    fn of(collections: usize) -> Self {
+        Self {
+            touched: vec![BTreeMap::new(); collections],
+            rows: vec![BTreeMap::new(); collections],
+            gone: vec![BTreeMap::new(); collections],
+            ..Self::default()
+        }
+    }
+
     /// The first version that is known.
     fn first(&self) -> Version {
         first_of(self.version, &self.entries)
@@ -353,8 +366,9 @@ impl State {
         self.at = entry.at;
         self.keys += entry.touched().len();
         for touch in entry.touched() {
-            let versions = self.touched[touch.collection].entry(touch.key.clone()).or_default();
-            versions.push_back(self.version);
+            if let Some(rows) = self.touched.get_mut(touch.collection) {
+                rows.entry(touch.key.clone()).or_default().push_back(self.version);
+            }
         }
         self.entries.push_back(Arc::new(entry));
         while (self.entries.len() as u64 > bounds.versions || self.keys > bounds.keys)
@@ -367,15 +381,18 @@ impl State {
             self.keys -= oldest.touched().len();
             for touch in oldest.touched() {
                 self.gone_bytes -= touch.gone.as_ref().map_or(0, Gone::bytes);
-                let rows = &mut self.touched[touch.collection];
-                if let Some(versions) = rows.get_mut(&touch.key) {
+                if let Some(rows) = self.touched.get_mut(touch.collection)
+                    && let Some(versions) = rows.get_mut(&touch.key)
+                {
                     versions.pop_front();
                     if versions.is_empty() {
                         rows.remove(&touch.key);
                     }
                 }
-                if self.gone.get(touch.collection).and_then(|gone| gone.get(&touch.key)) == Some(&version) {
-                    self.gone[touch.collection].remove(&touch.key);
+                if let Some(gone) = self.gone.get_mut(touch.collection)
+                    && gone.get(&touch.key) == Some(&version)
+                {
+                    gone.remove(&touch.key);
                 }
             }
         }
@@ -392,15 +409,15 @@ impl State {
         at: u64,
     ) -> Option<Gone> {
         let change = landing.change(collection, key).filter(|change| change.version == version)?;
-        let rows = &mut self.rows[collection];
+        let (rows, deleted) = (self.rows.get_mut(collection)?, self.gone.get_mut(collection)?);
         if change.is_there {
             let created = rows.get(key).map_or(at, |dated| dated.times.created);
             rows.insert(key.clone(), Dated { times: Times { created, updated: at }, version });
-            self.gone[collection].remove(key);
+            deleted.remove(key);
             return None;
         }
         let times = rows.remove(key).map_or(Times::at(at), |dated| dated.times);
-        self.gone[collection].insert(key.clone(), version);
+        deleted.insert(key.clone(), version);
         let gone = Gone { times, json: change.before.clone() };
         self.gone_bytes += gone.bytes();
         self.gone_with_content.push_back(version);

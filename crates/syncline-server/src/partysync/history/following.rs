@@ -135,19 +135,20 @@ impl Following {
     pub(crate) fn loaded(&mut self, space: &SpaceId, result: Result<Recalled, Error>) -> bool {
         let Some(followed) = self.spaces.get_mut(space) else { return false };
         let Some(history) = followed.history.upgrade() else { return false };
-        let stage = match result {
+        match result {
             Ok(_) if std::mem::take(&mut followed.missed) => return true,
             Ok(read) => {
                 history.take_up(read);
                 followed.early.take().into_iter().flatten().for_each(|landing| history.land(&landing));
-                Stage::Ready
+                history.stage.send_replace(Stage::Ready);
             }
             Err(error) => {
                 followed.early = None;
-                Stage::Failed(error)
+                // who asks again begins with another one
+                self.spaces.remove(space);
+                history.stage.send_replace(Stage::Failed(error));
             }
-        };
-        history.stage.send_replace(stage);
+        }
         false
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use syncline_core::space::{Commit, LogEntry, RowChange, SpaceImage, StoredRow};
-use syncline_core::{Incarnation, Version};
+use syncline_core::{Error, Incarnation, SpaceId, Version, code};
 
 use super::*;
-use crate::partysync::history::following::Landing;
+use crate::partysync::history::following::{Following, Landing};
 
 const BOUNDS: Bounds = Bounds { versions: 100, keys: 1_000 };
 
@@ -34,6 +34,10 @@ fn logged(version: Version, at: u64, keys: &[&str]) -> LogEntry {
 
 /// One version for each: when, which rows it put, and which it deleted.
 fn landing(from: Version, versions: &[(u64, &[&str], &[&str])]) -> Landing {
+    Landing::of(&commit(from, versions), &collections())
+}
+
+fn commit(from: Version, versions: &[(u64, &[&str], &[&str])]) -> Commit {
     let (mut log, mut rows) = (Vec::new(), BTreeMap::new());
     for (version, (at, put, del)) in (from + 1..).zip(versions) {
         log.push(logged(version, *at, &[*put, *del].concat()));
@@ -43,7 +47,7 @@ fn landing(from: Version, versions: &[(u64, &[&str], &[&str])]) -> Landing {
             rows.insert(key, RowChange { collection: "todos", key: key.into(), version, json, before });
         }
     }
-    let commit = Commit {
+    Commit {
         id: 1,
         space: "list".into(),
         incarnation: Incarnation(1),
@@ -56,8 +60,7 @@ fn landing(from: Version, versions: &[(u64, &[&str], &[&str])]) -> Landing {
         forgotten: Vec::new(),
         jobs: Vec::new(),
         log_floor: 0,
-    };
-    Landing::of(&commit, &collections())
+    }
 }
 
 fn updated(history: &History, key: &str, version: Version) -> (u64, u64) {
@@ -252,4 +255,33 @@ fn a_list_is_emptied_by_what_deletes_all_of_it() {
     assert_eq!(emptied, [vec![], vec![], vec![1], vec![]]);
     history.land(&landing(4, &[(50, &[], &["d"])]));
     assert!(history.between(4, 5)[0].1.emptied.is_empty(), "one row is told of by its tombstone");
+}
+
+#[test]
+fn a_history_that_could_not_be_read_is_told_of_nothing_more() {
+    let space = SpaceId::from("list");
+    let mut following = Following::default();
+    // the guest that waits for it still holds it
+    let history = Arc::new(History::new(collections(), BOUNDS));
+    following.begin(space.clone(), Arc::downgrade(&history));
+    following.commits(&commit(0, &[(10, &["a"], &[])]));
+    assert!(!following.loaded(&space, Err(Error::new(code::STORAGE, "the disk is gone"))));
+    assert!(matches!(&*history.stage.borrow(), Stage::Failed(error) if error.code() == code::STORAGE));
+    assert!(!following.committed(&space, 1, true));
+    assert!(history.between(0, 9).is_empty());
+    // the next one to ask begins anew
+    let history = Arc::new(History::new(collections(), BOUNDS));
+    following.begin(space.clone(), Arc::downgrade(&history));
+    let read = following.reading(&space).unwrap().read(&SpaceImage { version: 1, ..SpaceImage::default() });
+    assert!(!following.loaded(&space, Ok(read)));
+    following.commits(&commit(1, &[(20, &["b"], &["a"])]));
+    assert!(!following.committed(&space, 1, true));
+    assert_eq!((updated(&history, "b", 2), history.between(0, 9).len()), ((20, 20), 1));
+}
+
+#[test]
+fn one_that_has_not_read_anything_takes_in_what_comes() {
+    let history = History::new(collections(), BOUNDS);
+    history.land(&landing(0, &[(10, &["a", "b"], &[]), (20, &[], &["a", "b"])]));
+    assert_eq!(history.between(0, 2).len(), 2);
 }
