@@ -122,9 +122,10 @@ impl<S: Storage> Runner<S> {
                 () = bell.0.stored.notified() => {}
                 () = sleep_until(wake) => {}
                 Some(finished) = self.tasks.join_next_with_id() => {
-                    self.finished(finished);
+                    let open = *phase.borrow() == Phase::Open;
+                    self.finished(finished, open);
                     while let Some(finished) = self.tasks.try_join_next_with_id() {
-                        self.finished(finished);
+                        self.finished(finished, open);
                     }
                 }
                 // an error says that the hub is gone
@@ -150,7 +151,7 @@ impl<S: Storage> Runner<S> {
         }
         self.tasks.abort_all();
         while let Some(finished) = self.tasks.join_next_with_id().await {
-            self.finished(finished);
+            self.finished(finished, false);
         }
         self.look(false).await;
     }
@@ -212,7 +213,9 @@ impl<S: Storage> Runner<S> {
         self.running.insert(task.id(), job);
     }
 
-    fn finished(&mut self, finished: Result<(Id, Result<(), String>), JoinError>) {
+    /// One has ended. After closing has begun a failure counts for no try: the server takes no actions any more, and what
+    /// the handler needs may be gone.
+    fn finished(&mut self, finished: Result<(Id, Result<(), String>), JoinError>, open: bool) {
         let (task, done) = match finished {
             Ok(finished) => finished,
             // it counts for no try
@@ -222,6 +225,15 @@ impl<S: Storage> Runner<S> {
         let Some(job) = self.running.remove(&task) else { return };
         let fate = match done {
             Ok(()) => JobFate::Done,
+            Err(why) if !open => {
+                let (name, id) = (&*job.name, &*job.id);
+                return tracing::info!(
+                    name,
+                    id,
+                    why,
+                    "a job ended early with the server, and is done anew at the next start"
+                );
+            }
             Err(why) => self.failed(&job, &why),
         };
         self.turns.push(JobTurn { id: job.id, fate });

@@ -207,16 +207,19 @@ async fn a_job_may_act_and_its_actions_happen_once_however_often_it_is_tried() {
     assert_eq!(storage.load(&"list".into()).await.unwrap().rows.len(), 1);
 }
 
-/// A server whose only job begins and waits to be let through.
-async fn with_gate(within: Duration) -> (Memory, Syncline, Arc<Semaphore>) {
+/// A server whose only job begins and waits to be let through; then it acts, if it is to.
+async fn with_gate(within: Duration, acts: bool) -> (Memory, Syncline, Arc<Semaphore>) {
     let (storage, gate, begun) = (Memory::new(), Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (passed, began) = (Arc::clone(&gate), Arc::clone(&begun));
     let config = Config { shutdown_within: within, ..hasty() };
-    let builder = with_channel(storage.clone()).config(config).job("slow", move |_: Job<Value>| {
+    let builder = with_channel(storage.clone()).config(config).job("slow", move |job: Job<Value>| {
         let (gate, begun) = (Arc::clone(&passed), Arc::clone(&began));
         async move {
             begun.add_permits(1);
             gate.acquire().await.unwrap().forget();
+            if acts {
+                job.syncline.send_action_once::<NoteChannel>(&job.id, job.space, ada(), add("n1")).await?;
+            }
             Ok::<_, Error>(())
         }
     });
@@ -226,17 +229,19 @@ async fn with_gate(within: Duration) -> (Memory, Syncline, Arc<Semaphore>) {
     (storage, syncline, gate)
 }
 
+/// It is stopping as soon as it takes in nothing more.
+async fn takes_nothing(syncline: &Syncline) {
+    soon(async { while syncline.send_action::<NoteChannel>("list", ada(), add("n0")).await.is_ok() {} })
+        .await;
+}
+
 #[tokio::test]
 async fn a_shutdown_waits_for_the_jobs_under_way() {
-    let (storage, syncline, gate) = with_gate(Duration::from_secs(60)).await;
+    let (storage, syncline, gate) = with_gate(Duration::from_secs(60), false).await;
     let mut stopping = Box::pin(syncline.shutdown());
-    let refused = async {
-        // it is stopping as soon as it takes in nothing more
-        while syncline.send_action::<NoteChannel>("list", ada(), add("n1")).await.is_ok() {}
-    };
     tokio::select! {
         () = &mut stopping => panic!("it waits for the job"),
-        () = soon(refused) => {}
+        () = takes_nothing(&syncline) => {}
     }
     assert_eq!(storage.job_names().await.unwrap(), ["slow".into()]);
     gate.add_permits(1);
@@ -245,8 +250,22 @@ async fn a_shutdown_waits_for_the_jobs_under_way() {
 }
 
 #[tokio::test]
+async fn one_whose_action_comes_after_a_shutdown_has_begun_has_not_failed() {
+    let (storage, syncline, gate) = with_gate(Duration::from_secs(60), true).await;
+    let mut stopping = Box::pin(syncline.shutdown());
+    tokio::select! {
+        () = &mut stopping => panic!("it waits for the job"),
+        () = takes_nothing(&syncline) => {}
+    }
+    gate.add_permits(1);
+    soon(stopping).await;
+    let waiting = storage.jobs(&["slow".into()], 1).await.unwrap();
+    assert_eq!((waiting.len(), waiting[0].tries), (1, 0), "it is done at the next start");
+}
+
+#[tokio::test]
 async fn one_that_takes_longer_than_a_shutdown_is_done_after_it() {
-    let (storage, syncline, _gate) = with_gate(Duration::from_millis(200)).await;
+    let (storage, syncline, _gate) = with_gate(Duration::from_millis(200), false).await;
     soon(syncline.shutdown()).await;
     let waiting = storage.jobs(&["slow".into()], 1).await.unwrap();
     assert_eq!(waiting[0].tries, 0, "being broken off is no failure");
