@@ -20,7 +20,7 @@ pub struct StoredJob {
     pub at: u64,
     /// How often it has been tried in vain.
     pub tries: u32,
-    /// When it is to be tried next, in Unix ms.
+    /// When it is to be tried next, in Unix ms; 0 when it was not tried yet.
     pub due: u64,
 }
 

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use syncline_server::{Builder, Config, Error, Job, Memory, Sqlite, Storage, Syncline};
+use syncline_core::Incarnation;
+use syncline_server::{
+    Builder, Commit, Config, Error, Job, JobId, Memory, NewJob, Sqlite, Storage, Syncline,
+};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -205,6 +208,45 @@ async fn a_job_may_act_and_its_actions_happen_once_however_often_it_is_tried() {
     all_done(&storage).await;
     assert_eq!(texts, ["note reply-1"]);
     assert_eq!(storage.load(&"list".into()).await.unwrap().rows.len(), 1);
+}
+
+#[tokio::test]
+async fn one_that_was_left_while_the_clock_was_ahead_is_done_at_once() {
+    let storage = Memory::new();
+    let incarnation = Incarnation(7);
+    let left = |index| NewJob {
+        id: JobId { incarnation, version: 1, index },
+        name: "mail".into(),
+        payload: serde_json::value::to_raw_value(&index).unwrap(),
+        user: "ada".into(),
+        at: u64::MAX / 2 - u64::from(index),
+    };
+    let commit = Commit {
+        id: 1,
+        space: "list".into(),
+        incarnation,
+        renews: None,
+        from: 0,
+        to: 1,
+        rows: Vec::new(),
+        log: Vec::new(),
+        clients: Vec::new(),
+        forgotten: Vec::new(),
+        jobs: (0..5).map(left).collect(),
+        log_floor: 0,
+    };
+    assert_eq!(storage.commit(vec![commit]).await, [Ok(())]);
+    let mut config = hasty();
+    config.jobs.at_once = 1;
+    let (builder, mut heard) = telling(with_channel(storage.clone()).config(config), |_| Ok(()));
+    let _syncline = builder.build().await.unwrap();
+    for index in 0..5 {
+        assert_eq!(
+            soon(heard.recv()).await.unwrap().payload,
+            json!(index),
+            "in the order in which they were left"
+        );
+    }
 }
 
 /// A server whose only job begins and waits to be let through; then it acts, if it is to.
