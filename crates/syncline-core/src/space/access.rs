@@ -16,7 +16,7 @@ pub trait Access: Send + Sync {
     /// # Errors
     /// `unknown_space` when it does not exist, or why not. Nothing is loaded or stored for who may not open it: a
     /// subscription fails, and a write is refused, without being counted unless the space is in memory and knows the
-    /// client.
+    /// client. It is asked when a write comes, and again when its turn has come.
     fn open(&self, user: &User, space: &SpaceId) -> Result<(), Error>;
 
     /// Whether this person may see the row. What they may not see never leaves the engine for them.

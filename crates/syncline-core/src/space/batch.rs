@@ -18,7 +18,7 @@ use crate::space::config::Config;
 use crate::space::image::{ClientRecord, Commit, JobId, LogEntry, NewJob, RowChange};
 use crate::space::io::{CallId, ConnId};
 use crate::space::log::Touched;
-use crate::space::request::Intent;
+use crate::space::request::{Intent, about};
 use crate::space::rows::{Row, RowTurn, Rows};
 use crate::space::working_set::WorkingSet;
 use crate::tx::{Finished, Job, ReadRows, Tx};
@@ -121,6 +121,8 @@ pub(super) struct Batch {
     jobs: Vec<NewJob>,
     /// The history that a new one takes the place of.
     renews: Option<Incarnation>,
+    /// Whether people may open the space, as far as it was asked: each with what it is known by here, where they are.
+    doors: BTreeMap<usize, (Arc<User>, Result<(), Error>)>,
     bytes: usize,
     output_bytes: usize,
 }
@@ -197,7 +199,12 @@ impl Batch {
     /// Does a write, and counts it.
     fn apply(&mut self, write: &QueuedWrite, bench: &Workbench<'_>) -> Outcome {
         let version = bench.set.version + self.log.len() as u64 + 1;
-        let outcome = self.attempt(write, bench).map_err(Error::shortened);
+        let door = self.door(write, bench).map_err(|error| about(error, &write.intent).shortened());
+        if let (Err(error), Asker::Call(_)) = (&door, write.asker) {
+            // as at the door: it may be tried again under its number
+            return Err(error.clone());
+        }
+        let outcome = door.and_then(|()| self.attempt(write, bench).map_err(Error::shortened));
         if write.id != UNNUMBERED {
             let committed = || bench.set.clients.get(&write.client).cloned();
             let record = self.clients.entry(write.client.clone()).or_insert_with(|| {
@@ -227,6 +234,22 @@ impl Batch {
             self.jobs.push(NewJob { id, name, payload, user: write.user.id.clone(), at: bench.now });
         }
         Ok(output)
+    }
+
+    /// Whether its author may still open the space: it was asked when the write came, and it may have waited.
+    fn door(&mut self, write: &QueuedWrite, bench: &Workbench<'_>) -> Result<(), Error> {
+        if write.intent.is_err() {
+            // refused whatever the answer is
+            return Ok(());
+        }
+        let ask = || {
+            let user = Arc::clone(&write.user);
+            let answer = bench.access.open(&user, &bench.set.space);
+            (user, answer)
+        };
+        // held here, nobody else can come to be there
+        let place = Arc::as_ptr(&write.user).addr();
+        self.doors.entry(place).or_insert_with(ask).1.clone()
     }
 
     /// What the write does on top of the ones before it; all of it is permitted, or none.

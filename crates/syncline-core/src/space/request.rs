@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_path_to_error::Segment;
 
+use crate::channel::{ACTION, ActionPayload};
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId};
 use crate::wire::{ClientMessage, Held, MAX_QUERY_BYTES, SubId, Subscribe, Write, parse_client};
@@ -76,6 +77,17 @@ impl Request {
             }
             Err(_) => Err(error),
         }
+    }
+}
+
+/// The refusal of somebody who may not enter, naming what they wanted to do there.
+pub(super) fn about(error: Error, intent: &Intent) -> Error {
+    match intent {
+        Ok((kind, payload)) if **kind == *ACTION => match ActionPayload::parse(payload.get()) {
+            Ok(action) => error.about(|| action.name()),
+            Err(_) => error,
+        },
+        Ok(_) | Err(_) => error,
     }
 }
 

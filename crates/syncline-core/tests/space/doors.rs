@@ -3,6 +3,7 @@
 use syncline_core::code;
 use syncline_core::space::Config;
 
+use crate::channel::Act;
 use crate::rig::{Rig, note};
 use crate::rules::Rules;
 
@@ -101,7 +102,51 @@ fn what_was_done_before_its_author_was_put_out_is_not_said_to_be_refused() {
     put(&mut rig, 5, EVE, 2);
     rig.commit();
     assert_eq!((verdict(&rig, 5, EVE, 1), verdict(&rig, 5, EVE, 2)), (Some(Ok(())), forbidden()));
+    rig.act_as(5, GUESTS, EVE, 3, &Act::Count);
+    rig.commit();
+    let named = rig.page(5).verdicts[&(GUESTS.to_owned(), EVE.to_owned(), 3)].clone().unwrap_err();
+    assert_eq!(named.field(), Some("notes/count"));
     assert_eq!(rig.history[GUESTS], [(EVE.to_owned(), 1)]);
     put(&mut rig, 5, "client-ada", 1);
     assert_eq!(verdict(&rig, 5, "client-ada", 1), forbidden(), "somebody else's");
+}
+
+#[test]
+fn who_is_put_out_while_their_write_waits_is_refused() {
+    let mut rig = rig();
+    Rules::ban("eve", false);
+    rig.disk_waits = true;
+    put(&mut rig, 1, EVE, 1);
+    put(&mut rig, 2, "client-ada", 1);
+    Rules::ban("eve", true);
+    rig.rights_changed("eve");
+    rig.load();
+    rig.commit_all();
+    assert_eq!((verdict(&rig, 1, EVE, 1), verdict(&rig, 2, "client-ada", 1)), (forbidden(), Some(Ok(()))));
+    // behind a commit that the disk is at work on
+    put(&mut rig, 2, "client-ada", 2);
+    Rules::ban("eve", false);
+    put(&mut rig, 1, EVE, 2);
+    put(&mut rig, 1, EVE, 3);
+    Rules::ban("eve", true);
+    rig.commit_all();
+    assert_eq!((verdict(&rig, 1, EVE, 2), verdict(&rig, 1, EVE, 3)), (forbidden(), forbidden()));
+    let ada = |id| ("client-ada".to_owned(), id);
+    assert_eq!(rig.history[GUESTS], [ada(1), ada(2)]);
+}
+
+#[test]
+fn who_is_put_out_while_their_action_from_inside_waits_may_do_it_once_they_are_let_in() {
+    let mut rig = rig();
+    rig.disk_waits = true;
+    rig.act_inside(1, GUESTS, Some(("key:1", 1)), &Act::Count);
+    Rules::ban("ada", true);
+    rig.load();
+    let error = rig.acted[&1].clone().unwrap_err();
+    assert_eq!((error.code(), error.field()), (code::FORBIDDEN, Some("notes/count")));
+    assert!(rig.commits.is_empty());
+    Rules::ban("ada", false);
+    rig.act_inside(2, GUESTS, Some(("key:1", 1)), &Act::Count);
+    rig.commit_all();
+    assert!(rig.acted[&2].is_ok());
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::channel::{ACTION, ActionPayload};
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId, check_space};
 use crate::space::batch::{Asker, Batch, QueuedWrite, Workbench, not_handled, uncounted};
@@ -12,7 +11,7 @@ use crate::space::engine::Engine;
 use crate::space::engine::clock::ms;
 use crate::space::hosted::Hosted;
 use crate::space::io::{ConnId, Output};
-use crate::space::request::{Envelope, Intent};
+use crate::space::request::{Envelope, about};
 use crate::wire::{self, Ack, Changes, ServerMessage};
 
 impl Engine {
@@ -123,17 +122,6 @@ pub(super) fn away(mut clients: Vec<ClientId>, connections: &Connections) -> Vec
     let present: BTreeSet<&ClientId> = sessions.map(|session| &session.client).chain(writers).collect();
     clients.retain(|client| !present.contains(client));
     clients
-}
-
-/// The refusal of somebody who may not enter, naming what they wanted to do there.
-fn about(error: Error, intent: &Intent) -> Error {
-    match intent {
-        Ok((kind, payload)) if **kind == *ACTION => match ActionPayload::parse(payload.get()) {
-            Ok(action) => error.about(|| action.name()),
-            Err(_) => error,
-        },
-        Ok(_) | Err(_) => error,
-    }
 }
 
 fn check_envelope(space: &SpaceId, client: &ClientId, id: WriteId) -> Result<(), Error> {
