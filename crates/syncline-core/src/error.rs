@@ -149,6 +149,17 @@ impl Error {
         self
     }
 
+    /// The error without what takes room.
+    pub(crate) fn code_only(&self) -> Self {
+        Self::new(self.code.clone(), "what was said of it is not kept any more")
+    }
+
+    /// About how many bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let data = self.data.as_ref().map_or(0, |data| data.to_string().len());
+        self.code.len() + self.message.len() + self.field.as_ref().map_or(0, String::len) + data
+    }
+
     /// The stable code: one of [`code`], or an application's own.
     pub fn code(&self) -> &str {
         &self.code

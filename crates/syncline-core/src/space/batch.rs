@@ -26,7 +26,8 @@ use crate::wire::{Ack, User};
 
 /// The most writes of one commit.
 const MAX_WRITES: usize = 1_000;
-/// A batch that has come to so many bytes, of writes and of the rows they make, takes no further one.
+/// A batch that has come to so many bytes, of writes, the rows they make and what is kept of their clients, takes no
+/// further one.
 const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
 /// A batch whose actions give back so many bytes takes no further one: what they give back goes into one frame with the
 /// rows that they change, so that nobody sees an action's rows and takes it for pending.
@@ -207,11 +208,19 @@ impl Batch {
         let outcome = door.and_then(|()| self.attempt(write, bench).map_err(Error::shortened));
         if write.id != UNNUMBERED {
             let committed = || bench.set.clients.get(&write.client).cloned();
+            let bytes = &mut self.bytes;
             let record = self.clients.entry(write.client.clone()).or_insert_with(|| {
-                committed()
-                    .unwrap_or_else(|| ClientRecord::first(write.client.clone(), write.user.id.clone()))
+                let record = committed()
+                    .unwrap_or_else(|| ClientRecord::first(write.client.clone(), write.user.id.clone()));
+                // it is stored whole, however little it changes
+                *bytes += record.bytes();
+                record
             });
             let outcome = outcome.as_ref().map(|effect| effect.output.as_deref());
+            *bytes += match &outcome {
+                Ok(output) => output.map_or(0, |output| output.get().len()),
+                Err(error) => error.bytes(),
+            };
             record.count(write.id, write.settled, bench.now, outcome, bench.keep);
         }
         let Effect { rows: effect, jobs, output } = outcome?;

@@ -12,6 +12,9 @@ use crate::wire::{Refusal, WriteOutput, WriteState};
 /// What came of a write: what it gave back, if anything, or why it was refused.
 pub(super) type Outcome = Result<Option<Box<RawValue>>, Error>;
 
+/// The most bytes of refusals that are kept of one client with all they say; of older ones only the codes are.
+const MAX_REFUSED_BYTES: usize = 64 * 1024;
+
 /// The most bytes of outputs that are kept of one client.
 const MAX_OUTPUTS_BYTES: usize = 1024 * 1024;
 
@@ -110,8 +113,26 @@ impl ClientRecord {
         Self { client, user, last: 0, refused: Vec::new(), outputs: Vec::new(), seen: 0 }
     }
 
+    /// About how many bytes it takes to store.
+    pub(super) fn bytes(&self) -> usize {
+        let refused: usize = self.refused.iter().map(|refusal| refusal.error.bytes()).sum();
+        let outputs: usize = self.outputs.iter().map(|output| output.output.get().len()).sum();
+        refused + outputs
+    }
+
+    fn shorten_refusals(&mut self) {
+        let mut room = MAX_REFUSED_BYTES;
+        for refusal in self.refused.iter_mut().rev() {
+            match room.checked_sub(refusal.error.bytes()) {
+                Some(left) => room = left,
+                None => (room, refusal.error) = (0, refusal.error.code_only()),
+            }
+        }
+    }
+
     /// Counts write `id`. Of its refusals and outputs, those that the client has settled are forgotten, and all but the
-    /// newest `keep`; of the outputs also those before the newest MiB.
+    /// newest `keep`; of the outputs also those before the newest MiB, and of refusals before the newest 64 KiB all but
+    /// their codes.
     pub(super) fn count(
         &mut self,
         id: WriteId,
@@ -127,7 +148,10 @@ impl ClientRecord {
         match outcome {
             Ok(Some(output)) => self.outputs.push(WriteOutput { id, output: output.to_owned() }),
             Ok(None) => {}
-            Err(error) => self.refused.push(Refusal { id, error: error.clone() }),
+            Err(error) => {
+                self.refused.push(Refusal { id, error: error.clone() });
+                self.shorten_refusals();
+            }
         }
         let surplus = self.refused.len().saturating_sub(keep);
         self.refused.drain(..surplus);

@@ -413,3 +413,36 @@ fn a_server_that_stops_does_what_it_has_taken_in_and_takes_in_nothing_more() {
     assert_eq!(rig.acted[&1], Ok((1, None)));
     assert_eq!(rig.engine.gauges().writes_waiting, 0);
 }
+
+#[test]
+fn what_is_kept_of_refusals_has_a_bound_and_the_newest_are_kept_whole() {
+    let mut rig = rig();
+    for n in 0..100 {
+        rig.act(1, ADA, &Act::Bump(format!("{n}{}", "x".repeat(10_000))));
+    }
+    let refused = &rig.disk[SPACE].clients[ADA].refused;
+    assert_eq!(refused.len(), 100);
+    assert!(refused.iter().all(|refusal| refusal.error.code() == "gone"));
+    let whole = refused.iter().filter(|refusal| refusal.error.data().is_some()).count();
+    assert_eq!((whole, refused[99].error.data().is_some()), (6, true));
+    assert!(
+        refused.iter().map(|refusal| serde_json::to_vec(refusal).unwrap().len()).sum::<usize>() < 80 * 1024
+    );
+}
+
+#[test]
+fn what_is_kept_of_clients_counts_in_a_batch() {
+    let mut rig = rig();
+    let client = |n: u64| format!("client-{n:04}");
+    for n in 0..12 {
+        (1..=4).for_each(|id| rig.act_as(1, SPACE, &client(n), id, &Act::Say(250_000)));
+    }
+    rig.disk_waits = true;
+    rig.act(1, ADA, &Act::Count);
+    (0..12).for_each(|n| rig.act_as(1, SPACE, &client(n), 5, &Act::Count));
+    rig.commit();
+    let clients = rig.commits[0].clients.len();
+    assert!((4..=5).contains(&clients), "{clients} of a megabyte each");
+    rig.commit_all();
+    assert!((0..12).all(|n| rig.verdict(1, &client(n), 5) == Some(Ok(()))));
+}
