@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics where it fails")]
 
 mod actions;
+mod closed_space;
 mod credentials;
 mod dead_tab;
 mod deletion_while_away;
