@@ -9,7 +9,9 @@ const HEAD: &str = concat!(
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />",
     "<style>",
     include_str!("../../assets/style.css"),
-    "</style>",
+    "</style><script>",
+    include_str!("../../assets/focus.js"),
+    "</script>",
 );
 
 /// Opens the window. It returns when the window is closed.
@@ -21,14 +23,14 @@ pub fn launch(app: fn() -> Element) {
     LaunchBuilder::desktop().with_cfg(config).launch(app);
 }
 
-/// Gives an element the focus back that loses it when its row is put in another place, as soon as the row is there.
-pub fn keep_focus(id: String) {
-    // what is drawn comes to the window by another way than this, and may come later
-    let focus = document::eval(
+/// Whether the field with this id was left by the person who was in it. What is only put in another place has the focus
+/// again in a moment: `assets/focus.js` gives it back.
+pub async fn has_left(id: String) -> bool {
+    let is_elsewhere = document::eval(
         "const id = await dioxus.recv();
-        const focus = () => document.getElementById(id)?.focus();
-        requestAnimationFrame(() => requestAnimationFrame(focus));",
+        return document.activeElement?.id !== id;",
     );
     // it fails when the window is gone
-    drop(focus.send(id));
+    drop(is_elsewhere.send(id));
+    is_elsewhere.join().await.unwrap_or(true)
 }

@@ -1,7 +1,7 @@
 //! The to-do list.
 
 #[cfg(not(feature = "desktop"))]
-use demo_model::app::keep_focus;
+use demo_model::app::has_left;
 use demo_model::app::{cleared_words, new_id, now_ms, status_words};
 use demo_model::position::Side;
 use demo_model::{Todo, TodoAction, TodoChannel, TodoFilter, list_space};
@@ -10,7 +10,7 @@ use syncline::ActionHandle;
 use syncline_dioxus::{Row, UseWatch, use_sync};
 
 #[cfg(feature = "desktop")]
-use crate::desktop::keep_focus;
+use crate::desktop::has_left;
 
 /// No further than it takes, and at once.
 const INTO_VIEW: ScrollToOptions = ScrollToOptions {
@@ -209,7 +209,7 @@ fn TodoItem(
     }
 }
 
-/// Moves a row past its neighbour, and stays under the finger of whoever presses it again.
+/// Moves a row past its neighbour.
 #[component]
 fn MoveButton(
     side: Side,
@@ -221,19 +221,14 @@ fn MoveButton(
         Side::Before => ("todo-up", "Move up", "↑"),
         Side::After => ("todo-down", "Move down", "↓"),
     };
-    let id = format!("{test_id}-{row_key}");
     let text = todo().text;
 
     rsx! {
         button {
             class: "todo-move",
-            id: "{id}",
             "data-testid": test_id,
             aria_label: "{verb}: {text}",
-            onclick: move |_| {
-                step((row_key(), side));
-                keep_focus(id.clone());
-            },
+            onclick: move |_| step((row_key(), side)),
             {arrow}
         }
     }
@@ -278,6 +273,7 @@ fn TodoEdit(
     edited: Signal<Option<String>>,
     refocus: CopyValue<bool>,
 ) -> Element {
+    let id = format!("edit-{}", todo.peek().id);
     let mut save = move || {
         // leaving the field saves too, and it is left again when it goes away
         if let Some(text) = edited.write().take() {
@@ -299,17 +295,25 @@ fn TodoEdit(
         }
         _ => {}
     };
+    let leave = move |left| {
+        spawn(async move {
+            if has_left(left).await {
+                save();
+            }
+        });
+    };
 
     rsx! {
         input {
             class: "field todo-edit",
+            id: "{id}",
             "data-testid": "todo-edit",
             aria_label: "Edit to-do",
             onmounted: move |event| async move { drop(event.set_focus(true).await) },
             value: edited().unwrap_or_default(),
             oninput: move |event| edited.set(Some(event.value())),
             onkeydown: on_key,
-            onblur: move |_| save(),
+            onblur: move |_| leave(id.clone()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The to-do list.
 
-use demo_model::app::{cleared_words, keep_focus, new_id, now_ms, scroll_into_view, status_words};
+use demo_model::app::{cleared_words, has_left, new_id, now_ms, scroll_into_view, status_words};
 use demo_model::position::Side;
 use demo_model::{Todo, TodoAction, TodoChannel, TodoFilter, list_space};
 use leptos::ev::{KeyboardEvent, SubmitEvent};
@@ -210,7 +210,7 @@ fn TodoItem(
     }
 }
 
-/// Moves a row past its neighbour, and stays under the finger of whoever presses it again.
+/// Moves a row past its neighbour.
 #[component]
 fn MoveButton(
     side: Side,
@@ -222,18 +222,13 @@ fn MoveButton(
         Side::Before => ("todo-up", "Move up", "↑"),
         Side::After => ("todo-down", "Move down", "↓"),
     };
-    let id = format!("{test_id}-{}", key.get_value());
 
     view! {
         <button
             class="todo-move"
-            id=id.clone()
             data-testid=test_id
             aria-label=move || todo.with(|todo| format!("{verb}: {}", todo.text))
-            on:click=move |_| {
-                step.run((key.get_value(), side));
-                keep_focus(id.clone());
-            }
+            on:click=move |_| step.run((key.get_value(), side))
         >
             {arrow}
         </button>
@@ -288,9 +283,10 @@ fn TodoEdit(
 ) -> impl IntoView {
     let field = NodeRef::<Input>::new();
     field.on_load(|field| drop(field.focus()));
+    let id = format!("edit-{}", todo.get_untracked().id);
     let save = move || {
         // leaving the field saves too, and it is left again when it goes away
-        if let Some(text) = edited.write().take() {
+        if let Some(text) = edited.try_write().and_then(|mut edited| edited.take()) {
             let (text, before) = (text.trim().to_owned(), todo.get_untracked());
             if !text.is_empty() && text != before.text {
                 act.run(TodoAction::Edit { id: before.id, text });
@@ -309,17 +305,25 @@ fn TodoEdit(
         }
         _ => {}
     };
+    let leave = move |left| {
+        spawn_local(async move {
+            if has_left(left).await {
+                save();
+            }
+        });
+    };
 
     view! {
         <input
             class="field todo-edit"
+            id=id.clone()
             data-testid="todo-edit"
             aria-label="Edit to-do"
             node_ref=field
             prop:value=move || edited.get().unwrap_or_default()
             on:input=move |event| edited.set(Some(event_target_value(&event)))
             on:keydown=on_key
-            on:blur=move |_| save()
+            on:blur=move |_| leave(id.clone())
         />
     }
 }

@@ -20,7 +20,7 @@ use desktop as place;
 #[cfg(target_family = "wasm")]
 use page as place;
 #[cfg(target_family = "wasm")]
-pub use page::{keep_focus, scroll_into_view};
+pub use page::{has_left, scroll_into_view};
 pub use params::{Params, TRANSPORTS, View, reload_with_transport};
 pub use partysync::{PartyTodo, PartyTodos, PartysyncServer};
 pub use place::{clock_time, now_ms, storage_of};

@@ -75,7 +75,7 @@ fn links(dir: &Path, public: Option<&Path>) -> Result<()> {
         }
     }
     let html = read(&dir.join("index.html"))?;
-    for name in html.split("href=\"./").skip(1).filter_map(|rest| rest.split('"').next()) {
+    for name in html.split("=\"./").skip(1).filter_map(|rest| rest.split('"').next()) {
         let copied = page.copies().iter().any(|(_, copied)| copied == name);
         if !copied || public.is_some_and(|public| !public.join(name).exists()) {
             bail!("nothing puts {name} beside the page");

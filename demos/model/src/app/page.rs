@@ -11,7 +11,7 @@ use web_sys::wasm_bindgen::JsValue;
 
 use super::Params;
 
-pub use focus::keep_focus;
+pub use focus::has_left;
 pub use scroll::scroll_into_view;
 
 /// What the page's address says behind `?`.
