@@ -42,6 +42,64 @@ test('who leaves the field by going elsewhere is not called back', ONCE, async (
   await expect(ada.chatInput).toBeFocused();
 });
 
+test('who takes rows away with the keyboard goes on in the next row, and then in the field for a new one', ONCE, async ({ open }) => {
+  const ada = await open();
+  for (const text of ['one', 'two', 'three', 'four']) await ada.addTodo(text);
+  await ada.expectTodos(['one', 'two', 'three', 'four']);
+  await ada.todo('two').getByTestId('todo-delete').focus();
+  for (const next of ['three', 'four', 'one']) {
+    await ada.page.keyboard.press('Enter');
+    await expect(ada.todo(next).getByTestId('todo-delete')).toBeFocused();
+  }
+  await ada.expectTodos(['one']);
+  await ada.page.keyboard.press('Enter');
+  await expect(ada.todoInput).toBeFocused();
+  await ada.expectTodos([]);
+
+  // what is cleared away, too, leaves nobody nowhere
+  await ada.addTodo('five');
+  await ada.toggleTodo('five');
+  await ada.get('todo-clear').focus();
+  await ada.page.keyboard.press('Enter');
+  await ada.expectTodos([]);
+  await expect(ada.get('todo-clear')).toBeDisabled();
+  await expect(ada.get('todo-clear')).toBeFocused();
+});
+
+test('who takes messages back with the keyboard goes on in the next one, and then in the room', ONCE, async ({ open }) => {
+  const ada = await open();
+  for (const text of ['one', 'two', 'three']) {
+    await ada.say(text);
+    await expect(ada.message(text)).toHaveAttribute('data-state', 'confirmed');
+  }
+  await ada.message('two').getByTestId('chat-delete').focus();
+  for (const next of ['three', 'one']) {
+    await ada.page.keyboard.press('Enter');
+    await expect(ada.message(next).getByTestId('chat-delete')).toBeFocused();
+  }
+  await ada.page.keyboard.press('Enter');
+  await expect(ada.messages).toHaveCount(0);
+  await expect(ada.get('chat-panel').getByRole('tabpanel')).toBeFocused();
+});
+
+test('who retries or dismisses a message with the keyboard stays in the room', ONCE, async ({ open }) => {
+  const ada = await open({ room: 'members' });
+  const room = ada.get('chat-panel').getByRole('tabpanel');
+  await ada.say('first');
+  await ada.say('second');
+  for (const text of ['first', 'second']) await expect(ada.message(text)).toHaveAttribute('data-state', 'failed');
+  await ada.message('first').getByTestId('chat-dismiss').focus();
+  await ada.page.keyboard.press('Enter');
+  await expect(ada.message('second').getByTestId('chat-dismiss')).toBeFocused();
+  await expect(ada.messages).toHaveCount(1);
+
+  await ada.chooseName('Ada');
+  await ada.get('chat-retry').focus();
+  await ada.page.keyboard.press('Enter');
+  await expect(ada.message('second')).toHaveAttribute('data-state', 'confirmed');
+  await expect(room).toBeFocused();
+});
+
 test('a to-do that is added below the fold comes into view, for who added it', ONCE, async ({ open, raw }) => {
   const texts = Array.from({ length: 60 }, (_, index) => `Row ${index + 1}`);
   await (await raw()).putTodos('main', texts);

@@ -115,6 +115,9 @@ fn TodoFoot(all: UseWatch<Todo>, clear: Callback<(), ActionHandle<TodoChannel>>)
     // what the server has said of it
     let mut cleared = use_signal(|| None::<String>);
     let clear = move |_| {
+        if done() == 0 {
+            return;
+        }
         let answer = clear(());
         spawn(async move {
             let words = match answer.await {
@@ -132,7 +135,7 @@ fn TodoFoot(all: UseWatch<Todo>, clear: Callback<(), ActionHandle<TodoChannel>>)
             button {
                 class: "button-link todo-clear",
                 "data-testid": "todo-clear",
-                disabled: done() == 0,
+                aria_disabled: done() == 0,
                 onclick: clear,
                 "Clear completed"
             }
@@ -165,8 +168,6 @@ fn TodoItem(
     };
     // the text while it is edited
     let edited = use_signal(|| None::<String>);
-    // whether the text that comes back is to have the focus
-    let refocus = use_hook(|| CopyValue::new(false));
     let Todo { text, done, .. } = todo();
 
     rsx! {
@@ -192,9 +193,9 @@ fn TodoItem(
                 onchange: toggle,
             }
             if edited.read().is_some() {
-                TodoEdit { todo, act, edited, refocus }
+                TodoEdit { todo, act, edited }
             } else {
-                TodoText { todo, edited, refocus }
+                TodoText { todo, edited }
             }
             MoveButton { side: Side::Before, todo, row_key: key, step }
             MoveButton { side: Side::After, todo, row_key: key, step }
@@ -236,7 +237,7 @@ fn MoveButton(
 
 /// The text, a button that begins an edit.
 #[component]
-fn TodoText(todo: Memo<Todo>, edited: Signal<Option<String>>, refocus: CopyValue<bool>) -> Element {
+fn TodoText(todo: Memo<Todo>, edited: Signal<Option<String>>) -> Element {
     let mut edit = move || edited.set(Some(todo.peek().text.clone()));
     let on_key = move |event: KeyboardEvent| {
         if event.key() == Key::Enter || event.key() == Key::Character(" ".into()) {
@@ -253,11 +254,6 @@ fn TodoText(todo: Memo<Todo>, edited: Signal<Option<String>>, refocus: CopyValue
             tabindex: 0,
             title: "Double-click or press Enter to edit",
             "data-testid": "todo-text",
-            onmounted: move |event| {
-                if refocus.replace(false) {
-                    spawn(async move { drop(event.set_focus(true).await) });
-                }
-            },
             ondoubleclick: move |_| edit(),
             onkeydown: on_key,
             {todo().text}
@@ -267,12 +263,7 @@ fn TodoText(todo: Memo<Todo>, edited: Signal<Option<String>>, refocus: CopyValue
 
 /// The field that stands in for the text while somebody edits it.
 #[component]
-fn TodoEdit(
-    todo: Memo<Todo>,
-    act: Callback<TodoAction>,
-    edited: Signal<Option<String>>,
-    refocus: CopyValue<bool>,
-) -> Element {
+fn TodoEdit(todo: Memo<Todo>, act: Callback<TodoAction>, edited: Signal<Option<String>>) -> Element {
     let id = format!("edit-{}", todo.peek().id);
     let mut save = move || {
         // leaving the field saves too, and it is left again when it goes away
@@ -283,16 +274,9 @@ fn TodoEdit(
             }
         }
     };
-    // who ends the edit by a key stays in the row; who leaves the field has gone where they want to be
     let on_key = move |event: KeyboardEvent| match event.key() {
-        Key::Enter if !event.is_composing() => {
-            refocus.set(true);
-            save();
-        }
-        Key::Escape => {
-            refocus.set(true);
-            edited.set(None);
-        }
+        Key::Enter if !event.is_composing() => save(),
+        Key::Escape => edited.set(None),
         _ => {}
     };
     let leave = move |left| {

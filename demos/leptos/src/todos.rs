@@ -4,7 +4,7 @@ use demo_model::app::{cleared_words, has_left, new_id, now_ms, scroll_into_view,
 use demo_model::position::Side;
 use demo_model::{Todo, TodoAction, TodoChannel, TodoFilter, list_space};
 use leptos::ev::{KeyboardEvent, SubmitEvent};
-use leptos::html::{Input, Li, Span};
+use leptos::html::{Input, Li};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use syncline::{ActionHandle, Key};
@@ -113,6 +113,9 @@ fn TodoFoot(
     // what the server has said of it
     let cleared = RwSignal::new(None::<String>);
     let clear = move |_| {
+        if done.get_untracked() == 0 {
+            return;
+        }
         let answer = clear();
         spawn_local(async move {
             let words = match answer.await {
@@ -131,7 +134,7 @@ fn TodoFoot(
             <button
                 class="button-link todo-clear"
                 data-testid="todo-clear"
-                disabled=move || done.get() == 0
+                aria-disabled=move || (done.get() == 0).to_string()
                 on:click=clear
             >
                 "Clear completed"
@@ -164,8 +167,6 @@ fn TodoItem(
     };
     // the text while it is edited
     let edited = RwSignal::new(None::<String>);
-    // whether the text that comes back is to have the focus
-    let refocus = StoredValue::new(false);
     // how often the record was read to be shown: tests count it
     let runs = StoredValue::new(0_u32);
 
@@ -192,9 +193,9 @@ fn TodoItem(
             />
             <Show
                 when=move || edited.with(Option::is_some)
-                fallback=move || view! { <TodoText todo edited refocus /> }
+                fallback=move || view! { <TodoText todo edited /> }
             >
-                <TodoEdit todo act edited refocus />
+                <TodoEdit todo act edited />
             </Show>
             <MoveButton side=Side::Before todo key step />
             <MoveButton side=Side::After todo key step />
@@ -237,17 +238,7 @@ fn MoveButton(
 
 /// The text, a button that begins an edit.
 #[component]
-fn TodoText(
-    todo: Signal<Todo>,
-    edited: RwSignal<Option<String>>,
-    refocus: StoredValue<bool>,
-) -> impl IntoView {
-    let text = NodeRef::<Span>::new();
-    text.on_load(move |text| {
-        if std::mem::take(&mut *refocus.write_value()) {
-            drop(text.focus());
-        }
-    });
+fn TodoText(todo: Signal<Todo>, edited: RwSignal<Option<String>>) -> impl IntoView {
     let edit = move || edited.set(Some(todo.get_untracked().text));
     let on_key = move |event: KeyboardEvent| {
         if matches!(event.key().as_str(), "Enter" | " ") {
@@ -264,7 +255,6 @@ fn TodoText(
             tabindex="0"
             title="Double-click or press Enter to edit"
             data-testid="todo-text"
-            node_ref=text
             on:dblclick=move |_| edit()
             on:keydown=on_key
         >
@@ -279,7 +269,6 @@ fn TodoEdit(
     todo: Signal<Todo>,
     act: Callback<TodoAction>,
     edited: RwSignal<Option<String>>,
-    refocus: StoredValue<bool>,
 ) -> impl IntoView {
     let field = NodeRef::<Input>::new();
     field.on_load(|field| drop(field.focus()));
@@ -293,16 +282,9 @@ fn TodoEdit(
             }
         }
     };
-    // who ends the edit by a key stays in the row; who leaves the field has gone where they want to be
     let on_key = move |event: KeyboardEvent| match event.key().as_str() {
-        "Enter" if !event.is_composing() => {
-            refocus.set_value(true);
-            save();
-        }
-        "Escape" => {
-            refocus.set_value(true);
-            edited.set(None);
-        }
+        "Enter" if !event.is_composing() => save(),
+        "Escape" => edited.set(None),
         _ => {}
     };
     let leave = move |left| {
