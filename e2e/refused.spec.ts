@@ -44,16 +44,32 @@ test('a refused message is sent again once a name is chosen', async ({ open }) =
   expect(await ben.messageTexts()).toEqual(['May I?']);
 });
 
-test('a message of more than 500 characters is refused', { tag: '@once' }, async ({ open }) => {
+test('what is longer than 500 characters stays where it was written, with the reason', { tag: '@once' }, async ({ open, raw }) => {
   const ada = await open();
-  const ben = await open();
-
-  await ada.say(TOO_LONG);
-  await expect(ada.messages).toHaveAttribute('data-state', 'failed');
-  await expect(ada.messages.getByTestId('chat-error')).not.toBeEmpty();
-  await ada.messages.getByTestId('chat-dismiss').click();
+  await ada.addTodo('Milk');
+  await ada.settled();
+  for (const [field, refused] of [['todo-input', 'todo-refused'], ['chat-input', 'chat-refused'], ['todo-edit', 'todo-edit-refused']] as const) {
+    if (field === 'todo-edit') await ada.beginEdit(ada.todos.first());
+    await ada.get(field).fill(TOO_LONG);
+    await ada.get(field).press('Enter');
+    await expect(ada.get(refused)).toHaveText(/501 characters/);
+    await expect(ada.get(field)).toHaveValue(TOO_LONG);
+  }
+  // nor is it lost by going elsewhere
+  await ada.chatInput.click();
+  await expect(ada.chatInput).toBeFocused();
+  await expect(ada.get('todo-edit')).toHaveValue(TOO_LONG);
+  await ada.settled();
   await expect(ada.messages).toHaveCount(0);
-  await ada.say('Shorter');
-  await expect(ben.message('Shorter')).toBeVisible();
-  expect(await ben.messageTexts()).toEqual(['Shorter']);
+  await expect(ada.refusals).toHaveCount(0);
+  expect((await (await raw()).readTodos('main')).version, 'Milk and nothing else').toBe(1);
+
+  // shortened, it is taken
+  await ada.get('todo-edit').fill('Oat milk');
+  await expect(ada.get('todo-edit-refused')).toBeEmpty();
+  await ada.get('todo-edit').press('Enter');
+  await ada.addTodo('Bread');
+  await ada.expectTodos(['Oat milk', 'Bread']);
+  await ada.say('Hello');
+  await expect(ada.message('Hello')).toHaveAttribute('data-state', 'confirmed');
 });

@@ -125,9 +125,21 @@ export class RawClient {
 
   /** Todos with these texts, in this order: an action each. */
   async putTodos(list: string, texts: string[]): Promise<void> {
-    const actions = texts.map((text, index) => ({
+    await this.createTodos(
+      list,
+      texts.map((text, index) => [text, positionAt(index)]),
+    );
+  }
+
+  /** Todos by their texts, each at its position. */
+  async putTodosAt(list: string, positions: Record<string, string>): Promise<void> {
+    await this.createTodos(list, Object.entries(positions));
+  }
+
+  private async createTodos(list: string, todos: [text: string, position: string][]): Promise<void> {
+    const actions = todos.map(([text, position]) => ({
       type: 'create',
-      payload: { id: randomUUID(), text, position: positionAt(index), created_at: Date.now() },
+      payload: { id: randomUUID(), text, position, created_at: Date.now() },
     }));
     await this.act(`list-${list}`, 'todos', actions);
   }

@@ -1,6 +1,6 @@
 //! The chat: rooms as tabs, and what was said in the one that is open.
 
-use demo_model::app::{clock_time, new_id, now_ms, status_words};
+use demo_model::app::{clock_time, new_id, now_ms, status_words, too_long};
 use demo_model::{EMOJI, MESSAGES_A_PAGE, Message, Reaction, room_space, rooms_with, shown_name};
 use dioxus::prelude::*;
 use syncline::Key;
@@ -199,7 +199,8 @@ fn NewMessage(messages: UseWatch<Message>, room: Signal<String>, connection: Use
     let send = move |event: FormEvent| {
         event.prevent_default();
         let text = draft.peek().trim().to_owned();
-        let Some(user) = connection.user().filter(|_| !text.is_empty()) else { return };
+        let is_good = !text.is_empty() && too_long(&text).is_none();
+        let Some(user) = connection.user().filter(|_| is_good) else { return };
         let author_name = shown_name(&user);
         messages.put(Message {
             id: new_id(),
@@ -223,6 +224,7 @@ fn NewMessage(messages: UseWatch<Message>, room: Signal<String>, connection: Use
                 oninput: move |event| draft.set(event.value()),
             }
             button { class: "button button-primary", "data-testid": "chat-send", disabled: !is_known(), "Send" }
+            p { class: "text-error", role: "alert", "data-testid": "chat-refused", {too_long(&draft.read())} }
             if !is_known() && !draft.read().is_empty() {
                 p { class: "compose-hint", role: "status", "data-testid": "chat-hint",
                     "You can send it as soon as you are connected."

@@ -2,7 +2,7 @@
 
 #[cfg(not(feature = "desktop"))]
 use demo_model::app::has_left;
-use demo_model::app::{cleared_words, new_id, now_ms, status_words};
+use demo_model::app::{cleared_words, new_id, now_ms, status_words, too_long};
 use demo_model::position::Side;
 use demo_model::{Todo, TodoAction, TodoChannel, TodoFilter, list_space};
 use dioxus::prelude::*;
@@ -83,7 +83,7 @@ fn NewTodo(all: UseWatch<Todo>, act: Callback<TodoAction>, added: CopyValue<Opti
     let add = move |event: FormEvent| {
         event.prevent_default();
         let text = draft.peek().trim().to_owned();
-        if !text.is_empty() {
+        if !text.is_empty() && too_long(&text).is_none() {
             let id = new_id();
             added.set(Some(id.clone()));
             act(TodoAction::create(id, text, &all.records(), now_ms()));
@@ -103,6 +103,7 @@ fn NewTodo(all: UseWatch<Todo>, act: Callback<TodoAction>, added: CopyValue<Opti
                 oninput: move |event| draft.set(event.value()),
             }
             button { class: "button button-primary", "data-testid": "todo-add", "Add" }
+            p { class: "text-error", role: "alert", "data-testid": "todo-refused", {too_long(&draft.read())} }
         }
     }
 }
@@ -266,9 +267,11 @@ fn TodoText(todo: Memo<Todo>, edited: Signal<Option<String>>) -> Element {
 fn TodoEdit(todo: Memo<Todo>, act: Callback<TodoAction>, edited: Signal<Option<String>>) -> Element {
     let id = format!("edit-{}", todo.peek().id);
     let mut save = move || {
-        // leaving the field saves too, and it is left again when it goes away
-        if let Some(text) = edited.write().take() {
+        // leaving the field saves too, and it is left again when it goes away, perhaps with its row
+        let Some(text) = edited.peek().clone() else { return };
+        if too_long(&text).is_none() {
             let (text, before) = (text.trim().to_owned(), todo());
+            edited.set(None);
             if !text.is_empty() && text != before.text {
                 act(TodoAction::Edit { id: before.id, text });
             }
@@ -298,6 +301,9 @@ fn TodoEdit(todo: Memo<Todo>, act: Callback<TodoAction>, edited: Signal<Option<S
             oninput: move |event| edited.set(Some(event.value())),
             onkeydown: on_key,
             onblur: move |_| leave(id.clone()),
+        }
+        p { class: "text-error", role: "alert", "data-testid": "todo-edit-refused",
+            {edited().and_then(|text| too_long(&text))}
         }
     }
 }

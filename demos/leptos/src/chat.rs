@@ -1,6 +1,6 @@
 //! The chat: rooms as tabs, and what was said in the one that is open.
 
-use demo_model::app::{clock_time, new_id, now_ms, status_words};
+use demo_model::app::{clock_time, new_id, now_ms, status_words, too_long};
 use demo_model::{EMOJI, MESSAGES_A_PAGE, Message, Reaction, room_space, rooms_with, shown_name};
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
@@ -222,7 +222,8 @@ fn NewMessage(
     let send = move |event: SubmitEvent| {
         event.prevent_default();
         let text = draft.get_untracked().trim().to_owned();
-        let Some(user) = untrack(|| connection.user()).filter(|_| !text.is_empty()) else { return };
+        let is_good = !text.is_empty() && too_long(&text).is_none();
+        let Some(user) = untrack(|| connection.user()).filter(|_| is_good) else { return };
         let author_name = shown_name(&user);
         messages.put(Message {
             id: new_id(),
@@ -247,6 +248,7 @@ fn NewMessage(
             <button class="button button-primary" data-testid="chat-send" disabled=move || !is_known.get()>
                 "Send"
             </button>
+            <p class="text-error" role="alert" data-testid="chat-refused">{move || too_long(&draft.read())}</p>
             <Show when=move || !is_known.get() && !draft.read().is_empty()>
                 <p class="compose-hint" role="status" data-testid="chat-hint">
                     "You can send it as soon as you are connected."

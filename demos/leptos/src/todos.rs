@@ -1,6 +1,6 @@
 //! The to-do list.
 
-use demo_model::app::{cleared_words, has_left, new_id, now_ms, scroll_into_view, status_words};
+use demo_model::app::{cleared_words, has_left, new_id, now_ms, scroll_into_view, status_words, too_long};
 use demo_model::position::Side;
 use demo_model::{Todo, TodoAction, TodoChannel, TodoFilter, list_space};
 use leptos::ev::{KeyboardEvent, SubmitEvent};
@@ -79,7 +79,7 @@ fn NewTodo(
     let add = move |event: SubmitEvent| {
         event.prevent_default();
         let text = draft.get_untracked().trim().to_owned();
-        if !text.is_empty() {
+        if !text.is_empty() && too_long(&text).is_none() {
             let id = new_id();
             added.set_value(Some(id.clone()));
             act.run(untrack(|| TodoAction::create(id, text, &all.records(), now_ms())));
@@ -98,6 +98,7 @@ fn NewTodo(
                 bind:value=draft
             />
             <button class="button button-primary" data-testid="todo-add">"Add"</button>
+            <p class="text-error" role="alert" data-testid="todo-refused">{move || too_long(&draft.read())}</p>
         </form>
     }
 }
@@ -274,9 +275,11 @@ fn TodoEdit(
     field.on_load(|field| drop(field.focus()));
     let id = format!("edit-{}", todo.get_untracked().id);
     let save = move || {
-        // leaving the field saves too, and it is left again when it goes away
-        if let Some(text) = edited.try_write().and_then(|mut edited| edited.take()) {
+        // leaving the field saves too, and it is left again when it goes away, perhaps with its row
+        let Some(text) = edited.try_get_untracked().flatten() else { return };
+        if too_long(&text).is_none() {
             let (text, before) = (text.trim().to_owned(), todo.get_untracked());
+            edited.set(None);
             if !text.is_empty() && text != before.text {
                 act.run(TodoAction::Edit { id: before.id, text });
             }
@@ -307,5 +310,8 @@ fn TodoEdit(
             on:keydown=on_key
             on:blur=move |_| leave(id.clone())
         />
+        <p class="text-error" role="alert" data-testid="todo-edit-refused">
+            {move || edited.get().and_then(|text| too_long(&text))}
+        </p>
     }
 }

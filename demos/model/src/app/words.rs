@@ -2,6 +2,8 @@
 
 use syncline::{Error, Status, Transport};
 
+use crate::{BadText, check_text};
+
 /// What a status means to a person.
 pub fn status_words(status: Status) -> String {
     match status {
@@ -45,6 +47,12 @@ pub fn transport_words(
         words += " · nothing is kept";
     }
     words
+}
+
+/// What the server would say of a text that is too long, before anything is sent.
+pub fn too_long(text: &str) -> Option<String> {
+    let bad = check_text(text.trim()).err().filter(|bad| *bad != BadText::Empty)?;
+    Some(Error::from(bad).message().to_owned())
 }
 
 /// What is said when completed to-dos have been cleared away.
