@@ -30,6 +30,20 @@ test('a to-do is edited with the keyboard alone, and the focus stays in its row'
   await expect(text).toBeFocused();
 });
 
+test('an edit begins with a click, be it of a mouse or of a screen reader, and with a double click', ONCE, async ({ open }) => {
+  const ada = await open();
+  await ada.addTodo('Milk');
+  const row = ada.todos.first();
+  const [text, input] = [row.getByTestId('todo-text'), row.getByTestId('todo-edit')];
+  for (const begin of [() => text.click(), () => text.dispatchEvent('click'), () => text.dblclick()]) {
+    await begin();
+    await expect(input).toBeFocused();
+    await input.press('Escape');
+    await expect(text).toBeFocused();
+  }
+  await expect(ada.root.getByRole('button', { name: 'Milk', exact: true })).toHaveText('Milk');
+});
+
 test('who leaves the field by going elsewhere is not called back', ONCE, async ({ open }) => {
   const ada = await open();
   await ada.addTodo('Milk');

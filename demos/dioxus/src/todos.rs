@@ -239,24 +239,12 @@ fn MoveButton(
 /// The text, a button that begins an edit.
 #[component]
 fn TodoText(todo: Memo<Todo>, edited: Signal<Option<String>>) -> Element {
-    let mut edit = move || edited.set(Some(todo.peek().text.clone()));
-    let on_key = move |event: KeyboardEvent| {
-        if event.key() == Key::Enter || event.key() == Key::Character(" ".into()) {
-            // or the key would be typed into the field that comes
-            event.prevent_default();
-            edit();
-        }
-    };
-
     rsx! {
-        span {
+        button {
             class: "todo-text",
-            role: "button",
-            tabindex: 0,
-            title: "Double-click or press Enter to edit",
+            title: "Click to edit",
             "data-testid": "todo-text",
-            ondoubleclick: move |_| edit(),
-            onkeydown: on_key,
+            onclick: move |_| edited.set(Some(todo.peek().text.clone())),
             {todo().text}
         }
     }
@@ -278,7 +266,11 @@ fn TodoEdit(todo: Memo<Todo>, act: Callback<TodoAction>, edited: Signal<Option<S
         }
     };
     let on_key = move |event: KeyboardEvent| match event.key() {
-        Key::Enter if !event.is_composing() => save(),
+        Key::Enter if !event.is_composing() => {
+            // or the key would press the text that comes
+            event.prevent_default();
+            save();
+        }
         Key::Escape => edited.set(None),
         _ => {}
     };

@@ -240,27 +240,15 @@ fn MoveButton(
 /// The text, a button that begins an edit.
 #[component]
 fn TodoText(todo: Signal<Todo>, edited: RwSignal<Option<String>>) -> impl IntoView {
-    let edit = move || edited.set(Some(todo.get_untracked().text));
-    let on_key = move |event: KeyboardEvent| {
-        if matches!(event.key().as_str(), "Enter" | " ") {
-            // or the key would be typed into the field that comes
-            event.prevent_default();
-            edit();
-        }
-    };
-
     view! {
-        <span
+        <button
             class="todo-text"
-            role="button"
-            tabindex="0"
-            title="Double-click or press Enter to edit"
+            title="Click to edit"
             data-testid="todo-text"
-            on:dblclick=move |_| edit()
-            on:keydown=on_key
+            on:click=move |_| edited.set(Some(todo.get_untracked().text))
         >
             {move || todo.get().text}
-        </span>
+        </button>
     }
 }
 
@@ -286,7 +274,11 @@ fn TodoEdit(
         }
     };
     let on_key = move |event: KeyboardEvent| match event.key().as_str() {
-        "Enter" if !event.is_composing() => save(),
+        "Enter" if !event.is_composing() => {
+            // or the key would press the text that comes
+            event.prevent_default();
+            save();
+        }
         "Escape" => edited.set(None),
         _ => {}
     };
