@@ -128,6 +128,22 @@ test('a to-do that is added below the fold comes into view, for who added it', O
   await expect(ben.todo('one more')).not.toBeInViewport();
 });
 
+test('a name that is typed on while it is saved stays to be saved', ONCE, async ({ open, line }) => {
+  const ada = await open();
+  line.hold('down');
+  await ada.nameInput.fill('Ann');
+  await ada.nameInput.press('Enter');
+  await expect(ada.get('name-save')).toBeDisabled();
+  await ada.nameInput.pressSequentially('a');
+  line.pass();
+  await expect(ada.myName).toHaveText('Ann');
+  await expect(ada.get('name-save')).toBeEnabled();
+  await expect(ada.nameInput).toHaveValue('Anna');
+  await ada.nameInput.press('Enter');
+  await expect(ada.myName).toHaveText('Anna');
+  await expect(ada.nameInput).toHaveValue('');
+});
+
 test('a message cannot be sent before the page knows whose it is, and the page says so', ONCE, async ({ open, pages, framework, line }) => {
   const known = await open();
   await known.chatInput.fill('Hello');

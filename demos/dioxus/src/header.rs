@@ -101,19 +101,29 @@ fn NameForm() -> Element {
     let mut name = use_signal(String::new);
     let mut refused = use_signal(|| None::<String>);
 
+    let mut saving = use_signal(|| false);
+
     let save = move |event: FormEvent| {
         event.prevent_default();
+        if saving() {
+            return;
+        }
+        saving.set(true);
         let (client, credentials) = (client.clone(), credentials.clone());
         spawn(async move {
-            let chosen = name.peek().trim().to_owned();
-            match credentials.choose_name(&chosen).await {
+            let sent = name.peek().clone();
+            match credentials.choose_name(sent.trim()).await {
                 Ok(()) => {
                     client.refresh_credentials();
-                    name.set(String::new());
                     refused.set(None);
+                    // what was typed meanwhile stays
+                    if *name.peek() == sent {
+                        name.set(String::new());
+                    }
                 }
                 Err(error) => refused.set(Some(error.message().to_owned())),
             }
+            saving.set(false);
         });
     };
 
@@ -134,7 +144,7 @@ fn NameForm() -> Element {
                 value: name,
                 oninput: move |event| name.set(event.value()),
             }
-            button { class: "button", "data-testid": "name-save", "Save" }
+            button { class: "button", "data-testid": "name-save", aria_disabled: saving(), "Save" }
             span { class: "name-error", role: "alert", "data-testid": "name-error", {refused()} }
         }
     }

@@ -102,18 +102,29 @@ fn NameForm() -> impl IntoView {
     let name = RwSignal::new(String::new());
     let refused = RwSignal::new(None::<String>);
 
+    let saving = RwSignal::new(false);
+
     let save = move |event: SubmitEvent| {
         event.prevent_default();
+        if saving.get_untracked() {
+            return;
+        }
+        saving.set(true);
         let (client, credentials) = (client.clone(), credentials.clone());
         spawn_local(async move {
-            match credentials.choose_name(name.get_untracked().trim()).await {
+            let sent = name.get_untracked();
+            match credentials.choose_name(sent.trim()).await {
                 Ok(()) => {
                     client.refresh_credentials();
-                    name.set(String::new());
                     refused.set(None);
+                    // what was typed meanwhile stays
+                    if name.get_untracked() == sent {
+                        name.set(String::new());
+                    }
                 }
                 Err(error) => refused.set(Some(error.message().to_owned())),
             }
+            saving.set(false);
         });
     };
 
@@ -133,7 +144,9 @@ fn NameForm() -> impl IntoView {
                 autocomplete="nickname"
                 bind:value=name
             />
-            <button class="button" data-testid="name-save">"Save"</button>
+            <button class="button" data-testid="name-save" aria-disabled=move || saving.get().to_string()>
+                "Save"
+            </button>
             <span class="name-error" role="alert" data-testid="name-error">{refused}</span>
         </form>
     }
