@@ -128,6 +128,30 @@ test('a to-do that is added below the fold comes into view, for who added it', O
   await expect(ben.todo('one more')).not.toBeInViewport();
 });
 
+test('who loads older messages with the keyboard keeps the button until there are no more, and is then in the room', ONCE, async ({ open, raw, line }) => {
+  await (await raw()).putMessages('lobby', Array.from({ length: 120 }, (_, index) => `message ${index}`));
+  const ada = await open({ view: 'chat' });
+  await expect(ada.messages).toHaveCount(50);
+  const older = ada.get('chat-older');
+  line.hold('down');
+  await older.focus();
+  await ada.page.keyboard.press('Enter');
+  await expect(older).toHaveText('Loading…');
+  await expect(older).toHaveAttribute('aria-busy', 'true');
+  await expect(older).toBeFocused();
+  // nothing more is asked for meanwhile
+  await ada.page.keyboard.press('Enter');
+  line.pass();
+  await expect(ada.messages).toHaveCount(100);
+  await expect(older).toHaveText('Load older messages');
+  await expect(older).toHaveAttribute('aria-busy', 'false');
+  await expect(older).toBeFocused();
+  await ada.page.keyboard.press('Enter');
+  await expect(ada.messages).toHaveCount(120);
+  await expect(older).toHaveCount(0);
+  await expect(ada.get('chat-panel').getByRole('tabpanel')).toBeFocused();
+});
+
 test('a name that is typed on while it is saved stays to be saved', ONCE, async ({ open, line }) => {
   const ada = await open();
   line.hold('down');

@@ -3,7 +3,7 @@
 use demo_model::app::{clock_time, new_id, now_ms, status_words, too_long};
 use demo_model::{EMOJI, MESSAGES_A_PAGE, Message, Reaction, room_space, rooms_with, shown_name};
 use dioxus::prelude::*;
-use syncline::Key;
+use syncline::{Key, Status};
 use syncline_dioxus::{Row, UseConnection, UseRelated, UseWatch, use_connection, use_watch};
 
 #[component]
@@ -15,7 +15,21 @@ pub fn ChatPanel(room: String) -> Element {
     let messages = use_watch(move || Some(Message::latest_in(&room_space(&room.read()), limit())));
     let connection = use_connection();
     let oldest_first = messages.rows().into_iter().rev();
-    let may_have_older = use_memo(move || messages.rows().len() >= limit() as usize);
+    // older messages have been asked for and are yet to come
+    let mut asked = use_signal(|| false);
+    let status = use_memo(move || messages.status());
+    use_effect(move || {
+        if matches!(status(), Status::Live | Status::Failed) {
+            asked.set(false);
+        }
+    });
+    let may_have_older = use_memo(move || asked() || messages.rows().len() >= limit() as usize);
+    let load_older = move |_| {
+        if !asked() {
+            asked.set(true);
+            limit += MESSAGES_A_PAGE;
+        }
+    };
 
     rsx! {
         section { class: "panel", "data-testid": "chat-panel", aria_labelledby: "room-title",
@@ -26,7 +40,7 @@ pub fn ChatPanel(room: String) -> Element {
                 }
                 div { class: "tabs", role: "tablist", aria_label: "Rooms",
                     for name in rooms {
-                        RoomTab { key: "{name}", room, limit, name }
+                        RoomTab { key: "{name}", room, limit, asked, name }
                     }
                 }
             }
@@ -42,8 +56,10 @@ pub fn ChatPanel(room: String) -> Element {
                         button {
                             class: "button-link chat-older",
                             "data-testid": "chat-older",
-                            onclick: move |_| limit += MESSAGES_A_PAGE,
-                            "Load older messages"
+                            aria_busy: asked(),
+                            aria_disabled: asked(),
+                            onclick: load_older,
+                            if asked() { "Loading…" } else { "Load older messages" }
                         }
                     }
                     ul { class: "rows messages", "data-testid": "chat-list", "data-room": "{room}", aria_live: "polite",
@@ -59,7 +75,7 @@ pub fn ChatPanel(room: String) -> Element {
 }
 
 #[component]
-fn RoomTab(room: Signal<String>, limit: Signal<u32>, name: String) -> Element {
+fn RoomTab(room: Signal<String>, limit: Signal<u32>, asked: Signal<bool>, name: String) -> Element {
     let is_open = *room.read() == name;
     let label = name.clone();
 
@@ -73,6 +89,7 @@ fn RoomTab(room: Signal<String>, limit: Signal<u32>, name: String) -> Element {
             aria_selected: is_open,
             onclick: move |_| {
                 limit.set(MESSAGES_A_PAGE);
+                asked.set(false);
                 room.set(name.clone());
             },
             "{label}"

@@ -4,7 +4,7 @@ use demo_model::app::{clock_time, new_id, now_ms, status_words, too_long};
 use demo_model::{EMOJI, MESSAGES_A_PAGE, Message, Reaction, room_space, rooms_with, shown_name};
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
-use syncline::Key;
+use syncline::{Key, Status};
 use syncline_leptos::{Row, UseConnection, UseRelated, UseWatch, use_connection, use_watch};
 
 #[component]
@@ -16,7 +16,21 @@ pub fn ChatPanel(room: String) -> impl IntoView {
     let messages = use_watch(move || Some(Message::latest_in(&room_space(&room.get()), limit.get())));
     let connection = use_connection();
     let oldest_first = move || messages.rows().into_iter().rev().collect::<Vec<_>>();
-    let may_have_older = Memo::new(move |_| messages.rows().len() >= limit.get() as usize);
+    // older messages have been asked for and are yet to come
+    let asked = RwSignal::new(false);
+    let status = Memo::new(move |_| messages.status());
+    Effect::new(move || {
+        if matches!(status.get(), Status::Live | Status::Failed) {
+            asked.set(false);
+        }
+    });
+    let may_have_older = Memo::new(move |_| asked.get() || messages.rows().len() >= limit.get() as usize);
+    let load_older = move |_| {
+        if !asked.get_untracked() {
+            asked.set(true);
+            limit.update(|limit| *limit += MESSAGES_A_PAGE);
+        }
+    };
 
     view! {
         <section class="panel" data-testid="chat-panel" aria-labelledby="room-title">
@@ -26,7 +40,7 @@ pub fn ChatPanel(room: String) -> impl IntoView {
                     {move || status_words(messages.status())}
                 </span>
                 <div class="tabs" role="tablist" aria-label="Rooms">
-                    {rooms.into_iter().map(|name| view! { <RoomTab room limit name /> }).collect_view()}
+                    {rooms.into_iter().map(|name| view! { <RoomTab room limit asked name /> }).collect_view()}
                 </div>
             </div>
             {move || messages.error().map(|error| view! {
@@ -41,9 +55,11 @@ pub fn ChatPanel(room: String) -> impl IntoView {
                         <button
                             class="button-link chat-older"
                             data-testid="chat-older"
-                            on:click=move |_| limit.update(|limit| *limit += MESSAGES_A_PAGE)
+                            aria-busy=move || asked.get().to_string()
+                            aria-disabled=move || asked.get().to_string()
+                            on:click=load_older
                         >
-                            "Load older messages"
+                            {move || if asked.get() { "Loading…" } else { "Load older messages" }}
                         </button>
                     </Show>
                     <ul class="rows messages" data-testid="chat-list" data-room=room aria-live="polite">
@@ -59,7 +75,12 @@ pub fn ChatPanel(room: String) -> impl IntoView {
 }
 
 #[component]
-fn RoomTab(room: RwSignal<String>, limit: RwSignal<u32>, name: String) -> impl IntoView {
+fn RoomTab(
+    room: RwSignal<String>,
+    limit: RwSignal<u32>,
+    asked: RwSignal<bool>,
+    name: String,
+) -> impl IntoView {
     let is_open = Memo::new({
         let name = name.clone();
         move |_| room.with(|room| *room == name)
@@ -76,6 +97,7 @@ fn RoomTab(room: RwSignal<String>, limit: RwSignal<u32>, name: String) -> impl I
             aria-selected=move || is_open.get().to_string()
             on:click=move |_| {
                 limit.set(MESSAGES_A_PAGE);
+                asked.set(false);
                 room.set(name.clone());
             }
         >
