@@ -1,6 +1,6 @@
 //! The chat: rooms as tabs, and what was said in the one that is open.
 
-use demo_model::app::{clock_time, new_id, now_ms, status_words, too_long};
+use demo_model::app::{News, clock_time, new_id, now_ms, status_words, too_long};
 use demo_model::{EMOJI, MESSAGES_A_PAGE, Message, Reaction, room_space, rooms_with, shown_name};
 use dioxus::prelude::*;
 use syncline::{Key, Status};
@@ -62,7 +62,7 @@ pub fn ChatPanel(room: String) -> Element {
                             if asked() { "Loading…" } else { "Load older messages" }
                         }
                     }
-                    ul { class: "rows messages", "data-testid": "chat-list", "data-room": "{room}", aria_live: "polite",
+                    ul { class: "rows messages", "data-testid": "chat-list", "data-room": "{room}",
                         for row in oldest_first {
                             ChatMessage { key: "{row.key()}", messages, row, connection }
                         }
@@ -70,6 +70,29 @@ pub fn ChatPanel(room: String) -> Element {
                 }
             }
             NewMessage { messages, room, connection }
+            Heard { messages, room, connection }
+        }
+    }
+}
+
+/// What others say meanwhile, for those who do not see it.
+#[component]
+fn Heard(messages: UseWatch<Message>, room: Signal<String>, connection: UseConnection) -> Element {
+    let mut news = use_hook(|| CopyValue::new(News::default()));
+    let mut heard = use_signal(Vec::<Message>::new);
+    use_effect(move || {
+        let (is_live, me) = (messages.status() == Status::Live, connection.user());
+        let said = news.write().heard(&room.read(), is_live, &messages.records(), me.as_ref());
+        if let Some(said) = said {
+            heard.set(said);
+        }
+    });
+
+    rsx! {
+        div { class: "visually-hidden", role: "status", "data-testid": "chat-heard",
+            for message in heard() {
+                p { key: "{message.id}", "{message.author_name}: {message.text}" }
+            }
         }
     }
 }

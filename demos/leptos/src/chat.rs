@@ -1,6 +1,6 @@
 //! The chat: rooms as tabs, and what was said in the one that is open.
 
-use demo_model::app::{clock_time, new_id, now_ms, status_words, too_long};
+use demo_model::app::{News, clock_time, new_id, now_ms, status_words, too_long};
 use demo_model::{EMOJI, MESSAGES_A_PAGE, Message, Reaction, room_space, rooms_with, shown_name};
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
@@ -62,7 +62,7 @@ pub fn ChatPanel(room: String) -> impl IntoView {
                             {move || if asked.get() { "Loading…" } else { "Load older messages" }}
                         </button>
                     </Show>
-                    <ul class="rows messages" data-testid="chat-list" data-room=room aria-live="polite">
+                    <ul class="rows messages" data-testid="chat-list" data-room=room>
                         <For each=oldest_first key=|row| row.key() let:row>
                             <ChatMessage messages row connection />
                         </For>
@@ -70,7 +70,30 @@ pub fn ChatPanel(room: String) -> impl IntoView {
                 </div>
             </div>
             <NewMessage messages room connection />
+            <Heard messages room connection />
         </section>
+    }
+}
+
+/// What others say meanwhile, for those who do not see it.
+#[component]
+fn Heard(messages: UseWatch<Message>, room: RwSignal<String>, connection: UseConnection) -> impl IntoView {
+    let news = StoredValue::new(News::default());
+    let heard = RwSignal::new(Vec::<Message>::new());
+    Effect::new(move || {
+        let (is_live, me) = (messages.status() == Status::Live, connection.user());
+        let said = news.write_value().heard(&room.read(), is_live, &messages.records(), me.as_ref());
+        if let Some(said) = said {
+            heard.set(said);
+        }
+    });
+
+    view! {
+        <div class="visually-hidden" role="status" data-testid="chat-heard">
+            <For each=move || heard.get() key=|message| message.id.clone() let:message>
+                <p>{format!("{}: {}", message.author_name, message.text)}</p>
+            </For>
+        </div>
     }
 }
 

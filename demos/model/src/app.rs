@@ -7,6 +7,7 @@ mod contrail;
 mod credentials;
 #[cfg(not(target_family = "wasm"))]
 mod desktop;
+mod news;
 #[cfg(target_family = "wasm")]
 mod page;
 mod params;
@@ -17,6 +18,7 @@ pub use contrail::{ContrailMessage, ContrailServer};
 pub use credentials::Credentials;
 #[cfg(not(target_family = "wasm"))]
 use desktop as place;
+pub use news::News;
 #[cfg(target_family = "wasm")]
 use page as place;
 #[cfg(target_family = "wasm")]

@@ -1,0 +1,82 @@
+//! What is said in a room while somebody is in it, for those who hear a page and do not see it.
+
+use std::collections::HashSet;
+
+use syncline::User;
+
+use crate::Message;
+
+/// Tells what is new from what was only loaded.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    room: String,
+    is_live: bool,
+    known: HashSet<String>,
+    // what is older than all that was shown comes with a longer window
+    since: u64,
+}
+
+impl News {
+    /// Takes what a room shows now, newest first, and gives what to say of it instead of what was said last; `None` when
+    /// that is still good. What comes with a room, with older messages or with a new connection is not news, nor is what `me`
+    /// has said.
+    pub fn heard(
+        &mut self,
+        room: &str,
+        is_live: bool,
+        messages: &[Message],
+        me: Option<&User>,
+    ) -> Option<Vec<Message>> {
+        let follows = is_live && self.is_live && self.room == room;
+        let is_news = |message: &&Message| {
+            !self.known.contains(&message.id)
+                && message.sent_at >= self.since
+                && me.is_none_or(|me| me.id != message.author.as_str())
+        };
+        let news: Vec<_> = messages.iter().rev().filter(|_| follows).filter(is_news).cloned().collect();
+        *self = Self {
+            room: room.into(),
+            is_live,
+            known: messages.iter().map(|message| message.id.clone()).collect(),
+            since: messages.last().map_or(0, |oldest| oldest.sent_at),
+        };
+        (!follows || !news.is_empty()).then_some(news)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of Ada's by its time.
+    fn message(sent_at: u64) -> Message {
+        let (id, text) = (sent_at.to_string(), sent_at.to_string());
+        Message { id, author: "3f2b".into(), author_name: "Ada".into(), text, sent_at }
+    }
+
+    fn heard(news: &mut News, room: &str, is_live: bool, times: &[u64]) -> Option<Vec<u64>> {
+        let messages: Vec<_> = times.iter().map(|time| message(*time)).collect();
+        let heard = news.heard(room, is_live, &messages, None)?;
+        Some(heard.iter().map(|message| message.sent_at).collect())
+    }
+
+    #[test]
+    fn only_what_comes_in_meanwhile_is_news() {
+        let mut news = News::default();
+        let nothing = Some(Vec::new());
+        assert_eq!(heard(&mut news, "lobby", false, &[6, 5]), nothing);
+        assert_eq!(heard(&mut news, "lobby", true, &[7, 6, 5]), nothing, "it came with the connection");
+        assert_eq!(heard(&mut news, "lobby", true, &[9, 8, 7, 6, 5]), Some(vec![8, 9]));
+        assert_eq!(heard(&mut news, "lobby", true, &[9, 8, 7, 6, 5]), None);
+        assert_eq!(heard(&mut news, "lobby", true, &[9, 8, 7, 6, 5, 4, 3]), None, "these are older");
+        assert_eq!(heard(&mut news, "lobby", true, &[8, 7, 6, 5, 4, 3, 2]), None, "one was taken back");
+        assert_eq!(heard(&mut news, "random", true, &[20]), nothing);
+    }
+
+    #[test]
+    fn nobody_is_told_what_they_have_said() {
+        let (mut news, me) = (News::default(), User { id: "3f2b".into(), name: None });
+        assert_eq!(news.heard("lobby", true, &[], Some(&me)), Some(Vec::new()));
+        assert_eq!(news.heard("lobby", true, &[message(1)], Some(&me)), None);
+    }
+}
