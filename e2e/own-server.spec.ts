@@ -92,6 +92,20 @@ test('a service that refuses is told in its own words', { tag: '@once' }, async 
   expect(service.tickets.at(-1)).toBe('ticket-of-did:plc:alice');
 });
 
+test('a service that cannot be reached is told, until it can be', { tag: '@once' }, async ({ open, service: begin }) => {
+  const service = await begin('durable-object');
+  service.put('one', 'first');
+  service.stop();
+  const ada = await open({ view: 'chat' });
+  await connect(ada, service);
+  await expect(ada.get('own-status')).toHaveAttribute('data-status', 'reconnecting');
+  await expect(ada.get('own-error')).not.toBeEmpty();
+  service.start();
+  await expect(ada.get('own-status')).toHaveAttribute('data-status', 'live', { timeout: RECONNECT_MS });
+  await expect.poll(() => texts(ada)).toEqual(['first']);
+  await expect(ada.get('own-error')).toHaveCount(0);
+});
+
 test('a ticket that expires ends nothing, and a new connection takes a new one', async ({ open, service: start }) => {
   const service = await start('durable-object');
   service.put('one', 'first');

@@ -99,7 +99,7 @@ test('reactions that came while the line was gone are there when it is back', { 
   await ada.settled();
 });
 
-test('a reaction that is refused is marked, and goes when it is clicked again', { tag: '@once' }, async ({ open }) => {
+test('a reaction that is refused is marked with the reason, and goes when it is clicked again', { tag: '@once' }, async ({ open }) => {
   const writer = await open({ view: 'chat', room: 'members' });
   await writer.chooseName('Grace');
   await writer.say('for members');
@@ -107,8 +107,9 @@ test('a reaction that is refused is marked, and goes when it is clicked again', 
   await react(ada, 'for members', THUMB);
   const button = reaction(ada, 'for members', THUMB);
   await expect(button).toHaveAttribute('data-state', 'failed');
-  await expect(button).toHaveAttribute('title', /Choose a name/);
+  await expect(ada.message('for members').getByRole('alert')).toHaveText(/Choose a name/);
   await expectCount(ada, 'for members', 0);
   await react(ada, 'for members', THUMB);
   await expectReaction(ada, 'for members', THUMB, 0, false);
+  await expect(ada.message('for members').getByRole('alert')).toHaveCount(0);
 });

@@ -218,7 +218,6 @@ fn ReactionButton(
             "data-emoji": emoji,
             "data-state": state,
             aria_pressed: is_mine,
-            title: why,
             onclick: toggle,
             {emoji}
             span { class: "reaction-count", "data-testid": "reaction-count",
@@ -226,6 +225,9 @@ fn ReactionButton(
                     "{given.len()}"
                 }
             }
+        }
+        if let Some(why) = why {
+            span { class: "reaction-error", role: "alert", "data-testid": "reaction-error", "{why}" }
         }
     }
 }

@@ -243,7 +243,6 @@ fn ReactionButton(
             data-emoji=emoji
             data-state=state
             aria-pressed=move || mine.get().is_some().to_string()
-            title=why
             on:click=toggle
         >
             {emoji}
@@ -251,6 +250,9 @@ fn ReactionButton(
                 {move || Some(given.get().len()).filter(|count| *count > 0)}
             </span>
         </button>
+        {move || why().map(|why| view! {
+            <span class="reaction-error" role="alert" data-testid="reaction-error">{why}</span>
+        })}
     }
 }
 

@@ -57,6 +57,8 @@ fn OwnMessages(server: ContrailServer) -> Element {
     use_syncline_provider(|| server.connect());
     let messages = use_watch(server.newest());
     let connection = use_connection();
+    // why it is refused, or why the service cannot be reached
+    let error = move || messages.error().or_else(|| connection.last_error());
 
     rsx! {
         p { class: "own-status",
@@ -66,7 +68,7 @@ fn OwnMessages(server: ContrailServer) -> Element {
                 "data-transport": connection.transport().map_or("none", Transport::as_str),
                 {status_words(messages.status())}
             }
-            if let Some(error) = messages.error() {
+            if let Some(error) = error() {
                 span { class: "own-error", role: "alert", "data-testid": "own-error", {error.message()} }
             }
         }

@@ -53,6 +53,8 @@ fn OwnMessages(server: ContrailServer) -> impl IntoView {
     provide_syncline(server.connect());
     let messages = use_watch(server.newest());
     let connection = use_connection();
+    // why it is refused, or why the service cannot be reached
+    let error = move || messages.error().or_else(|| connection.last_error());
 
     view! {
         <p class="own-status">
@@ -63,7 +65,7 @@ fn OwnMessages(server: ContrailServer) -> impl IntoView {
             >
                 {move || status_words(messages.status())}
             </span>
-            {move || messages.error().map(|error| view! {
+            {move || error().map(|error| view! {
                 <span class="own-error" role="alert" data-testid="own-error">{error.message().to_owned()}</span>
             })}
         </p>
