@@ -129,7 +129,10 @@ impl Way {
             if self.transport == Transport::WebSocket {
                 link.send(hello).await?;
             }
-            let frame = link.receive().await?.ok_or_else(gone)?;
+            let mut frame = Vec::new();
+            while frame.is_empty() {
+                frame = link.receive().await?.ok_or_else(gone)?;
+            }
             match Frame::parse(&frame)?.message {
                 ServerMessage::Welcome(welcome) => Ok(Line::new(link, &welcome)),
                 ServerMessage::Expired(expired) => Err(expired.error.unwrap_or_else(unauthenticated)),
@@ -169,6 +172,10 @@ impl Line {
     pub(crate) async fn hear(&mut self) -> Result<Vec<u8>, Error> {
         loop {
             let frame = self.next().await?;
+            if frame.is_empty() {
+                // a sign of life
+                continue;
+            }
             match Frame::parse(&frame)?.message {
                 ServerMessage::Ping(number) => self.say(&ClientMessage::Pong(number)).await?,
                 ServerMessage::Pong(_) | ServerMessage::Welcome(_) => {}

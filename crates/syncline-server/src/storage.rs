@@ -37,8 +37,7 @@ pub trait Storage: Send + Sync + 'static {
     fn commit(&self, commits: Vec<Commit>) -> impl Future<Output = Vec<Result<(), Error>>> + Send;
 
     /// The jobs that wait for the handlers of these names: of each name the first `most`, by when they are due and then by
-    /// when they were left, whether or not they are due yet. One that was not tried yet is due at once, whatever the clock
-    /// that it was left by had said.
+    /// when they were left, whether or not they are due yet.
     ///
     /// # Errors
     /// `storage`.

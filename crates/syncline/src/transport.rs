@@ -103,7 +103,8 @@ impl Link {
         self.sender.send(frame.into()).await
     }
 
-    /// The next frame; `None` when the other end closed the connection.
+    /// The next frame; `None` when the other end closed the connection. An empty one says nothing but that the other end is
+    /// there.
     ///
     /// # Errors
     /// Why the connection ended.

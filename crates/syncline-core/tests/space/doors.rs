@@ -52,6 +52,18 @@ fn who_may_not_open_a_space_leaves_nothing_there() {
 }
 
 #[test]
+fn a_refusal_that_no_account_tells_of_is_not_lost() {
+    let mut rig = rig();
+    rig.subscribe(1, 1, crate::rig::notes());
+    rig.lag(1);
+    put(&mut rig, 1, EVE, 1);
+    assert_eq!(verdict(&rig, 1, EVE, 1), forbidden());
+    rig.catch_up(1);
+    put(&mut rig, 2, "client-ada", 1);
+    assert_eq!(verdict(&rig, 2, "client-ada", 1), Some(Ok(())));
+}
+
+#[test]
 fn who_may_not_open_a_space_holds_up_nobody_there() {
     let mut rig = Rig::with(Config { queue_writes: 5, ..Config::default() });
     Rules::ban("eve", true);

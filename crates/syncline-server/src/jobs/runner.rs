@@ -182,10 +182,12 @@ impl<S: Storage> Runner<S> {
         let waiting = AssertUnwindSafe(self.storage.jobs(&self.names, most)).catch_unwind().await;
         let Ok(Ok(mut jobs)) = waiting else { return later(STORAGE_AGAIN) };
         jobs.retain(|job| !self.running.values().any(|other| other.id == job.id));
-        in_turn(&mut jobs);
         let now = self.clock.now();
-        let next_due = jobs.partition_point(|job| due(job) <= now).min(room);
-        let next = jobs.get(next_due).map(due);
+        // in the order of the line, wherever the clock may have been when it was joined
+        jobs.sort_by_key(|job| job.due);
+        jobs.sort_by_key(|job| due(job, now));
+        let next_due = jobs.partition_point(|job| due(job, now) <= now).min(room);
+        let next = jobs.get(next_due).map(|job| due(job, now));
         for job in jobs.into_iter().take(next_due) {
             self.begin(job);
         }
@@ -255,54 +257,11 @@ impl<S: Storage> Runner<S> {
 }
 
 /// When a job is due, in Unix ms: at once, unless it was tried. The clock that it was left by may have been ahead.
-fn due(job: &StoredJob) -> u64 {
-    if job.tries == 0 { 0 } else { job.due }
-}
-
-/// Puts jobs that storage gave, name by name, into the order in which they are begun: those that are due first, and of
-/// those that have not been tried one of each name in turn, in the order in which they were left.
-fn in_turn(jobs: &mut [StoredJob]) {
-    let mut seen: BTreeMap<Box<str>, usize> = BTreeMap::new();
-    jobs.sort_by_cached_key(|job| {
-        let place = seen.entry(job.name.clone()).or_default();
-        *place += 1;
-        (due(job), *place)
-    });
+fn due(job: &StoredJob, now: u64) -> u64 {
+    if job.tries == 0 { job.due.min(now) } else { job.due }
 }
 
 /// From 0 to 1, at random; without random numbers, the middle.
 fn random() -> f64 {
     getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
-
-    use super::*;
-
-    #[test]
-    fn those_that_were_not_tried_take_turns_by_name_whatever_the_clock_had_said() {
-        let job = |name: &str, id: &str, tries, due| StoredJob {
-            id: id.into(),
-            space: "list".into(),
-            name: name.into(),
-            payload: serde_json::value::to_raw_value(&()).unwrap(),
-            user: "ada".into(),
-            at: due,
-            tries,
-            due,
-        };
-        let mut jobs = vec![
-            job("a", "a1", 0, 900),
-            job("a", "a2", 0, 100),
-            job("a", "a3", 2, 50),
-            job("b", "b1", 0, 800),
-            job("b", "b2", 1, 40),
-        ];
-        in_turn(&mut jobs);
-        let order: Vec<&str> = jobs.iter().map(|job| &*job.id).collect();
-        assert_eq!(order, ["a1", "b1", "a2", "b2", "a3"]);
-        assert_eq!(jobs.iter().map(due).collect::<Vec<_>>(), [0, 0, 0, 40, 50]);
-    }
 }

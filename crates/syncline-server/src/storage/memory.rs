@@ -93,7 +93,7 @@ impl All {
         self.jobs.extend(jobs.into_iter().map(|job| {
             let NewJob { id, name, payload, user, at } = job;
             let (id, space) = (id.to_string().into(), space.clone());
-            (StoredJob { id, space, name, payload, user, at, tries: 0, due: 0 }, None)
+            (StoredJob { id, space, name, payload, user, at, tries: 0, due: at }, None)
         }));
         Ok(())
     }

@@ -219,7 +219,7 @@ async fn one_that_was_left_while_the_clock_was_ahead_is_done_at_once() {
         name: "mail".into(),
         payload: serde_json::value::to_raw_value(&index).unwrap(),
         user: "ada".into(),
-        at: u64::MAX / 2 - u64::from(index),
+        at: u64::MAX / 2 + u64::from(index),
     };
     let commit = Commit {
         id: 1,

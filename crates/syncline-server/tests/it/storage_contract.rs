@@ -415,7 +415,7 @@ async fn jobs_come_with_their_commit_or_not_at_all(place: impl Place) {
     assert_eq!(ids(&stored), ["1-0", "1-1"]);
     let StoredJob { space, name, payload, user, at, tries, due, .. } = &stored[1];
     assert_eq!((space.as_str(), &**name, payload.get()), ("list", "mail", r#"["mail","Ä",1]"#));
-    assert_eq!((user.as_str(), *at, *tries, *due), ("ada", 1_000, 0, 0));
+    assert_eq!((user.as_str(), *at, *tries, *due), ("ada", 1_000, 0, 1_000));
 }
 
 async fn jobs_wait_until_they_are_done(place: impl Place) {
@@ -441,7 +441,7 @@ async fn a_job_is_tried_again_when_it_is_due(place: impl Place) {
     let stored = jobs(&storage, &["mail"], 10).await;
     assert_eq!(ids(&stored), ["1-2", "1-1", "1-0"]);
     let turns: Vec<_> = stored.iter().map(|job| (job.tries, job.due)).collect();
-    assert_eq!(turns, [(0, 0), (7, 5_000), (1, 9_000)]);
+    assert_eq!(turns, [(0, 1_000), (7, 5_000), (1, 9_000)]);
 }
 
 async fn a_job_that_failed_is_kept_and_waits_no_more(place: impl Place) {

@@ -62,10 +62,11 @@ impl Engine {
     }
 }
 
-/// Nobody knows yet who it is: it has no more than this to say, as many things as a client may have under way and as
-/// much as one frame holds.
+/// What waits for credentials is no more than what a client may have under way, and while nobody knows yet who it is, no more
+/// than one frame holds.
 fn waits_too_long(connection: &Connection, limits: &Limits) -> bool {
+    let is_known = connection.session.as_ref().is_some_and(|session| session.user.is_some());
+    let most = if is_known { 4 * limits.frame_bytes } else { limits.frame_bytes };
     let bytes: usize = connection.waiting.iter().map(|(_, bytes)| bytes).sum();
-    connection.waiting.len() > limits.writes_in_flight + 2 * limits.subscriptions
-        || bytes > limits.frame_bytes
+    connection.waiting.len() > limits.writes_in_flight + 2 * limits.subscriptions || bytes > most
 }

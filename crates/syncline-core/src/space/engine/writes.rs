@@ -24,7 +24,7 @@ impl Engine {
         let Some(user) = connection.user().cloned() else { return };
         let Envelope { space, client, id, settled, intent } = write;
         if let Err(error) = check_envelope(&space, &client, id) {
-            return self.acknowledge(conn, &space, uncounted(client, id, error));
+            return self.turn_away(conn, &space, uncounted(client, id, error));
         }
         let intent = match self.access.open(&user, &space) {
             Ok(()) => intent,
@@ -34,7 +34,7 @@ impl Engine {
             }
             Err(error) => {
                 let error = about(error, &intent).shortened();
-                return self.acknowledge(conn, &space, uncounted(client, id, error));
+                return self.turn_away(conn, &space, uncounted(client, id, error));
             }
         };
         let limits = &self.config.limits;
@@ -102,6 +102,15 @@ impl Engine {
         let changes = Changes { acks: vec![ack], ..Changes::new(space.clone(), version, version) };
         let frame: Arc<[u8]> = wire::encode(&ServerMessage::Changes(changes), []).into();
         self.deliver(conn, space, frame);
+    }
+
+    /// The verdict on a write that was not counted. No account of the writes tells of it: so it must not get lost, and says
+    /// nothing of where the space stands.
+    fn turn_away(&mut self, conn: ConnId, space: &SpaceId, ack: Ack) {
+        let changes = Changes { acks: vec![ack], ..Changes::new(space.clone(), 0, 0) };
+        if let Some(connection) = self.connections.get(&conn) {
+            connection.feed.control(&ServerMessage::Changes(changes), &mut self.outputs);
+        }
     }
 
     /// Hands a frame of changes to a connection.

@@ -14,7 +14,7 @@ pub(super) fn store(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> R
         return Ok(());
     }
     let mut insert = savepoint.prepare_cached(
-        "INSERT INTO job (id, space, name, payload, user, at, due, tries) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0)",
+        "INSERT INTO job (id, space, name, payload, user, at, due, tries) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0)",
     )?;
     for job in &commit.jobs {
         insert.execute(params![
