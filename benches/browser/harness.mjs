@@ -2,7 +2,8 @@
 //
 // `SYNCLINE_CHROMIUM` names the browser; Playwright's own is taken when it is empty.
 import { createServer } from 'node:http';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { chromium } from '@playwright/test';
@@ -45,13 +46,15 @@ export async function serve(page, wasmDir) {
 
 // Runs `drive` with a tab that has the page's functions: what it measures is asked of the browser.
 export async function measure(server, drive) {
-  const browser = await chromium.launch({
+  // with a profile, so that what is stored is on disk
+  const profile = await mkdtemp(join(tmpdir(), 'syncline-bench-'));
+  const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.SYNCLINE_CHROMIUM || undefined,
     args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--js-flags=--expose-gc'],
   });
   try {
-    const tab = await browser.newPage();
-    const devtools = await tab.context().newCDPSession(tab);
+    const tab = context.pages()[0] ?? (await context.newPage());
+    const devtools = await context.newCDPSession(tab);
     await devtools.send('Performance.enable', { timeDomain: 'threadTicks' });
     const metrics = async (...names) => {
       const { metrics } = await devtools.send('Performance.getMetrics');
@@ -61,13 +64,14 @@ export async function measure(server, drive) {
     await tab.exposeFunction('tidy', () => devtools.send('HeapProfiler.collectGarbage'));
     await tab.exposeFunction('progress', (what) => console.error(`    ${what}`));
     tab.on('pageerror', (error) => console.error(error));
-    const load = async () => {
-      await tab.goto(`http://127.0.0.1:${server.address().port}/`);
+    const load = async (host = '127.0.0.1') => {
+      await tab.goto(`http://${host}:${server.address().port}/`);
       await tab.waitForFunction('window.run');
     };
-    return { browser: browser.version(), ...(await drive(tab, load)) };
+    return { browser: context.browser()?.version() ?? '', ...(await drive(tab, load)) };
   } finally {
-    await browser.close();
+    await context.close();
     server.close();
+    await rm(profile, { recursive: true, force: true });
   }
 }

@@ -22,14 +22,35 @@ const measured = await measure(server, async (tab, load) => {
   await load();
   const figures = await tab.evaluate((options) => window.run(options), { only, quick, who });
   const heap = [];
-  const names = only && !'heap'.includes(only) ? [] : await tab.evaluate(() => window.names);
-  for (const name of names.filter((name) => who.some((part) => name.includes(part)))) {
+  const names = (await tab.evaluate(() => window.names)).filter((name) => who.some((part) => name.includes(part)));
+  for (const name of only && !'heap'.includes(only) ? [] : names) {
     await load();
     heap.push(await tab.evaluate((name) => window.heap(name, 100_000), name));
   }
+  figures.push(...(await coldStarts(tab, load, names)));
   return { figures, heap, sizes: only ? [] : await downloads() };
 });
 process.stdout.write(JSON.stringify(measured));
+
+// What a visit has kept is on the screen of the next one. Each contender has an origin of its own, as an application has: a
+// browser keeps all databases of an origin together.
+async function coldStarts(tab, load, names) {
+  const [what, count, rounds] = ['cold start', 10_000, quick ? 1 : 11];
+  if (only && !`${what} ${count}`.includes(only)) return [];
+  const samples = new Map(names.map((name) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [place, name] of names.entries()) {
+      const host = `contender-${place}-${round}.localhost`;
+      await load(host);
+      if (!(await tab.evaluate(([name, count]) => window.keep(name, count), [name, count]))) continue;
+      await load(host);
+      samples.get(name).push(await tab.evaluate(([name, count]) => window.comeBack(name, count), [name, count]));
+    }
+  }
+  console.error(`    ${what} ${count}`);
+  const measured = [...samples].filter(([, values]) => values.length > 0);
+  return measured.map(([who, values]) => ({ what: `${what} ${count}`, who, per: 1, values }));
+}
 
 // What each contender adds to a page, compressed.
 async function downloads() {
