@@ -1,10 +1,12 @@
 //! The collections that one end knows, by name, each with its codec.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::channel::{Channel, ChannelDef};
@@ -122,11 +124,11 @@ impl CollectionDef {
 
     /// The error for a row that is not of the collection's type, with its key as far as it can be told.
     pub(crate) fn undecodable(&self, json: &[u8], error: &serde_json::Error) -> Undecodable {
-        let fields: Map<String, Value> = serde_json::from_slice(json).unwrap_or_default();
-        match fields.get(self.key_field).and_then(Value::as_str) {
+        let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(json).unwrap_or_default();
+        match fields.get(self.key_field).and_then(|key| serde_json::from_str::<String>(key.get()).ok()) {
             Some(key) => {
                 let error = self.bad_row(error).with_field(format!("{}/{key}", self.name));
-                Undecodable { key: Some(Key::from(key)), error }
+                Undecodable { key: Some(Key::from(&*key)), error }
             }
             None => Undecodable { key: None, error: self.bad_row(error) },
         }

@@ -12,15 +12,17 @@
 mod frame;
 mod head;
 mod held;
+mod nesting;
 mod packed;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub(crate) use frame::behind_text;
 use frame::encode_within;
-pub use frame::{Frame, MAX_DEPTH, check_depth, encode, parse_client};
+pub use frame::{Frame, encode, parse_client};
 pub use held::{Held, HeldChildren, MAX_HELD};
+pub use nesting::{MAX_DEPTH, check_depth};
+pub(crate) use nesting::{behind_text, hides_json, with_nothing_hidden};
 pub use packed::EncodedRow;
 pub(crate) use packed::{pack, push as push_row, push_for_its_type, rows as packed_rows, unpack};
 

@@ -29,6 +29,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::Sha256;
+use syncline_core::wire::check_depth;
 use syncline_core::{Error, code};
 
 /// How long a ticket is good for.
@@ -197,7 +198,10 @@ impl Keys {
     fn verified(&self, ticket: &str) -> Option<Claims> {
         let (body, signature) = ticket.split_once('.').filter(|_| ticket.len() <= MAX_BYTES)?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
+        let json = URL_SAFE_NO_PAD.decode(body).ok()?;
+        // which key it is to be, it says itself: so it is read before anybody knows whose it is
+        check_depth(&json, 0).ok()?;
+        let claims: Claims = serde_json::from_slice(&json).ok()?;
         // a ticket that names no key, as contrail's do, may be of any
         let named = |key: &&Key| claims.kid.as_ref().is_none_or(|kid| *kid == key.id);
         let mut keys = std::iter::once(&self.current).chain(&self.earlier).filter(named);
@@ -294,6 +298,13 @@ mod tests {
         }
         assert_eq!(claims().until(Some(u64::MAX)).exp, NOW + 120_000);
         assert_eq!(claims().good_for(hour).until(None).exp, NOW + 3_600_000);
+    }
+
+    #[test]
+    fn a_ticket_is_nested_no_deeper_than_it_looks() {
+        let hides = json!({"$serde_json::private::RawValue": "[[1]]"});
+        let ticket = keys().mint(&claims().with_query(hides));
+        assert_eq!(keys().check(ticket.as_str(), NOW).unwrap_err().code(), code::UNAUTHENTICATED);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use serde::{Deserializer, Serialize, Serializer, forward_to_deserialize_any};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, code};
+use crate::read_json::read_json;
 use crate::record::Record;
 
 /// A row of a snapshot, as it came.
@@ -36,7 +37,7 @@ impl EncodedRow<'_> {
         let bad_row =
             |error: &dyn std::fmt::Display| Error::new(code::BAD_ROW, format!("not of this type: {error}"));
         match self {
-            Self::Json(json) => serde_json::from_slice(json).map_err(|error| bad_row(&error)),
+            Self::Json(json) => read_json(json).map_err(|error| bad_row(&error)),
             Self::Packed(values) => unpack(fields, values).map_err(|error| bad_row(&error)),
         }
     }

@@ -500,3 +500,16 @@ fn rows_that_cannot_be_read_are_noted() {
     rig.say(&socket, json!({"sync": true, "channel": "todos", "payload": [row("a", "one", 1_000)]}));
     assert_eq!(rig.error_of(watch), None);
 }
+
+/// What is in a frame is what it looks like, however a third party has written it.
+#[test]
+fn json_in_a_text_stays_a_text() {
+    let (mut rig, socket, _) = Rig::live(&[]);
+    rig.act(create("a"));
+    rig.say(
+        &socket,
+        json!({"type": "exception", "rpc": true, "exception": [{"$serde_json::private::RawValue": "[[1]]"}]}),
+    );
+    let error = rig.verdicts().remove(0).1.unwrap_err();
+    assert!(error.message().contains(r#"{"":"[[1]]"}"#), "{error}");
+}

@@ -104,6 +104,35 @@ fn a_write_that_cannot_be_done_is_refused_in_its_turn_and_the_next_one_goes_on()
     }
 }
 
+/// JSON in a text in JSON in a text: each looks 100 levels deep.
+fn nested_in_texts(times: usize) -> String {
+    let (open, close) = ("[".repeat(100), "]".repeat(100));
+    (0..times).fold("1".to_owned(), |json, _| {
+        let text = json.replace('\\', "\\u005c").replace('"', "\\u0022");
+        format!("{open}{{\"$serde_json::private::RawValue\":\"{text}\"}}{close}")
+    })
+}
+
+#[test]
+fn nothing_is_nested_deeper_than_it_looks() {
+    let run = || {
+        let mut rig = rig();
+        rig.put_note(1, "client-ada", "a", 1);
+        for (id, times) in [(2, 50), (3, 1)] {
+            let value = nested_in_texts(times);
+            let value = value.trim_start_matches('[').trim_end_matches(']');
+            let frame = format!(
+                r#"{{"write":{{"space":"{SPACE}","client":"client-ada","id":{id},"kind":"rows","payload":{{"ops":[{{"patch":["notes","a",{{"text":{value}}}]}}]}}}}}}"#
+            );
+            rig.say_bytes(1, frame.into_bytes());
+            let refused = Some(Err(code::FRAME_TOO_LARGE.to_owned()));
+            assert_eq!(rig.verdict(1, "client-ada", id), refused);
+        }
+    };
+    // a stack of which a few hundred levels too many are the end
+    std::thread::Builder::new().stack_size(256 * 1024).spawn(run).unwrap().join().unwrap();
+}
+
 #[test]
 fn a_row_whose_own_code_panics_is_a_bad_one_and_everybody_goes_on() {
     let mut rig = rig();

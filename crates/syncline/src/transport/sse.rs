@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use futures::channel::mpsc;
 use futures::{SinkExt, Stream, StreamExt};
-use syncline_core::wire::{Frame, ServerMessage};
+use syncline_core::wire::{Frame, ServerMessage, check_depth};
 
 use crate::sse_parser::SseItem;
 use crate::transport::Link;
@@ -135,7 +135,9 @@ impl<P: Post> Upload<P> {
 
 /// What the server refused with: its own error, or what the status means.
 pub(super) fn refused(status: u16, reason: &str, body: &[u8]) -> Error {
-    if let Ok(error) = serde_json::from_slice(body) {
+    if check_depth(body, 0).is_ok()
+        && let Ok(error) = serde_json::from_slice(body)
+    {
         return error;
     }
     if let Ok(Frame { message: ServerMessage::Error(error), .. }) = Frame::parse(body) {
@@ -165,4 +167,19 @@ pub(super) fn check_kind(kind: &str) -> Result<(), Error> {
 
 pub(super) fn lost(why: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(code::CONNECTION, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_read_unless_it_is_deeper_than_it_looks() {
+        let code = |data: &str| {
+            let body = format!(r#"{{"code":"forbidden","message":"no","data":{data}}}"#);
+            refused(403, "Forbidden", body.as_bytes()).code().to_owned()
+        };
+        assert_eq!(code("[1]"), code::FORBIDDEN);
+        assert_eq!(code(r#"{"$serde_json::private::RawValue":"[1]"}"#), code::CONNECTION);
+    }
 }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, code};
+use crate::wire::with_nothing_hidden;
 
 /// A close code that a socket's server uses to say that somebody may not read any more.
 const MEMBERSHIP_REVOKED: u16 = 4003;
@@ -150,6 +151,7 @@ impl Event {
     /// # Errors
     /// `bad_frame`.
     pub(super) fn parse(bytes: &[u8], relations: &[String]) -> Result<Self, Error> {
+        let bytes = &*with_nothing_hidden(bytes);
         let frame: Frame<'_> = read(bytes)?;
         let data = frame.data.get().as_bytes();
         Ok(match &*frame.kind {
@@ -183,7 +185,7 @@ impl Handshake {
     /// # Errors
     /// `bad_frame`.
     pub(super) fn parse(bytes: &[u8], relations: &[String]) -> Result<Self, Error> {
-        let HandshakeBody { snapshot, ws_url } = read(bytes)?;
+        let HandshakeBody { snapshot, ws_url } = read(&with_nothing_hidden(bytes))?;
         let rows = snapshot.records.into_iter().map(|record| Row::of(record, relations));
         let rows = rows.collect::<Result<_, _>>()?;
         Ok(Self { rows, cursor: snapshot.cursor, socket: ws_url })
@@ -353,6 +355,20 @@ mod tests {
         for time in [1_795_165_400_956_i64, 1_795_165_400_956_000] {
             assert_eq!(flat(json!({"time_us": time}))["time_us"], 1_795_165_400_956_000_i64);
         }
+    }
+
+    #[test]
+    fn what_hides_in_a_record_is_none_of_its_fields() {
+        let hidden = json!({"$serde_json::private::RawValue": "[[1]]"});
+        let named = json!({"": "[[1]]"});
+        let record = json!({"uri": "at://a/m/1", "value": {"text": "hi", "odd": hidden}});
+        let row =
+            json!({"uri": "at://a/m/1", "text": "hi", "odd": named, "value": {"text": "hi", "odd": named}});
+        assert_eq!(flat(record.clone()), row);
+        let answer =
+            json!({"snapshot": {"records": [record], "cursor": null}, "wsUrl": "wss://x"}).to_string();
+        let read = Handshake::parse(answer.as_bytes(), &[]).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&read.rows[0].json).unwrap(), row);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::client::short_map::ValuesMut as _;
 use crate::error::code;
 use crate::id::{Key, SpaceId};
 use crate::schema::CollectionDef;
+use crate::wire::with_nothing_hidden;
 
 /// Where rows of a channel are shown.
 struct Audience {
@@ -32,6 +33,7 @@ struct Audience {
 
 impl ClientCore {
     pub(super) fn hear_room(&mut self, now: Duration, space: &SpaceId, room: &mut Room, bytes: &[u8]) {
+        let bytes = &*with_nothing_hidden(bytes);
         let frame = Frame::parse(bytes);
         if !matches!(frame, Frame::Other) {
             self.room_is_well(room);
