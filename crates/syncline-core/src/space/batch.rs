@@ -306,7 +306,7 @@ impl Batch {
                 bench.access.write(&write.user, space, collection, before.as_deref(), after.as_deref())?;
             }
             let def = bench.schema.collection(collection)?;
-            let row = after.map(|row| Row::encode(def, row)).transpose()?;
+            let row = after.map(|row| Row::encode(def, &*row)).transpose()?;
             effect.rows.push(((collection, key), row.map(Arc::new)));
         }
         Ok(effect)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::error::Error;
+use crate::error::{Error, code};
 use crate::id::Key;
 use crate::record::AnyRow;
 use crate::schema::CollectionDef;
@@ -19,16 +19,21 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Encodes a row that a write has made.
+    /// Encodes a row that a write has made. What is kept of it is what everybody will read: not each value of a type comes back
+    /// from JSON, where NaN is null.
     ///
     /// # Errors
-    /// What [`CollectionDef::encode`] refuses.
-    pub(super) fn encode(def: &CollectionDef, typed: Arc<dyn AnyRow>) -> Result<Self, Error> {
-        let json = one_line(def.encode(&*typed)?);
-        Ok(Self { typed, json, packed: OnceLock::new() })
+    /// What [`CollectionDef::encode`] refuses, and [`CollectionDef::decode`] of what it gives.
+    pub(super) fn encode(def: &CollectionDef, typed: &dyn AnyRow) -> Result<Self, Error> {
+        let row = Self::decode(def, def.encode(typed)?)?;
+        if row.key() == typed.key() {
+            Ok(row)
+        } else {
+            Err(Error::new(code::BAD_KEY, "the row is read back with another key").with_field(def.key_field))
+        }
     }
 
-    /// Decodes a row that storage has.
+    /// Decodes a row, such as storage has.
     ///
     /// # Errors
     /// What [`CollectionDef::decode`] refuses.

@@ -5,7 +5,7 @@ use syncline_core::channel::ActionPayload;
 use syncline_core::space::{Channels, Who};
 use syncline_core::{Channel, Draft, Error, Tx};
 
-use crate::rules::{Note, Secret};
+use crate::rules::{Gauge, Note, Secret};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +28,8 @@ pub(crate) enum Act {
     Leave(usize),
     /// Puts a note whose key is too long.
     LongKey,
+    /// Puts a gauge with this level over that, so many marks, and a value nested so deep.
+    Gauge(f64, f64, u64, usize),
     /// Deletes a row of any collection.
     Delete(String),
     /// Who acts, where and when.
@@ -107,6 +109,11 @@ fn handle(
         }
         Act::Leave(jobs) => (0..jobs).for_each(|n| tx.enqueue("later", &n)),
         Act::LongKey => tx.rows().put(note(&"k".repeat(300), "", 1)),
+        Act::Gauge(level, over, marks, depth) => {
+            let more = (0..depth).fold(serde_json::Value::Null, |value, _| vec![value].into());
+            let marks = (0..marks).collect();
+            tx.rows().put(Gauge { id: "g".into(), level: level / over, marks, more });
+        }
         Act::Delete(id) => drop(tx.rows::<Note>().remove(&id)),
         Act::Who => return give(serde_json::json!([who.user.id, who.space, who.now])),
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use syncline_core::record::AnyRow;
 use syncline_core::space::Access;
 use syncline_core::wire::User;
@@ -45,11 +46,25 @@ pub(crate) struct Secret {
     pub(crate) n: i64,
 }
 
+/// What not every value of can be read back from JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "gauges", key = id)]
+pub(crate) struct Gauge {
+    pub(crate) id: String,
+    pub(crate) level: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[record(opaque)]
+    pub(crate) marks: Vec<u64>,
+    #[record(opaque)]
+    pub(crate) more: Value,
+}
+
 pub(crate) fn schema() -> Schema {
     let mut schema = Schema::default();
     schema.version = 3;
     schema.add::<Note>();
     schema.add::<Secret>();
+    schema.add::<Gauge>();
     schema
 }
 
