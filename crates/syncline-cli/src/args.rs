@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 use syncline_core::channel::{ACTION, ActionPayload};
 use syncline_core::client::{Transport, TransportPreference};
-use syncline_core::ops::{ROWS, RowOp, RowOps};
+use syncline_core::ops::{Fields, ROWS, RowOp, RowOps};
 use syncline_core::query::FilterOp;
 use syncline_core::{Direction, Filter, OrderBy, QuerySpec, Scalar, SpaceId};
 
@@ -167,7 +166,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Args, Wrong> {
             Long("patch") => {
                 let (collection, key) = (text(&mut parser)?, text(&mut parser)?);
                 let fields = json(&text(&mut parser)?)?;
-                let fields: Map<String, Value> = serde_json::from_str(fields.get())
+                let fields: Fields = serde_json::from_str(fields.get())
                     .map_err(|_| Wrong("--patch takes an object of fields".into()))?;
                 said.ops.push(RowOp::Patch(collection.into(), key.into(), fields));
             }
@@ -317,12 +316,7 @@ fn filter(said: &str) -> Result<Filter, Wrong> {
 
 /// A value as JSON has it, and what is none as the text it is.
 fn scalar(said: &str) -> Scalar {
-    match serde_json::from_str(said) {
-        Ok(value @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_))) => {
-            serde_json::from_value(value).unwrap_or_else(|_| Scalar::Text(said.into()))
-        }
-        _ => Scalar::Text(said.into()),
-    }
+    serde_json::from_str(said).unwrap_or_else(|_| Scalar::Text(said.into()))
 }
 
 fn order(said: &str) -> Result<OrderBy, Wrong> {

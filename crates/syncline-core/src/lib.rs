@@ -25,6 +25,7 @@ pub mod client;
 pub mod diff;
 pub mod draft;
 pub mod error;
+mod fields;
 pub mod id;
 mod one_line;
 pub mod ops;

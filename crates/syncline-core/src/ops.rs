@@ -6,9 +6,10 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use crate::error::{Error, code};
+pub use crate::fields::Fields;
+use crate::fields::difference;
 use crate::one_line::to_one_line;
 use crate::record::Record;
 use crate::tx::{Tx, existing};
@@ -25,7 +26,7 @@ pub enum RowOp {
     /// Puts a row in the place of whatever had its key.
     Put(Box<str>, Box<RawValue>),
     /// Sets some fields of the row at a key; other fields keep what somebody else may have given them meanwhile.
-    Patch(Box<str>, Box<str>, Map<String, Value>),
+    Patch(Box<str>, Box<str>, Fields),
     /// Removes the row at a key.
     Delete(Box<str>, Box<str>),
 }
@@ -47,9 +48,7 @@ impl RowOp {
     /// # Errors
     /// `bad_row` when the row cannot be written as JSON.
     pub fn put<R: Record>(row: &R) -> Result<Self, Error> {
-        let json = serde_json::value::to_raw_value(row).map_err(|error| {
-            Error::new(code::BAD_ROW, format!("the row cannot be written as JSON: {error}"))
-        })?;
+        let json = serde_json::value::to_raw_value(row).map_err(unwritable)?;
         Ok(Self::Put(R::COLLECTION.into(), json))
     }
 
@@ -62,12 +61,8 @@ impl RowOp {
             return Err(Error::new(code::BAD_KEY, "an update cannot change the key").with_field(R::KEY_FIELD));
         }
         let key = before.key().into();
-        let (before, after) = (object(before)?, object(after)?);
-        // a field that is not written any more, for `skip_serializing_if`, must not keep its old value
-        let gone =
-            before.keys().filter(|name| !after.contains_key(*name)).map(|name| (name.clone(), Value::Null));
-        let mut set: Map<_, _> = gone.collect();
-        set.extend(after.into_iter().filter(|(name, value)| before.get(name) != Some(value)));
+        let json = |row: &R| serde_json::to_string(row);
+        let set = json(before).and_then(|before| difference(&before, &json(after)?)).map_err(unwritable)?;
         Ok((!set.is_empty()).then(|| Self::Patch(R::COLLECTION.into(), key, set)))
     }
 
@@ -89,12 +84,8 @@ impl RowOp {
     }
 }
 
-fn object<R: Record>(row: &R) -> Result<Map<String, Value>, Error> {
-    match serde_json::to_value(row) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(Error::new(code::BAD_ROW, "a row is a JSON object")),
-        Err(error) => Err(Error::new(code::BAD_ROW, format!("the row cannot be written as JSON: {error}"))),
-    }
+fn unwritable(error: serde_json::Error) -> Error {
+    Error::new(code::BAD_ROW, format!("the row cannot be written as JSON: {error}"))
 }
 
 /// [`RowOps`] with the one step that puts a row, as it is written.
@@ -122,9 +113,7 @@ impl<R: Record> Put<R> {
     /// `bad_row` when the row cannot be written as JSON.
     pub fn new(row: &R) -> Result<Self, Error> {
         let ops = OnePut { ops: [PutStep { put: (R::COLLECTION, row) }] };
-        let payload = to_one_line(&ops).map_err(|error| {
-            Error::new(code::BAD_ROW, format!("the row cannot be written as JSON: {error}"))
-        })?;
+        let payload = to_one_line(&ops).map_err(unwritable)?;
         Ok(Self { payload, _row: PhantomData })
     }
 
@@ -215,11 +204,11 @@ impl RowOps {
 /// The patches of a write that have not been taken: each row is decoded once, however often and however large it is.
 #[derive(Default)]
 struct Patches<'a> {
-    sets: BTreeMap<(&'static str, Cow<'a, str>), Cow<'a, Map<String, Value>>>,
+    sets: BTreeMap<(&'static str, Cow<'a, str>), Cow<'a, Fields>>,
 }
 
 impl<'a> Patches<'a> {
-    fn add(&mut self, collection: &'static str, key: &'a str, set: &'a Map<String, Value>) {
+    fn add(&mut self, collection: &'static str, key: &'a str, set: &'a Fields) {
         let fields = || set.iter().map(|(name, value)| (name.clone(), value.clone()));
         self.sets
             .entry((collection, key.into()))
@@ -356,6 +345,94 @@ mod tests {
             assert_eq!(patched(before, after).as_any().downcast_ref(), Some(after));
         }
         assert!(RowOp::patch(&full, &full).unwrap().is_none());
+    }
+
+    /// Numbers and texts that a tree of JSON values would not keep.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, syncline_macros::Record)]
+    #[record(collection = "exact", key = id, crate = crate)]
+    struct Exact {
+        id: String,
+        n: u64,
+        #[record(opaque)]
+        large: u128,
+        #[record(opaque)]
+        json: Json,
+    }
+
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    struct Json(Box<RawValue>);
+
+    impl PartialEq for Json {
+        fn eq(&self, other: &Self) -> bool {
+            self.0.get() == other.0.get()
+        }
+    }
+
+    #[test]
+    fn a_patch_keeps_every_digit_of_every_field() {
+        let exact = |n, large, json: &str| {
+            let json = Json(RawValue::from_string(json.into()).unwrap());
+            Exact { id: "e".into(), n, large, json }
+        };
+        let before = exact(1, u128::MAX, r#"{"z":1.10,"a":[100000000000000000901]}"#);
+        for (after, fields) in [
+            (Exact { n: 2, ..before.clone() }, "n"),
+            (Exact { large: u128::MAX - 1, ..before.clone() }, "large"),
+            (exact(1, u128::MAX, r#"{"z":1.10,"a":[100000000000000000902]}"#), "json"),
+        ] {
+            let Some(op @ RowOp::Patch(..)) = RowOp::patch(&before, &after).unwrap() else { panic!() };
+            let sent = RowOps { ops: vec![op] }.to_payload().unwrap();
+            let RowOp::Patch(_, _, set) = &RowOps::parse(sent.get()).unwrap().ops[0] else { panic!() };
+            assert_eq!(set.keys().map(|name| &**name).collect::<Vec<_>>(), [fields]);
+            let row = CollectionDef::of::<Exact>().patch(&before, set).unwrap();
+            assert_eq!(row.as_any().downcast_ref(), Some(&after));
+        }
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, syncline_macros::Record)]
+    #[record(collection = "picky", key = id, crate = crate)]
+    struct Picky {
+        id: String,
+        /// Missing, it is no row.
+        #[serde(with = "maybe")]
+        due: Option<u64>,
+        /// Null, it is no row.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[record(opaque)]
+        labels: Vec<String>,
+        /// Neither.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        text: String,
+        n: u64,
+    }
+
+    mod maybe {
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        pub(super) fn serialize<S: Serializer>(
+            value: &Option<u64>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            value.serialize(serializer)
+        }
+
+        pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<u64>, D::Error> {
+            Option::deserialize(deserializer)
+        }
+    }
+
+    #[test]
+    fn each_null_of_a_patch_is_taken_as_its_field_can() {
+        let full = Picky { id: "p".into(), due: Some(1), labels: vec!["x".into()], text: "t".into(), n: 1 };
+        let empty = Picky { id: "p".into(), due: None, labels: Vec::new(), text: String::new(), n: 2 };
+        let Some(RowOp::Patch(_, _, mut set)) = RowOp::patch(&full, &empty).unwrap() else { panic!() };
+        assert_eq!(set.values().filter(|json| json.get() == "null").count(), 3);
+        let def = CollectionDef::of::<Picky>();
+        assert_eq!(def.patch(&full, &set).unwrap().as_any().downcast_ref(), Some(&empty));
+        set.insert("n".into(), RawValue::NULL.to_owned());
+        assert_eq!(def.patch(&full, &set).map(drop).unwrap_err().code(), code::BAD_ROW);
     }
 
     #[derive(Clone, Serialize, Deserialize, syncline_macros::Record)]

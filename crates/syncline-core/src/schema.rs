@@ -2,16 +2,16 @@
 
 use std::any::TypeId;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use crate::channel::{Channel, ChannelDef};
 use crate::client::collection::{AnyCollection, Collection};
 use crate::error::{Error, code};
+use crate::fields::{Fields, Null, is_null, with_fields};
 use crate::id::{Key, check_key};
 use crate::read_json::read_json;
 use crate::record::{AnyRow, FieldDef, Record};
@@ -46,7 +46,7 @@ pub(crate) struct Undecodable {
 }
 
 type Coded<T> = Result<T, serde_json::Error>;
-type Patch = fn(&dyn AnyRow, &Map<String, Value>) -> Coded<Arc<dyn AnyRow>>;
+type Patch = fn(&dyn AnyRow, &Fields) -> Coded<Arc<dyn AnyRow>>;
 
 impl CollectionDef {
     /// The definition that `R` derives.
@@ -58,14 +58,7 @@ impl CollectionDef {
             row_type: TypeId::of::<R>(),
             decode: |json| Ok(Arc::new(read_json::<R>(json)?)),
             encode: |row| serde_json::to_vec(typed::<R>(row)?),
-            patch: |row, set| {
-                let row = typed::<R>(row)?;
-                let patched = set_fields(row, set, true).or_else(|error| {
-                    // null also stands for a field that is left out, as an empty list may be
-                    set_fields(row, set, false).map_err(|_| error)
-                });
-                Ok(Arc::new(patched?))
-            },
+            patch: |row, set| Ok(Arc::new(patched::<R>(typed(row)?, set)?)),
             pack: |row, json| wire::pack(typed::<R>(row).ok()?, json),
             base: || Box::new(Collection::<R>::new()),
         }
@@ -106,12 +99,11 @@ impl CollectionDef {
     /// # Errors
     /// `unknown_field` when the collection has no such field; `bad_row` when a value is of the wrong type; `bad_key`
     /// when the patch would move the row to another key.
-    pub fn patch(&self, row: &dyn AnyRow, set: &Map<String, Value>) -> Result<Arc<dyn AnyRow>, Error> {
+    pub fn patch(&self, row: &dyn AnyRow, set: &Fields) -> Result<Arc<dyn AnyRow>, Error> {
         for name in set.keys() {
-            if !self.fields.iter().any(|field| field.name == name) {
-                return Err(
-                    Error::new(code::UNKNOWN_FIELD, "the collection has no such field").with_field(name)
-                );
+            if !self.fields.iter().any(|field| *field.name == **name) {
+                let error = Error::new(code::UNKNOWN_FIELD, "the collection has no such field");
+                return Err(error.with_field(&**name));
             }
         }
         let patched = guarded(|| (self.patch)(row, set)).map_err(|error| self.bad_row(&error))?;
@@ -147,18 +139,20 @@ fn guarded<T>(code: impl FnOnce() -> Coded<T>) -> Coded<T> {
         .unwrap_or_else(|_| Err(serde::de::Error::custom("the code of its type panicked")))
 }
 
-fn set_fields<R: Record>(row: &R, set: &Map<String, Value>, nulls: bool) -> Result<R, serde_json::Error> {
-    let mut value = serde_json::to_value(row)?;
-    if let Value::Object(fields) = &mut value {
-        for (name, value) in set {
-            if nulls || !value.is_null() {
-                fields.insert(name.clone(), value.clone());
-            } else {
-                fields.remove(name);
-            }
-        }
+/// The row with these fields. Where a field cannot be null, that stands for one that is left out, as an empty list may be.
+fn patched<R: Record>(row: &R, set: &Fields) -> Result<R, serde_json::Error> {
+    let json = serde_json::to_string(row)?;
+    let with = |null: &dyn Fn(&str) -> Null| read_json::<R>(&with_fields(&json, set, null)?);
+    let all_set = with(&|_| Null::Set);
+    let Err(error) = all_set else { return all_set };
+    let nulls = || set.iter().filter(|(_, json)| is_null(json)).map(|(name, _)| name);
+    // it is one of several nulls that cannot be, or something else altogether
+    if nulls().next().is_none() || (nulls().nth(1).is_some() && with(&|_| Null::Kept).is_err()) {
+        return Err(error);
     }
-    serde_json::from_value(value)
+    let is_taken = |name: &str| with(&|other| if other == name { Null::Set } else { Null::Kept }).is_ok();
+    let left_out: BTreeSet<&str> = nulls().map(|name| &**name).filter(|name| !is_taken(name)).collect();
+    with(&|name| if left_out.contains(name) { Null::LeftOut } else { Null::Set }).map_err(|_| error)
 }
 
 fn typed<R: Record>(row: &dyn AnyRow) -> Result<&R, serde_json::Error> {

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::draft::Draft;
 use crate::error::{Error, code};
+use crate::fields::Fields;
 use crate::id::Key;
 use crate::record::{AnyRow, Record, downcast};
 use crate::schema::Schema;
@@ -149,12 +150,7 @@ impl<'a> Tx<'a> {
     ///
     /// # Errors
     /// `unknown_row` when it is not there, and what [`CollectionDef::patch`](crate::CollectionDef::patch) refuses.
-    pub fn patch_row(
-        &mut self,
-        collection: &'static str,
-        key: &str,
-        set: &serde_json::Map<String, serde_json::Value>,
-    ) -> Result<(), Error> {
+    pub fn patch_row(&mut self, collection: &'static str, key: &str, set: &Fields) -> Result<(), Error> {
         let patched = patched(self.schema, self, collection, key, set)?;
         self.put_row(collection, patched)
     }
@@ -205,7 +201,7 @@ pub(crate) fn patched(
     rows: &dyn ReadRows,
     collection: &'static str,
     key: &str,
-    set: &serde_json::Map<String, serde_json::Value>,
+    set: &Fields,
 ) -> Result<Arc<dyn AnyRow>, Error> {
     let row = existing(rows, collection, key)?;
     schema.collection(collection)?.patch(&*row, set)

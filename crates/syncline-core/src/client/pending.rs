@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 use smallvec::{SmallVec, smallvec};
 
 use crate::channel::{ACTION, ActionPayload, Reduce};
 use crate::client::WriteRef;
 use crate::diff::RowState;
 use crate::error::{Error, code};
+use crate::fields::Fields;
 use crate::id::{ClientId, Key, WriteId};
 use crate::ops::{Put, ROWS, RowOp, RowOps, put_row};
 use crate::record::{AnyRow, Record};
@@ -78,7 +78,7 @@ pub(crate) enum Effect {
 #[derive(Clone)]
 pub(crate) enum Step {
     Put(&'static str, Key, Arc<dyn AnyRow>),
-    Patch(&'static str, Key, Map<String, Value>),
+    Patch(&'static str, Key, Fields),
     Delete(&'static str, Key),
     /// The row has come as the server has made it; it stays on the screen as it is now.
     Come(&'static str, Key),

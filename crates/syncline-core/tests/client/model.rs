@@ -451,7 +451,7 @@ impl Model {
 }
 
 fn shift_op(key: &str, position: i64) -> RowOp {
-    let set = json!({"position": position}).as_object().unwrap().clone();
+    let set = serde_json::from_value(json!({"position": position})).unwrap();
     RowOp::Patch(Todo::COLLECTION.into(), key.into(), set)
 }
 

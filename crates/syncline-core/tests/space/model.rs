@@ -561,7 +561,7 @@ fn replay(rows: &mut BTreeMap<(String, String), Value>, ops: &RowOps) {
             }
             RowOp::Patch(collection, key, set) => {
                 let row = rows.get_mut(&(collection.to_string(), key.to_string())).expect("a row to patch");
-                set.iter().for_each(|(name, value)| row[name] = value.clone());
+                set.iter().for_each(|(name, json)| row[&**name] = serde_json::from_str(json.get()).unwrap());
             }
             RowOp::Delete(collection, key) => {
                 rows.remove(&(collection.to_string(), key.to_string()));
