@@ -12,6 +12,8 @@ pub use crate::fields::Fields;
 use crate::fields::difference;
 use crate::one_line::to_one_line;
 use crate::record::Record;
+use crate::scalar::ScalarRef;
+use crate::schema::CollectionDef;
 use crate::tx::{Tx, existing};
 use crate::wire::behind_text;
 
@@ -46,8 +48,9 @@ impl RowOp {
     /// Puts `row`.
     ///
     /// # Errors
-    /// `bad_row` when the row cannot be written as JSON.
+    /// `bad_row` when the row cannot be written as JSON, as a number that is not finite.
     pub fn put<R: Record>(row: &R) -> Result<Self, Error> {
+        check_finite(row)?;
         let json = serde_json::value::to_raw_value(row).map_err(unwritable)?;
         Ok(Self::Put(R::COLLECTION.into(), json))
     }
@@ -55,14 +58,20 @@ impl RowOp {
     /// Sets the fields in which `after` differs from `before`; `None` when there are none.
     ///
     /// # Errors
-    /// `bad_row` when a row cannot be written as JSON; `bad_key` when the two have different keys.
+    /// `bad_row` when a row cannot be written as JSON, as a number that is not finite, or not be read back; `bad_key` when the two have different keys.
     pub fn patch<R: Record>(before: &R, after: &R) -> Result<Option<Self>, Error> {
         if before.key() != after.key() {
             return Err(Error::new(code::BAD_KEY, "an update cannot change the key").with_field(R::KEY_FIELD));
         }
         let key = before.key().into();
-        let json = |row: &R| serde_json::to_string(row);
-        let set = json(before).and_then(|before| difference(&before, &json(after)?)).map_err(unwritable)?;
+        check_finite(after)?;
+        let json = serde_json::to_string(after).map_err(unwritable)?;
+        let set = serde_json::to_string(before).and_then(|before| difference(&before, &json));
+        let set = set.map_err(unwritable)?;
+        // NaN in a field that queries do not see is one too
+        if set.values().any(|value| value.get().contains("null")) {
+            CollectionDef::of::<R>().decode(json.as_bytes())?;
+        }
         Ok((!set.is_empty()).then(|| Self::Patch(R::COLLECTION.into(), key, set)))
     }
 
@@ -82,6 +91,16 @@ impl RowOp {
     pub fn delete<R: Record>(key: &str) -> Self {
         Self::Delete(R::COLLECTION.into(), key.into())
     }
+}
+
+/// JSON has no infinity and no NaN: they would be null, which another field of that name may well be.
+fn check_finite<R: Record>(row: &R) -> Result<(), Error> {
+    for (index, field) in R::FIELDS.iter().enumerate() {
+        if matches!(row.field(index), ScalarRef::Float(number) if !number.is_finite()) {
+            return Err(Error::new(code::BAD_ROW, "the number is not finite").with_field(field.name));
+        }
+    }
+    Ok(())
 }
 
 fn unwritable(error: serde_json::Error) -> Error {
@@ -110,8 +129,9 @@ impl<R: Record> Put<R> {
     /// Puts `row`.
     ///
     /// # Errors
-    /// `bad_row` when the row cannot be written as JSON.
+    /// `bad_row` when the row cannot be written as JSON, as a number that is not finite.
     pub fn new(row: &R) -> Result<Self, Error> {
+        check_finite(row)?;
         let ops = OnePut { ops: [PutStep { put: (R::COLLECTION, row) }] };
         let payload = to_one_line(&ops).map_err(unwritable)?;
         Ok(Self { payload, _row: PhantomData })
@@ -239,7 +259,7 @@ mod tests {
 
     use super::*;
     use crate::record::AnyRow;
-    use crate::schema::{CollectionDef, Schema};
+    use crate::schema::Schema;
     use crate::tx::ReadRows;
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, syncline_macros::Record)]
@@ -433,6 +453,39 @@ mod tests {
         assert_eq!(def.patch(&full, &set).unwrap().as_any().downcast_ref(), Some(&empty));
         set.insert("n".into(), RawValue::NULL.to_owned());
         assert_eq!(def.patch(&full, &set).map(drop).unwrap_err().code(), code::BAD_ROW);
+    }
+
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, syncline_macros::Record)]
+    #[record(collection = "levels", key = id, crate = crate)]
+    struct Level {
+        id: String,
+        #[serde(default)]
+        now: f64,
+        at_most: Option<f32>,
+        #[record(opaque)]
+        earlier: Vec<f64>,
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_not_made_null() {
+        let level = Level { id: "l".into(), ..Level::default() };
+        for (bad, field) in [
+            (Level { now: f64::NAN, ..level.clone() }, "now"),
+            (Level { at_most: Some(f32::INFINITY), ..level.clone() }, "at_most"),
+        ] {
+            let refused = [
+                RowOp::patch(&level, &bad).map(drop).unwrap_err(),
+                RowOp::put(&bad).map(drop).unwrap_err(),
+                Put::new(&bad).map(drop).unwrap_err(),
+            ];
+            for error in refused {
+                assert_eq!((error.code(), error.field()), (code::BAD_ROW, Some(field)));
+            }
+        }
+        let bad = Level { earlier: vec![1.0, f64::NEG_INFINITY], ..level.clone() };
+        assert_eq!(RowOp::patch(&level, &bad).map(drop).unwrap_err().code(), code::BAD_ROW);
+        let good = Level { at_most: Some(1.0), ..level.clone() };
+        assert!(RowOp::patch(&good, &level).unwrap().is_some(), "a null that is meant is one");
     }
 
     #[derive(Clone, Serialize, Deserialize, syncline_macros::Record)]
