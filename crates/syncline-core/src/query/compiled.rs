@@ -53,8 +53,9 @@ impl CompiledQuery {
     ///
     /// # Errors
     /// `unknown_field` when it names a field the collection does not have or that cannot be queried; `bad_query`
-    /// when it has more than 256 conditions, 8 order terms or 4 relations, or a limit of zero. What the relations say is
-    /// checked against their own collections, by [`CompiledRelation`](crate::query::CompiledRelation).
+    /// when it has more than 256 conditions, 8 order terms or 4 relations, compares with a number that is not finite, or has
+    /// a limit of zero. What the relations say is checked against their own collections, by
+    /// [`CompiledRelation`](crate::query::CompiledRelation).
     pub fn new(spec: &QuerySpec, fields: &[FieldDef]) -> Result<Self, Error> {
         if spec.limit == Some(0) {
             return Err(Error::new(code::BAD_QUERY, "a limit is at least 1").with_field("limit"));
@@ -127,12 +128,29 @@ fn compile(filter: &Filter, fields: &[FieldDef], budget: &mut usize) -> Result<C
     let mut all =
         |list: &[Filter]| list.iter().map(|one| compile(one, fields, budget)).collect::<Result<_, _>>();
     Ok(match filter {
-        Filter::Compare(op, field, value) => Condition::Compare(*op, resolve(field, fields)?, value.clone()),
-        Filter::In(field, values) => Condition::In(resolve(field, fields)?, values.clone()),
+        Filter::Compare(op, field, value) => {
+            let place = resolve(field, fields)?;
+            check_finite(field, std::slice::from_ref(value))?;
+            Condition::Compare(*op, place, value.clone())
+        }
+        Filter::In(field, values) => {
+            let place = resolve(field, fields)?;
+            check_finite(field, values)?;
+            Condition::In(place, values.clone())
+        }
         Filter::And(list) => Condition::And(all(list)?),
         Filter::Or(list) => Condition::Or(all(list)?),
         Filter::Not(one) => Condition::Not(Box::new(compile(one, fields, budget)?)),
     })
+}
+
+/// On the wire infinity and NaN would be null, and the server's list another one.
+fn check_finite(field: &str, values: &[Scalar]) -> Result<(), Error> {
+    if values.iter().any(|value| matches!(value, Scalar::Float(number) if !number.is_finite())) {
+        let error = Error::new(code::BAD_QUERY, "a field is compared with finite numbers only");
+        return Err(error.with_field(field));
+    }
+    Ok(())
 }
 
 fn holds(condition: &Condition, row: &(impl Fields + ?Sized)) -> bool {
@@ -156,5 +174,26 @@ fn holds(condition: &Condition, row: &(impl Fields + ?Sized)) -> bool {
         Condition::And(all) => all.iter().all(|one| holds(one, row)),
         Condition::Or(any) => any.iter().any(|one| holds(one, row)),
         Condition::Not(one) => !holds(one, row),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_json_cannot_say_is_no_query() {
+        let fields = [FieldDef { name: "n", queryable: true }];
+        for number in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            for filter in [
+                Filter::Compare(FilterOp::Lt, "n".into(), number.into()),
+                Filter::In("n".into(), vec![1.into(), number.into()]),
+            ] {
+                let error = CompiledQuery::of_parts(Some(&!filter), &[], None, &fields).unwrap_err();
+                assert_eq!((error.code(), error.field()), (code::BAD_QUERY, Some("n")));
+            }
+        }
+        let most = Filter::Compare(FilterOp::Lt, "n".into(), f64::MAX.into());
+        assert!(CompiledQuery::of_parts(Some(&most), &[], None, &fields).is_ok());
     }
 }
