@@ -85,9 +85,11 @@ impl Held {
         self.len() == 0
     }
 
-    /// What it takes of a frame, in bytes.
+    /// What its keys and counts take of a frame, in bytes.
     pub(crate) fn frame_bytes(&self) -> usize {
-        self.len() * 8 * 4 / 3
+        let counts = self.related.iter().map(|children| children.counts.len()).sum::<usize>();
+        let hashes = self.len() - counts;
+        ((hashes * 8 + counts * 4) * 4).div_ceil(3)
     }
 
     /// How many keys and counts fit into a `subscribe` of at most so many bytes, whatever its query is; never more than
@@ -205,6 +207,22 @@ mod tests {
         let json = serde_json::to_string(&held).unwrap();
         assert!(json.ends_with(r#"","counts":"AwAAAAAAAAA"},{"keys":""}]}"#), "{json}");
         assert_eq!(serde_json::from_str::<Held>(&json).unwrap(), held);
+    }
+
+    #[test]
+    fn what_it_takes_of_a_frame_is_what_its_keys_and_counts_do() {
+        let few = |number: usize| (0..number).map(|_| "a");
+        let empty = Held::new(7, []).with_children([], []);
+        let bare = serde_json::to_string(&empty).unwrap().len() + r#","counts":"""#.len();
+        for (keys, children, counts) in [(0, 0, 1), (1, 0, 1_000), (1_000, 1, 1), (50, 5_000, 50)] {
+            let held = Held::new(7, few(keys)).with_children(few(children), (0..).take(counts));
+            let taken = serde_json::to_string(&held).unwrap().len() - bare;
+            // each of the three texts is rounded up by itself
+            assert!(
+                held.frame_bytes() <= taken && taken <= held.frame_bytes() + 3,
+                "{keys} {children} {counts}"
+            );
+        }
     }
 
     #[test]
