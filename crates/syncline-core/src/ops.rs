@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
@@ -208,7 +209,7 @@ impl RowOps {
                 RowOp::Patch(collection, key, set) => {
                     let def = tx.schema().collection(collection)?;
                     existing(tx, def.name, key)?;
-                    patches.add(def.name, key, set);
+                    patches.add(def.name, key, def.by_todays_names(set)?);
                 }
                 RowOp::Delete(collection, key) => {
                     let def = tx.schema().collection(collection)?;
@@ -228,12 +229,11 @@ struct Patches<'a> {
 }
 
 impl<'a> Patches<'a> {
-    fn add(&mut self, collection: &'static str, key: &'a str, set: &'a Fields) {
-        let fields = || set.iter().map(|(name, value)| (name.clone(), value.clone()));
-        self.sets
-            .entry((collection, key.into()))
-            .and_modify(|earlier| earlier.to_mut().extend(fields()))
-            .or_insert(Cow::Borrowed(set));
+    fn add(&mut self, collection: &'static str, key: &'a str, set: Cow<'a, Fields>) {
+        match self.sets.entry((collection, key.into())) {
+            Entry::Occupied(earlier) => earlier.into_mut().to_mut().extend(set.into_owned()),
+            Entry::Vacant(none) => drop(none.insert(set)),
+        }
     }
 
     /// Takes those of one row.
@@ -298,17 +298,17 @@ mod tests {
         String::deserialize(deserializer)
     }
 
-    /// A base with one row of that key.
-    struct One(Counter);
+    /// A base with one row.
+    struct One<R>(R);
 
-    impl ReadRows for One {
+    impl<R: Record> ReadRows for One<R> {
         fn row(&self, collection: &'static str, key: &str) -> Option<Arc<dyn AnyRow>> {
-            let is_it = collection == "counters" && key == self.0.id;
+            let is_it = collection == R::COLLECTION && key == self.0.key();
             is_it.then(|| Arc::new(self.0.clone()) as Arc<dyn AnyRow>)
         }
 
         fn all_rows(&self, collection: &'static str) -> Vec<Arc<dyn AnyRow>> {
-            self.row(collection, &self.0.id).into_iter().collect()
+            self.row(collection, self.0.key()).into_iter().collect()
         }
     }
 
@@ -453,6 +453,41 @@ mod tests {
         assert_eq!(def.patch(&full, &set).unwrap().as_any().downcast_ref(), Some(&empty));
         set.insert("n".into(), RawValue::NULL.to_owned());
         assert_eq!(def.patch(&full, &set).map(drop).unwrap_err().code(), code::BAD_ROW);
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, syncline_macros::Record)]
+    #[record(collection = "renamed", key = id, crate = crate)]
+    #[serde(rename_all = "camelCase")]
+    struct Renamed {
+        #[serde(alias = "key")]
+        id: String,
+        #[serde(alias = "deadline", alias = "until")]
+        due_at: u64,
+        n: u64,
+    }
+
+    #[test]
+    fn a_patch_under_a_name_that_a_field_had_sets_it() {
+        let row = Renamed { id: "r".into(), due_at: 1, n: 1 };
+        let def = CollectionDef::of::<Renamed>();
+        let patch = |set: &str| def.patch(&row, &serde_json::from_str(set).unwrap());
+        for name in ["dueAt", "deadline", "until"] {
+            let patched = patch(&format!(r#"{{"n":2,"{name}":7}}"#)).unwrap();
+            assert_eq!(patched.as_any().downcast_ref(), Some(&Renamed { due_at: 7, n: 2, ..row.clone() }));
+        }
+        let refused = |set: &str| patch(set).map(drop).unwrap_err().code().to_owned();
+        assert_eq!(refused(r#"{"due_at":7}"#), code::UNKNOWN_FIELD);
+        assert_eq!(refused(r#"{"until":7,"dueAt":8}"#), code::BAD_ROW);
+        assert_eq!(refused(r#"{"key":"other"}"#), code::BAD_KEY);
+        // the later of two patches counts, by whatever names
+        let mut schema = Schema::default();
+        schema.add::<Renamed>();
+        let base = One(row.clone());
+        let mut tx = Tx::new(&schema, &base);
+        let steps = r#"{"patch":["renamed","r",{"until":7}]},{"patch":["renamed","r",{"dueAt":8}]},{"patch":["renamed","r",{"deadline":9}]}"#;
+        RowOps::parse(&format!("{{\"ops\":[{steps}]}}")).unwrap().apply(&mut tx).unwrap();
+        let rows: Vec<_> = tx.finish().unwrap().touched.into_values().flatten().collect();
+        assert_eq!(rows[0].as_any().downcast_ref(), Some(&Renamed { due_at: 9, ..row }));
     }
 
     #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, syncline_macros::Record)]

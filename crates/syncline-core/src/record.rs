@@ -55,6 +55,15 @@ pub struct FieldDef {
     pub name: &'static str,
     /// Whether queries may filter and order by it.
     pub queryable: bool,
+    /// Names that it also has where it is read, `#[serde(alias = "…")]`: the ones that it had once.
+    pub aliases: &'static [&'static str],
+}
+
+impl FieldDef {
+    /// Whether this is one of its names.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
 }
 
 /// A typed token for one field, made by `#[derive(Record)]`: `Todo::done`.

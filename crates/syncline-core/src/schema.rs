@@ -94,19 +94,35 @@ impl CollectionDef {
         guarded(|| Ok((self.pack)(row, json))).ok().flatten()
     }
 
+    /// What a patch sets, each field under the name that it has, whichever it had when the patch was made.
+    ///
+    /// # Errors
+    /// `unknown_field`; `bad_row` when two names are those of one field.
+    pub(crate) fn by_todays_names<'a>(&self, set: &'a Fields) -> Result<Cow<'a, Fields>, Error> {
+        if set.keys().all(|name| self.fields.iter().any(|field| field.name == &**name)) {
+            return Ok(Cow::Borrowed(set));
+        }
+        let mut renamed = Fields::new();
+        for (name, json) in set {
+            let field = self.fields.iter().find(|field| field.is_called(name)).ok_or_else(|| {
+                Error::new(code::UNKNOWN_FIELD, "the collection has no such field").with_field(&**name)
+            })?;
+            if renamed.insert(field.name.into(), json.clone()).is_some() {
+                let error = Error::new(code::BAD_ROW, "a patch sets a field by two of its names");
+                return Err(error.with_field(field.name));
+            }
+        }
+        Ok(Cow::Owned(renamed))
+    }
+
     /// The row with some of its fields set to other values.
     ///
     /// # Errors
-    /// `unknown_field` when the collection has no such field; `bad_row` when a value is of the wrong type; `bad_key`
-    /// when the patch would move the row to another key.
+    /// `unknown_field` when the collection has no such field; `bad_row` when a value is of the wrong type, or two are for one
+    /// field under the names that it has and had; `bad_key` when the patch would move the row to another key.
     pub fn patch(&self, row: &dyn AnyRow, set: &Fields) -> Result<Arc<dyn AnyRow>, Error> {
-        for name in set.keys() {
-            if !self.fields.iter().any(|field| *field.name == **name) {
-                let error = Error::new(code::UNKNOWN_FIELD, "the collection has no such field");
-                return Err(error.with_field(&**name));
-            }
-        }
-        let patched = guarded(|| (self.patch)(row, set)).map_err(|error| self.bad_row(&error))?;
+        let set = self.by_todays_names(set)?;
+        let patched = guarded(|| (self.patch)(row, &set)).map_err(|error| self.bad_row(&error))?;
         if patched.key() == row.key() {
             Ok(patched)
         } else {

@@ -48,7 +48,8 @@ use syn::{DeriveInput, parse_macro_input, parse_quote};
 /// # Names on the wire
 ///
 /// They are serde's: `#[serde(rename = "…")]` and `#[serde(rename_all = "…")]` count, and a field with
-/// `#[serde(skip)]` does not exist for Syncline. What would make the JSON of a row anything but one object with these
+/// `#[serde(skip)]` does not exist for Syncline. Under `#[serde(alias = "…")]` a field is found too, by patches and queries as in
+/// rows: those of a client that was offline since before the field was renamed. What would make the JSON of a row anything but one object with these
 /// fields, or different in the two directions, is refused.
 ///
 /// # What does not compile

@@ -12,7 +12,14 @@ struct Field<'a> {
     ident: &'a Ident,
     ty: &'a Type,
     name: String,
+    aliases: Vec<String>,
     opaque: bool,
+}
+
+impl Field<'_> {
+    fn is_called(&self, name: &String) -> bool {
+        self.name == *name || self.aliases.contains(name)
+    }
 }
 
 pub(crate) fn expand(input: &DeriveInput, syncline: &Path) -> Result<TokenStream> {
@@ -37,9 +44,9 @@ pub(crate) fn expand(input: &DeriveInput, syncline: &Path) -> Result<TokenStream
     let private = quote!(#path::__private);
     let (ident, vis) = (&input.ident, &input.vis);
 
-    let defs = fields.iter().map(|Field { name, opaque, .. }| {
+    let defs = fields.iter().map(|Field { name, aliases, opaque, .. }| {
         let queryable = !opaque;
-        quote!(#private::FieldDef { name: #name, queryable: #queryable })
+        quote!(#private::FieldDef { name: #name, queryable: #queryable, aliases: &[#(#aliases),*] })
     });
     let queryable = || fields.iter().enumerate().filter(|(_, field)| !field.opaque);
     let scalars = queryable().map(|(index, Field { ident, ty, .. })| {
@@ -95,11 +102,12 @@ fn fields(input: &DeriveInput) -> Result<Vec<Field<'_>>> {
     for field in &named.named {
         let Some(ident) = &field.ident else { continue };
         let FieldAttributes { opaque } = FieldAttributes::parse(&field.attrs)?;
-        let Some(name) = names.of(ident, &field.attrs)? else { continue };
-        if fields.iter().any(|other| other.name == name) {
+        let Some(mut aliases) = names.of(ident, &field.attrs)? else { continue };
+        if let Some(name) = aliases.iter().find(|name| fields.iter().any(|other| other.is_called(name))) {
             return Err(Error::new(ident.span(), format!("two fields are called `{name}` on the wire")));
         }
-        fields.push(Field { ident, ty: &field.ty, name, opaque });
+        let name = aliases.remove(0);
+        fields.push(Field { ident, ty: &field.ty, name, aliases, opaque });
     }
     Ok(fields)
 }
@@ -172,5 +180,7 @@ mod tests {
     fn two_fields_cannot_share_a_name() {
         let item = "#[record(collection = \"t\", key = id)] struct T { id: String, #[serde(rename = \"id\")] other: u8 }";
         assert_eq!(refusal(item), "two fields are called `id` on the wire");
+        let item = "#[record(collection = \"t\", key = id)] struct T { #[serde(alias = \"x\")] id: String, #[serde(alias = \"x\")] other: u8 }";
+        assert_eq!(refusal(item), "two fields are called `x` on the wire");
     }
 }

@@ -41,13 +41,17 @@ impl Names {
         Ok(names)
     }
 
-    /// The name of a field on the wire; `None` when serde skips it.
-    pub(crate) fn of(&self, field: &Ident, attributes: &[Attribute]) -> Result<Option<String>> {
+    /// The names of a field on the wire: the one that it is written under first, then those that it is also read under. `None`
+    /// when serde skips it.
+    pub(crate) fn of(&self, field: &Ident, attributes: &[Attribute]) -> Result<Option<Vec<String>>> {
+        let mut aliases = Vec::new();
         let (mut renamed, mut unwritten, mut unread) = (None, None, None);
         each(attributes, |meta| {
             let span = || meta.path.get_ident().map_or_else(|| field.span(), Ident::span);
             if meta.path.is_ident("rename") {
                 renamed = Some(both_ways(&meta)?.value());
+            } else if meta.path.is_ident("alias") {
+                aliases.push(meta.value()?.parse::<LitStr>()?.value());
             } else if meta.path.is_ident("skip") {
                 (unwritten, unread) = (Some(span()), Some(span()));
             } else if meta.path.is_ident("skip_serializing") {
@@ -63,7 +67,12 @@ impl Names {
         })?;
         match (unwritten, unread) {
             (Some(_), Some(_)) => Ok(None),
-            (None, None) => Ok(Some(renamed.unwrap_or_else(|| self.renamed(field)))),
+            (None, None) => {
+                let name = renamed.unwrap_or_else(|| self.renamed(field));
+                aliases.retain(|alias| *alias != name);
+                aliases.insert(0, name);
+                Ok(Some(aliases))
+            }
             (Some(span), None) | (None, Some(span)) => Err(Error::new(
                 span,
                 "a field of a record is both written and read, or neither: `#[serde(skip)]`",
@@ -168,6 +177,10 @@ mod tests {
     use super::*;
 
     fn name(container: &str, field: &str) -> Result<Option<String>> {
+        Ok(names(container, field)?.map(|mut names| names.remove(0)))
+    }
+
+    fn names(container: &str, field: &str) -> Result<Option<Vec<String>>> {
         let item: DeriveInput = parse_str(&format!("{container} struct S {{ {field}: u8 }}")).unwrap();
         let Data::Struct(data) = &item.data else { unreachable!() };
         let field = data.fields.iter().next().unwrap();
@@ -202,8 +215,10 @@ mod tests {
         );
         assert_eq!(name("", "r#type").unwrap().unwrap(), "type");
         assert_eq!(
-            name("", "#[serde(default = \"f\", alias = \"b\", bound(serialize = \"\"))] a").unwrap().unwrap(),
-            "a"
+            names("", "#[serde(default = \"f\", alias = \"b\", bound(serialize = \"\"), alias = \"a\")] a")
+                .unwrap()
+                .unwrap(),
+            ["a", "b"]
         );
     }
 

@@ -18,7 +18,7 @@ mod model {
         pub(super) text: String,
         pub(super) done: bool,
         pub(super) created_at: u64,
-        #[serde(rename = "pos")]
+        #[serde(rename = "pos", alias = "position", alias = "place")]
         pub(super) position: Option<f64>,
         #[record(opaque)]
         pub(super) labels: Vec<String>,
@@ -45,7 +45,7 @@ fn todo() -> Todo {
 
 #[test]
 fn the_fields_are_those_on_the_wire_in_order() {
-    let def = |name, queryable| FieldDef { name, queryable };
+    let def = |name, queryable| FieldDef { name, queryable, aliases: &[] };
     assert_eq!(
         Todo::FIELDS,
         [
@@ -53,7 +53,7 @@ fn the_fields_are_those_on_the_wire_in_order() {
             def("text", true),
             def("done", true),
             def("createdAt", true),
-            def("pos", true),
+            FieldDef { aliases: &["position", "place"], ..def("pos", true) },
             def("labels", false),
             def("type", true),
         ]

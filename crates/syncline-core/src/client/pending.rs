@@ -1,5 +1,6 @@
 //! One local intent, until its rows have come or it is given up, and what it does to rows.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -207,7 +208,10 @@ impl Effect {
                     Step::Put(def.name, row.key().into(), row)
                 }
                 RowOp::Patch(collection, key, set) => {
-                    Step::Patch(schema.collection(collection)?.name, Key::checked(key)?, set.clone())
+                    let def = schema.collection(collection)?;
+                    // what is refused for a field is nothing here
+                    let set = def.by_todays_names(set).map_or_else(|_| set.clone(), Cow::into_owned);
+                    Step::Patch(def.name, Key::checked(key)?, set)
                 }
                 RowOp::Delete(collection, key) => {
                     Step::Delete(schema.collection(collection)?.name, Key::checked(key)?)

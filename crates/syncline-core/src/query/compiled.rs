@@ -115,7 +115,7 @@ impl CompiledQuery {
 }
 
 pub(super) fn resolve(name: &str, fields: &[FieldDef]) -> Result<usize, Error> {
-    fields.iter().position(|field| field.name == name && field.queryable).ok_or_else(|| {
+    fields.iter().position(|field| field.is_called(name) && field.queryable).ok_or_else(|| {
         Error::new(code::UNKNOWN_FIELD, "the collection has no such field to query").with_field(name)
     })
 }
@@ -182,8 +182,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_field_is_found_by_the_names_it_had() {
+        let fields = [
+            FieldDef { name: "a", queryable: true, aliases: &[] },
+            FieldDef { name: "b", queryable: true, aliases: &["first", "second"] },
+            FieldDef { name: "c", queryable: false, aliases: &["third"] },
+        ];
+        assert_eq!(["b", "first", "second"].map(|name| resolve(name, &fields).unwrap()), [1; 3]);
+        assert_eq!(resolve("third", &fields).unwrap_err().code(), code::UNKNOWN_FIELD);
+    }
+
+    #[test]
     fn what_json_cannot_say_is_no_query() {
-        let fields = [FieldDef { name: "n", queryable: true }];
+        let fields = [FieldDef { name: "n", queryable: true, aliases: &[] }];
         for number in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
             for filter in [
                 Filter::Compare(FilterOp::Lt, "n".into(), number.into()),

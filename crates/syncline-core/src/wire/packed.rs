@@ -316,7 +316,7 @@ mod tests {
             impl Record for $name {
                 const COLLECTION: &'static str = "rows";
                 const FIELDS: &'static [FieldDef] =
-                    &[$(FieldDef { name: stringify!($field), queryable: true }),*];
+                    &[$(FieldDef { name: stringify!($field), queryable: true, aliases: &[] }),*];
                 const KEY_FIELD: &'static str = "id";
 
                 fn key(&self) -> &str {

@@ -30,10 +30,10 @@ impl Todo {
 impl Record for Todo {
     const COLLECTION: &'static str = "todos";
     const FIELDS: &'static [FieldDef] = &[
-        FieldDef { name: "id", queryable: true },
-        FieldDef { name: "text", queryable: true },
-        FieldDef { name: "done", queryable: true },
-        FieldDef { name: "position", queryable: true },
+        FieldDef { name: "id", queryable: true, aliases: &[] },
+        FieldDef { name: "text", queryable: true, aliases: &[] },
+        FieldDef { name: "done", queryable: true, aliases: &[] },
+        FieldDef { name: "position", queryable: true, aliases: &[] },
     ];
     const KEY_FIELD: &'static str = "id";
 

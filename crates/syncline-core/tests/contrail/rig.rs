@@ -45,12 +45,12 @@ impl Message {
 impl Record for Message {
     const COLLECTION: &'static str = "message";
     const FIELDS: &'static [FieldDef] = &[
-        FieldDef { name: "uri", queryable: true },
-        FieldDef { name: "did", queryable: true },
-        FieldDef { name: "rkey", queryable: true },
-        FieldDef { name: "time_us", queryable: true },
-        FieldDef { name: "text", queryable: true },
-        FieldDef { name: "n", queryable: true },
+        FieldDef { name: "uri", queryable: true, aliases: &[] },
+        FieldDef { name: "did", queryable: true, aliases: &[] },
+        FieldDef { name: "rkey", queryable: true, aliases: &[] },
+        FieldDef { name: "time_us", queryable: true, aliases: &[] },
+        FieldDef { name: "text", queryable: true, aliases: &[] },
+        FieldDef { name: "n", queryable: true, aliases: &[] },
     ];
     const KEY_FIELD: &'static str = "uri";
 
@@ -105,10 +105,10 @@ impl Reaction {
 impl Record for Reaction {
     const COLLECTION: &'static str = "reaction";
     const FIELDS: &'static [FieldDef] = &[
-        FieldDef { name: "uri", queryable: true },
-        FieldDef { name: "subject", queryable: true },
-        FieldDef { name: "emoji", queryable: true },
-        FieldDef { name: "time_us", queryable: true },
+        FieldDef { name: "uri", queryable: true, aliases: &[] },
+        FieldDef { name: "subject", queryable: true, aliases: &[] },
+        FieldDef { name: "emoji", queryable: true, aliases: &[] },
+        FieldDef { name: "time_us", queryable: true, aliases: &[] },
     ];
     const KEY_FIELD: &'static str = "uri";
 

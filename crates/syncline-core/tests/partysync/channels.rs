@@ -27,11 +27,11 @@ impl Note {
 impl Record for Note {
     const COLLECTION: &'static str = "note";
     const FIELDS: &'static [FieldDef] = &[
-        FieldDef { name: "id", queryable: true },
-        FieldDef { name: "text", queryable: true },
-        FieldDef { name: "created_at", queryable: true },
-        FieldDef { name: "updated_at", queryable: true },
-        FieldDef { name: "deleted_at", queryable: false },
+        FieldDef { name: "id", queryable: true, aliases: &[] },
+        FieldDef { name: "text", queryable: true, aliases: &[] },
+        FieldDef { name: "created_at", queryable: true, aliases: &[] },
+        FieldDef { name: "updated_at", queryable: true, aliases: &[] },
+        FieldDef { name: "deleted_at", queryable: false, aliases: &[] },
     ];
     const KEY_FIELD: &'static str = "id";
 

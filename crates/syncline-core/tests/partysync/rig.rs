@@ -30,12 +30,12 @@ impl Todo {
 impl Record for Todo {
     const COLLECTION: &'static str = "todo";
     const FIELDS: &'static [FieldDef] = &[
-        FieldDef { name: "id", queryable: true },
-        FieldDef { name: "text", queryable: true },
-        FieldDef { name: "completed", queryable: true },
-        FieldDef { name: "created_at", queryable: true },
-        FieldDef { name: "updated_at", queryable: true },
-        FieldDef { name: "deleted_at", queryable: true },
+        FieldDef { name: "id", queryable: true, aliases: &[] },
+        FieldDef { name: "text", queryable: true, aliases: &[] },
+        FieldDef { name: "completed", queryable: true, aliases: &[] },
+        FieldDef { name: "created_at", queryable: true, aliases: &[] },
+        FieldDef { name: "updated_at", queryable: true, aliases: &[] },
+        FieldDef { name: "deleted_at", queryable: true, aliases: &[] },
     ];
     const KEY_FIELD: &'static str = "id";
 

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     const fn field(name: &'static str) -> FieldDef {
-        FieldDef { name, queryable: true }
+        FieldDef { name, queryable: true, aliases: &[] }
     }
 
     const TIMES: Times = Times { created: 10, updated: 20 };

@@ -11,7 +11,7 @@ use super::*;
 use crate::partysync::history::{Asked, Bounds, Landing};
 use crate::partysync::layout::Layout;
 
-const FIELDS: &[FieldDef] = &[FieldDef { name: "id", queryable: true }];
+const FIELDS: &[FieldDef] = &[FieldDef { name: "id", queryable: true, aliases: &[] }];
 
 fn spoke() -> Spoke {
     let records = |space| QuerySpec {
