@@ -246,6 +246,7 @@ pub(super) struct Facts {
 fn micros(time: ScalarRef<'_>, unit: TimeUnit) -> i64 {
     match time {
         ScalarRef::Int(time) => time.saturating_mul(unit.micros()),
+        ScalarRef::UInt(time) => i64::try_from(time).unwrap_or(i64::MAX).saturating_mul(unit.micros()),
         // a cast takes what is out of range, or no number, to the nearest there is
         ScalarRef::Float(time) => (time * unit.micros() as f64) as i64,
         _ => 0,
@@ -261,6 +262,7 @@ mod tests {
         assert_eq!(micros(ScalarRef::Int(1_795_165_399_649), TimeUnit::Millis), 1_795_165_399_649_000);
         assert_eq!(micros(ScalarRef::Int(7), TimeUnit::Seconds), 7_000_000);
         assert_eq!(micros(ScalarRef::Float(1.5), TimeUnit::Millis), 1_500);
+        assert_eq!(micros(ScalarRef::UInt(u64::MAX), TimeUnit::Micros), i64::MAX);
         assert_eq!(micros(ScalarRef::Int(i64::MAX), TimeUnit::Seconds), i64::MAX);
         assert_eq!(micros(ScalarRef::Null, TimeUnit::Millis), 0);
     }

@@ -125,7 +125,8 @@ impl Params {
 /// What a text in a URL may mean: the type of the field is not known here, and values of different types are never equal.
 fn readings(value: &str) -> Vec<Scalar> {
     let text = Scalar::Text(value.into());
-    let number = value.parse().map(Scalar::Int).or_else(|_| value.parse().map(Scalar::Float));
+    let whole = value.parse().map(Scalar::Int).or_else(|_| value.parse().map(Scalar::UInt));
+    let number = whole.or_else(|_| value.parse().map(Scalar::Float));
     let is_plain = |number: &Scalar| !matches!(number, Scalar::Float(number) if !number.is_finite());
     let other = value.parse().map(Scalar::Bool).ok().or_else(|| number.ok().filter(is_plain));
     [text].into_iter().chain(other).collect()
@@ -164,6 +165,8 @@ mod tests {
     fn a_text_may_be_a_number_or_a_truth_value() {
         assert_eq!(readings("Milk"), [Scalar::Text("Milk".into())]);
         assert_eq!(readings("7"), [Scalar::Text("7".into()), Scalar::Int(7)]);
+        let large = u64::MAX.to_string();
+        assert_eq!(readings(&large), [Scalar::Text(large.as_str().into()), Scalar::UInt(u64::MAX)]);
         assert_eq!(readings("1.5"), [Scalar::Text("1.5".into()), Scalar::Float(1.5)]);
         assert_eq!(readings("true"), [Scalar::Text("true".into()), Scalar::Bool(true)]);
         assert_eq!(readings("NaN"), [Scalar::Text("NaN".into())]);

@@ -137,6 +137,7 @@ fn equalities(filter: Option<&Filter>) -> Vec<(&str, String)> {
             let value = match value {
                 Scalar::Bool(value) => value.to_string(),
                 Scalar::Int(value) => value.to_string(),
+                Scalar::UInt(value) => value.to_string(),
                 Scalar::Float(value) => value.to_string(),
                 Scalar::Text(value) => value.to_string(),
                 _ => return Vec::new(),
