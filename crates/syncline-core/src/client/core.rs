@@ -308,13 +308,17 @@ impl ClientCore {
 
     fn connection_status(&self) -> Status {
         match (&self.streams, &self.rooms) {
-            (Some(streams), _) => match streams.status() {
-                // a stream ends with the query that has failed
-                Status::Idle if self.sessions.values().any(Session::has_failed) => Status::Failed,
-                status => status,
-            },
-            (None, Some(rooms)) => rooms.status(),
+            (Some(streams), _) => self.or_failed(streams.status()),
+            (None, Some(rooms)) => self.or_failed(rooms.status()),
             (None, None) => self.link.status(),
+        }
+    }
+
+    /// A stream ends with the query that has failed, and so does a room.
+    fn or_failed(&self, status: Status) -> Status {
+        match status {
+            Status::Idle if self.sessions.values().any(Session::has_failed) => Status::Failed,
+            status => status,
         }
     }
 
@@ -438,7 +442,7 @@ impl ClientCore {
 
     fn subscribe(&mut self, now: Duration) {
         let mut out = Vec::new();
-        let overdue = now + self.config.answer_within * 3;
+        let overdue = self.link.left_at(now) + self.config.answer_within * 3;
         let frame_bytes = self.link.limits().frame_bytes;
         for (&id, session) in &mut self.sessions {
             if session.phase == Phase::Idle && !session.loading.is_some_and(|loading| loading.waits(now)) {

@@ -57,6 +57,8 @@ pub(crate) struct Link {
     opened: Duration,
     /// When the server was heard last.
     heard: Duration,
+    /// When what was sent on this connection has left, at the slowest.
+    leaving: Duration,
     /// Something was asked, and nothing heard since.
     asked: Option<Asked>,
     pings: u64,
@@ -156,6 +158,7 @@ impl Link {
             heartbeat: Duration::from_secs(30),
             opened: Duration::ZERO,
             heard: Duration::ZERO,
+            leaving: Duration::ZERO,
             asked: None,
             pings: 0,
             enabled: true,
@@ -281,9 +284,24 @@ impl Link {
     /// A frame that the server answers, to be sent. It may take its time to leave.
     pub(crate) fn asking(&mut self, now: Duration, frame: Vec<u8>) -> Output {
         let overdue = now + self.config.answer_within;
+        let leaves = self.leaves_at(now, frame.len());
         let asked = self.asked.get_or_insert(Asked { overdue, pinged: false });
-        asked.overdue += leaves_within(frame.len());
+        if leaves > now {
+            asked.overdue = asked.overdue.max(leaves + self.config.answer_within);
+        }
         Output::Send { attempt: self.attempt, frame }
+    }
+
+    /// When a frame of so many bytes has left, behind those before it: at the slowest, and in whole seconds from now.
+    fn leaves_at(&mut self, now: Duration, bytes: usize) -> Duration {
+        let millis = (bytes as u64).saturating_mul(1_000) / SLOWEST;
+        self.leaving = self.leaving.max(now) + Duration::from_millis(millis);
+        self.left_at(now)
+    }
+
+    /// When everything has left that was sent until now.
+    pub(crate) fn left_at(&self, now: Duration) -> Duration {
+        now + Duration::from_secs(self.leaving.saturating_sub(now).as_secs())
     }
 
     /// Sends a message that has no answer.
@@ -508,7 +526,7 @@ impl Link {
     /// Ends the connection, if there is one, and goes to `phase`.
     fn leave(&mut self, phase: Phase, out: &mut Vec<Output>) -> Event {
         let before = std::mem::replace(&mut self.phase, phase);
-        self.asked = None;
+        (self.asked, self.leaving) = (None, Duration::ZERO);
         // whether it was good was never said; on another connection it may have grown old
         if let Token::Renewed(token) = &self.token {
             self.token = Token::Known(token.clone());
@@ -653,11 +671,6 @@ impl Link {
             _ => Event::None,
         }
     }
-}
-
-/// How long so many bytes may take to leave: whole seconds.
-pub(crate) fn leaves_within(bytes: usize) -> Duration {
-    Duration::from_secs(bytes as u64 / SLOWEST)
 }
 
 /// Trying again cannot help.

@@ -27,6 +27,8 @@ pub(crate) struct Pending {
     pub(crate) over: Option<Arc<dyn AnyRow>>,
     /// What it was about when it was replayed last.
     pub(crate) footprint: Footprint,
+    /// What an action of several rows has made of them then.
+    pub(crate) made: Vec<Written>,
     /// The round of replaying in which it had its turn last.
     pub(crate) round: u64,
     pub(crate) kept: Kept,
@@ -279,7 +281,17 @@ impl Step {
 impl Pending {
     pub(crate) fn new(write: WriteRef, effect: Effect, stage: Stage) -> Self {
         let footprint = effect.footprint();
-        Self { write, effect, stage, over: None, footprint, round: 0, kept: Kept::No, is_held: false }
+        Self {
+            write,
+            effect,
+            stage,
+            over: None,
+            footprint,
+            made: Vec::new(),
+            round: 0,
+            kept: Kept::No,
+            is_held: false,
+        }
     }
 
     /// Whether it waits for a person's decision.

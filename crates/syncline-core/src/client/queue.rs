@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use crate::client::WriteRef;
 use crate::client::collection::Overlay;
-use crate::client::link::leaves_within;
 use crate::client::pending::{Effect, Footprint, Kept, Letter, Pending, Stage, Step, Written};
 use crate::client::sequence::Sequence;
 use crate::error::Error;
@@ -115,6 +114,13 @@ impl Queue {
         self.sequences.values().map(Sequence::unanswered).sum()
     }
 
+    /// The write that was sent last leaves no sooner than then.
+    pub(crate) fn leaves_at(&mut self, client: &ClientId, id: WriteId, leaves_at: Duration) {
+        if let Some(sequence) = self.sequences.get_mut(client) {
+            sequence.leaves_at(id, leaves_at);
+        }
+    }
+
     /// How many writes without a verdict were sent on this connection.
     pub(crate) fn in_flight(&self) -> usize {
         self.sequences.values().map(Sequence::in_flight).sum()
@@ -136,7 +142,7 @@ impl Queue {
         let (first, client, sequence) = waiting.min_by_key(|(first, ..)| *first)?;
         let settled = sequence.settled();
         let Stage::Queued { letter, .. } = &self.intents.get(first)?.stage else { return None };
-        let id = sequence.send_first(now + leaves_within(letter.payload.get().len()))?;
+        let id = sequence.send_first(now)?;
         Some(Outgoing { client: client.clone(), id, settled, letter: letter.clone() })
     }
 

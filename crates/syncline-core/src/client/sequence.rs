@@ -89,13 +89,20 @@ impl Sequence {
         self.writes.get(self.sent).map(|write| write.intent)
     }
 
-    /// It counts as sent from now on, and leaves by then, behind those before it.
-    pub(super) fn send_first(&mut self, leaves_at: Duration) -> Option<WriteId> {
+    /// It counts as sent from now on.
+    pub(super) fn send_first(&mut self, now: Duration) -> Option<WriteId> {
         let write = self.writes.get_mut(self.sent)?;
-        write.sent_at = leaves_at;
+        write.sent_at = now;
         self.sent += 1;
         self.sent_up_to = self.sent_up_to.max(write.id);
         Some(write.id)
+    }
+
+    /// What was sent takes until then to leave.
+    pub(super) fn leaves_at(&mut self, write: WriteId, leaves_at: Duration) {
+        if let Ok(at) = self.find(write) {
+            self.writes[at].sent_at = leaves_at;
+        }
     }
 
     /// The writes from this one on are to be sent again.

@@ -231,6 +231,11 @@ impl ClientCore {
             session.park();
             if let Some(space) = self.spaces.get_mut(&space) {
                 session.drop_incoming(id, &mut space.base);
+                for related in &session.relations {
+                    if let Some(rows) = related.rows(&mut space.base) {
+                        rows.stop_view(related.view);
+                    }
+                }
             }
         }
         if let Some(rows) = self.spaces.get_mut(&space).and_then(|space| space.base.get_mut(collection)) {

@@ -330,6 +330,7 @@ impl ClientCore {
                 let Letter { kind, payload } = &letter;
                 let write = SentWrite { space: &space.id, client: &client, id, settled, kind, payload };
                 self.outputs.push_back(self.link.asking(now, write.encode()));
+                space.queue.leaves_at(&client, id, self.link.left_at(now));
             }
         }
     }

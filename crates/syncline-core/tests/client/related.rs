@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use syncline_core::client::{Export, WatchId};
 use syncline_core::ops::{RowOp, RowOps};
 use syncline_core::wire::Held;
-use syncline_core::{Query, Record, RelatedDiff, RowState};
+use syncline_core::{Channel, Draft, Error, Query, Record, RelatedDiff, RowState};
 
 use crate::rig::{Rig, Todo, all, list, open};
 
@@ -162,6 +162,40 @@ fn they_come_change_move_and_go() {
     assert_eq!(follower.children.keys().collect::<Vec<_>>(), ["b"], "the old parent is told as well");
     assert_eq!(children(&rig, watch, "b").0, ["y", "z"]);
     assert!(children(&rig, watch, "a").0.is_empty());
+}
+
+struct Marks;
+
+impl Channel for Marks {
+    const NAME: &'static str = "mark-channel";
+    type Record = Mark;
+    type Action = ();
+    type Output = ();
+    type Error = Error;
+
+    fn reduce(marks: &mut Draft<'_, Mark>, (): &()) {
+        for mark in marks.rows() {
+            marks.update(&mark.id, |mark| mark.at += 1);
+        }
+    }
+}
+
+#[test]
+fn a_reducer_does_not_see_children_that_only_a_stopped_list_has() {
+    let (mut rig, watch) = marked();
+    let marks = rig.core.watch(rig.now, &Mark::in_space(list()));
+    let sub = rig.newest_sub();
+    let all_of_them = [json(&mark("x", "a")), json(&mark("y", "a"))];
+    let head = json!({"sub": sub, "cursor": rig.cursor(), "chunk": 0, "total": 2, "last": true});
+    rig.server_rows(json!({"snapshot": head}), &all_of_them);
+    rig.core.stop(rig.now, watch);
+    let (from, to) = (rig.version, rig.version + 1);
+    rig.version = to;
+    let parts = json!([{"sub": sub, "del": ["x"]}]);
+    rig.server(json!({"changes": {"space": "list", "from": from, "to": to, "parts": parts}}));
+    rig.core.send_action::<Marks>(rig.now, &list(), ()).unwrap();
+    let shown: Vec<_> = rig.core.entries::<Mark>(marks).iter().map(show).collect();
+    assert_eq!(shown, ["y?"]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use syncline_core::Error;
 use syncline_core::client::{Backoff, Input};
+use syncline_core::{Error, Record as _};
 
 use crate::rig::{Rig, all, create, row};
 
@@ -52,6 +52,36 @@ fn a_list_that_takes_long_to_come_is_waited_for_longer() {
     rig.wait(late);
     rig.answer_sync(&socket, &[row("a", "one", 1_000)]);
     assert_eq!((rig.status(watch), rig.open.len()), ("live", 1));
+}
+
+#[test]
+fn a_list_that_takes_long_to_come_is_not_held_up_by_one_beside_it() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.core.register_channel::<crate::channels::Notes>();
+    rig.core.watch(rig.now, &crate::channels::Note::in_space("list"));
+    rig.drain();
+    let asked = rig.now;
+    let mut lines = 0;
+    // it takes 25 s, and is asked for anew on each line
+    while rig.status(watch) != "live" && rig.now < asked + Duration::from_secs(300) {
+        let socket = rig.join();
+        lines += 1;
+        rig.say(&socket, json!({"sync": true, "channel": "notes", "payload": []}));
+        let opened = rig.now;
+        while !rig.open.is_empty() && rig.now < opened + Duration::from_secs(25) {
+            let left = opened + Duration::from_secs(25) - rig.now;
+            let due = rig.core.deadline().unwrap_or(rig.now + left).saturating_sub(rig.now);
+            rig.wait(due.min(left));
+        }
+        if rig.open.is_empty() {
+            rig.wait_for_deadline();
+        } else {
+            rig.syncs();
+            rig.say(&socket, json!({"channel": "todos", "sync": true, "payload": [row("a", "one", 1_000)]}));
+        }
+    }
+    assert_eq!((rig.status(watch), rig.shown(watch), lines), ("live", vec!["a".into()], 2));
 }
 
 #[test]

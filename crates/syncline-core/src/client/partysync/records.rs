@@ -40,13 +40,12 @@ impl ClientCore {
         }
         match frame {
             Frame::Sync { channel, rows } => {
-                let asked = room.channels.get(&*channel).filter(|channel| channel.is_asked);
-                if let Some(within) = asked.map(|channel| now.saturating_sub(channel.asked)) {
-                    room.has_answered(within, self.config.answer_within);
-                }
                 let Some(channel) = room.channels.get_mut(&*channel) else { return };
                 match channel.is_asked {
-                    true => self.take_all(now, space, channel, &rows),
+                    true => {
+                        channel.has_answered(now, self.config.answer_within);
+                        self.take_all(now, space, channel, &rows);
+                    }
                     // nobody asked, or not once more: it says of each row what it is or was, and nothing of others
                     false => self.take_news(now, space, channel, &rows, false),
                 }

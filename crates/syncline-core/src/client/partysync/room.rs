@@ -38,8 +38,6 @@ pub(in crate::client) struct Room {
     pub(super) unexplained: bool,
     /// Failures in a row.
     pub(super) failures: u32,
-    /// How often a line was given up whose answer did not come, since one has come in good time.
-    overdue: u32,
     /// There has been an open socket since somebody needed one.
     pub(super) was_open: bool,
     /// The server has said something on this line.
@@ -87,6 +85,8 @@ pub(super) struct Channel {
     pub(super) asked: Duration,
     /// How often an answer was waited for in vain.
     pub(super) tries: u32,
+    /// How often a line was given up for it, since it has come in good time.
+    overdue: u32,
     /// It seems not to be there: when to ask once more.
     pub(super) missing_until: Option<Duration>,
     /// What is known may not be what is: when it is to be asked for.
@@ -165,7 +165,6 @@ impl Room {
             sent: 0,
             unexplained: false,
             failures: 0,
-            overdue: 0,
             was_open: false,
             is_well: false,
             opened: now,
@@ -197,21 +196,17 @@ impl Room {
         self.channels.values_mut().for_each(Channel::forget_line);
     }
 
-    /// How long an answer may take. All rows of a channel come as one message: where it has not come in time once, it may
-    /// be long, or the network slow.
+    /// How long an answer may take. All rows of a channel come as one message, and whatever else is asked for behind it: where
+    /// it has not come in time once, it may be long, or the network slow.
     pub(super) fn patience(&self, answer_within: Duration) -> Duration {
-        answer_within * (1 << self.overdue)
+        let patience = self.channels.values().map(|channel| channel.patience(answer_within)).max();
+        patience.unwrap_or(answer_within)
     }
 
-    /// An answer has not come.
+    /// The line is given up, since answers have not come.
     pub(super) fn is_late(&mut self) {
-        self.overdue = (self.overdue + 1).min(MOST_OVERDUE);
-    }
-
-    /// An answer has come.
-    pub(super) fn has_answered(&mut self, within: Duration, answer_within: Duration) {
-        if within < answer_within {
-            self.overdue = 0;
+        for channel in self.channels.values_mut().filter(|channel| channel.is_asked) {
+            channel.overdue = (channel.overdue + 1).min(MOST_OVERDUE);
         }
     }
 
@@ -229,7 +224,7 @@ impl Room {
         let request = request.map(|sent| (sent + patience, Due::Unanswered));
         let is_open = self.phase == Phase::Open && limits.is_on;
         let asking = self.channels.iter().filter(|_| is_open);
-        let asking = asking.map(|(&name, channel)| channel.next_due(name, self.heard, patience, limits));
+        let asking = asking.map(|(&name, channel)| channel.next_due(name, self.heard, limits));
         let leaving = self
             .channels
             .iter()
@@ -259,6 +254,7 @@ impl Channel {
             is_asked: false,
             asked: Duration::ZERO,
             tries: 0,
+            overdue: 0,
             missing_until: None,
             doubted_until: None,
             known: BTreeMap::new(),
@@ -271,18 +267,23 @@ impl Channel {
         }
     }
 
-    fn next_due(
-        &self,
-        name: &'static str,
-        heard: Duration,
-        patience: Duration,
-        limits: &Limits,
-    ) -> (Duration, Due) {
+    fn patience(&self, answer_within: Duration) -> Duration {
+        answer_within * (1 << self.overdue)
+    }
+
+    /// An answer has come: in good time, or it is waited for as long the next time too.
+    pub(super) fn has_answered(&mut self, now: Duration, answer_within: Duration) {
+        if now < self.asked + answer_within {
+            self.overdue = 0;
+        }
+    }
+
+    fn next_due(&self, name: &'static str, heard: Duration, limits: &Limits) -> (Duration, Due) {
         if let Some(until) = self.missing_until {
             return (until, Due::Ask(name));
         }
         if self.is_asked {
-            return (self.asked + patience, Due::Unsynced(name));
+            return (self.asked + self.patience(limits.answer_within), Due::Unsynced(name));
         }
         let quiet = heard + limits.ask_after;
         let busy = self.synced + limits.ask_after * BUSY;

@@ -411,7 +411,7 @@ impl ClientCore {
         self.no_rows(now, space, room, name, &error);
     }
 
-    /// A channel's rows do not come: they are asked for once more after a while, as long as somebody looks.
+    /// A channel's rows do not come. Where that may change by itself they are asked for once more after a while.
     pub(super) fn no_rows(
         &mut self,
         now: Duration,

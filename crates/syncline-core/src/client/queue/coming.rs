@@ -1,16 +1,14 @@
 //! What rows that come from the server mean for the intents that stand in for them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::{IntentId, Queue};
 use crate::client::collection::AnyCollection;
-use crate::client::pending::{Effect, Stage, Step};
+use crate::client::pending::{Effect, Stage, Step, Written};
 use crate::id::Key;
-use crate::record::AnyRow;
 use crate::tx::Place;
 
 /// What rows that have come say of those that the application writes by its own means.
@@ -91,23 +89,11 @@ impl Queue {
             }
             match &intent.effect {
                 Effect::Steps(all) => steps.extend(all.iter().filter(|step| step.place() == *place).cloned()),
-                Effect::Action(_) => match self.made_by(id, place) {
-                    Some(Some(row)) => steps.push(Step::Put(place.0, place.1.clone(), row)),
-                    Some(None) => steps.push(Step::Delete(place.0, place.1.clone())),
-                    // it is beneath what later ones have made of the row
-                    None => return,
-                },
+                Effect::Action(_) => steps.extend(intent.made.iter().filter(|(at, _)| at == place).map(made)),
                 Effect::Unknown => return,
             }
         }
         self.set_effect(id, Effect::Steps(steps.into()));
-    }
-
-    /// What an intent has made of a row, while no later one has made something else of it.
-    fn made_by(&self, id: IntentId, (collection, key): &Place) -> Option<Option<Arc<dyn AnyRow>>> {
-        let last = self.about(collection, key.as_str()).last().is_some_and(|(last, _)| last == id);
-        let overlaid = self.overlay(collection).filter(|_| last)?.get(key)?;
-        Some(overlaid.row.clone())
     }
 
     /// When the first edit is due whose own event has not come after that of the one before it.
@@ -139,5 +125,13 @@ impl Queue {
         for id in done {
             self.remove(id);
         }
+    }
+}
+
+/// The step that does once more what was made of a row.
+fn made(((collection, key), row): &Written) -> Step {
+    match row {
+        Some(row) => Step::Put(collection, key.clone(), row.clone()),
+        None => Step::Delete(collection, key.clone()),
     }
 }

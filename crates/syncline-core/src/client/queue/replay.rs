@@ -105,6 +105,10 @@ impl Queue {
             let now = Footprint::new(reads, written);
             let same = intent.footprint.is_same(&now);
             let before = std::mem::replace(&mut intent.footprint, now);
+            intent.made.clear();
+            if self.written.len() > 1 {
+                intent.made.extend_from_slice(&self.written);
+            }
             if !same {
                 self.ties.leave(id, &before);
                 self.ties.enter(id, &intent.footprint);

@@ -10,7 +10,7 @@ use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::http::request::Builder;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use syncline_core::client::contrail::{Answer, Call, refusal};
 use tokio::task::JoinHandle;
@@ -197,6 +197,10 @@ impl Post for Upload {
                 }
             };
             let response = checked(response, refused).await?;
+            if response.status() != StatusCode::NO_CONTENT {
+                // whoever answers with a page has not read what was sent
+                return Err(lost(format!("the answer to what was sent is {}", response.status().as_u16())));
+            }
             // a line can be used again once its answer has been read
             if read(response, MAX_REFUSAL_BYTES).await.is_some() {
                 *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
