@@ -133,7 +133,9 @@ impl CollectionDef {
     /// The error for a row that is not of the collection's type, with its key as far as it can be told.
     pub(crate) fn undecodable(&self, json: &[u8], error: &serde_json::Error) -> Undecodable {
         let fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(json).unwrap_or_default();
-        match fields.get(self.key_field).and_then(|key| serde_json::from_str::<String>(key.get()).ok()) {
+        let key_field = self.fields.iter().find(|field| field.name == self.key_field);
+        let key = key_field.and_then(|field| fields.iter().find(|(name, _)| field.is_called(name)));
+        match key.and_then(|(_, key)| serde_json::from_str::<String>(key.get()).ok()) {
             Some(key) => {
                 let error = self.bad_row(error).with_field(format!("{}/{key}", self.name));
                 Undecodable { key: Some(Key::from(&*key)), error }

@@ -442,13 +442,11 @@ impl ClientCore {
 
     fn subscribe(&mut self, now: Duration) {
         let mut out = Vec::new();
-        let overdue = self.link.left_at(now) + self.config.answer_within * 3;
         let frame_bytes = self.link.limits().frame_bytes;
         for (&id, session) in &mut self.sessions {
             if session.phase == Phase::Idle && !session.loading.is_some_and(|loading| loading.waits(now)) {
                 self.next_sub += 1;
                 let sub = self.next_sub;
-                session.phase = Phase::Asked { sub, overdue };
                 if session.error.take().is_some() {
                     self.changed.extend(&session.watches);
                 }
@@ -461,6 +459,8 @@ impl ClientCore {
                 let cursor = session.cursor.filter(|_| session.loaded || held.is_some());
                 let subscribe = Subscribe { sub, query: session.query.clone(), cursor, held };
                 self.link.ask(now, &ClientMessage::Subscribe(subscribe), &mut out);
+                let overdue = self.link.left_at(now) + self.config.answer_within * 3;
+                session.phase = Phase::Asked { sub, overdue };
             }
         }
         self.outputs.extend(out);

@@ -299,6 +299,13 @@ impl Link {
         self.left_at(now)
     }
 
+    /// What was to leave by then has left: the server has answered it. Gives how much sooner than at the slowest that was.
+    pub(crate) fn has_left(&mut self, now: Duration, leaves_at: Duration) -> Duration {
+        let sooner = leaves_at.saturating_sub(now);
+        self.leaving = self.leaving.saturating_sub(sooner);
+        sooner
+    }
+
     /// When everything has left that was sent until now.
     pub(crate) fn left_at(&self, now: Duration) -> Duration {
         now + Duration::from_secs(self.leaving.saturating_sub(now).as_secs())

@@ -144,6 +144,11 @@ impl Footprint {
         written.map(|touch| (&touch.place, touch.access == Access::Delete))
     }
 
+    /// Whether it writes a row.
+    pub(crate) fn writes(&self, collection: &str, key: &Key) -> bool {
+        self.written().any(|((name, other), _)| *name == collection && other == key)
+    }
+
     /// Whether it lies on the same rows, whatever is done to them.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.places().eq(other.places()) && self.collections == other.collections

@@ -114,6 +114,16 @@ impl Queue {
         self.sequences.values().map(Sequence::unanswered).sum()
     }
 
+    /// When a write that was sent leaves, at the slowest.
+    pub(crate) fn leaves(&self, client: &ClientId, id: WriteId) -> Option<Duration> {
+        self.sequences.get(client)?.leaves(id)
+    }
+
+    /// What is on its way leaves so much sooner.
+    pub(crate) fn leaves_sooner(&mut self, now: Duration, sooner: Duration) {
+        self.sequences.values_mut().for_each(|sequence| sequence.leaves_sooner(now, sooner));
+    }
+
     /// The write that was sent last leaves no sooner than then.
     pub(crate) fn leaves_at(&mut self, client: &ClientId, id: WriteId, leaves_at: Duration) {
         if let Some(sequence) = self.sequences.get_mut(client) {

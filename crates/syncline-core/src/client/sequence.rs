@@ -105,6 +105,19 @@ impl Sequence {
         }
     }
 
+    /// When a write that was sent leaves, at the slowest.
+    pub(super) fn leaves(&self, write: WriteId) -> Option<Duration> {
+        let at = self.find(write).ok().filter(|at| *at < self.sent)?;
+        Some(self.writes[at].sent_at)
+    }
+
+    /// What is on its way leaves so much sooner.
+    pub(super) fn leaves_sooner(&mut self, now: Duration, sooner: Duration) {
+        for write in self.writes.iter_mut().take(self.sent).filter(|write| write.sent_at > now) {
+            write.sent_at = write.sent_at.saturating_sub(sooner).max(now);
+        }
+    }
+
     /// The writes from this one on are to be sent again.
     pub(crate) fn unsend_from(&mut self, first: WriteId) {
         let before = self.find(first).unwrap_or_else(|at| at);

@@ -337,6 +337,11 @@ impl ClientCore {
 
     /// The verdict on one write has come.
     pub(super) fn acknowledge(&mut self, now: Duration, space: &SpaceId, ack: &Ack, version: Version) {
+        let leaves = self.spaces.get(space).and_then(|space| space.queue.leaves(&ack.client, ack.id));
+        if let Some(leaves) = leaves.filter(|leaves| *leaves > now) {
+            let sooner = self.link.has_left(now, leaves);
+            self.spaces.values_mut().for_each(|space| space.queue.leaves_sooner(now, sooner));
+        }
         let Some(sequence) =
             self.spaces.get_mut(space).and_then(|space| space.queue.sequence_mut(&ack.client))
         else {

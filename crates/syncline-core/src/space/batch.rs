@@ -301,12 +301,13 @@ impl Batch {
             if before.is_none() && after.is_none() {
                 continue;
             }
-            if by_the_rules {
-                let space = &bench.set.space;
-                bench.access.write(&write.user, space, collection, before.as_deref(), after.as_deref())?;
-            }
             let def = bench.schema.collection(collection)?;
             let row = after.map(|row| Row::encode(def, &*row)).transpose()?;
+            if by_the_rules {
+                // as it will be read, whatever its type makes of what was written
+                let (space, after) = (&bench.set.space, row.as_ref().map(|row| &*row.typed));
+                bench.access.write(&write.user, space, collection, before.as_deref(), after)?;
+            }
             effect.rows.push(((collection, key), row.map(Arc::new)));
         }
         Ok(effect)

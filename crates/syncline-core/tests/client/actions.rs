@@ -48,6 +48,11 @@ enum Action {
         id: String,
         beside: String,
     },
+    /// Reads one row, and puts another one beside it.
+    Copy {
+        id: String,
+        to: String,
+    },
     /// What no row may be.
     Impossible {
         id: String,
@@ -96,6 +101,11 @@ impl Channel for Todos {
             Action::Raise { id, beside } => {
                 todos.update(id, |todo| todo.position += 1);
                 todos.put(Todo::new(beside, 1_000));
+            }
+            Action::Copy { id, to } => {
+                if let Some(row) = todos.get(id) {
+                    todos.put(Todo::new(to, row.position));
+                }
             }
             Action::Impossible { id } => {
                 todos.remove(id);
@@ -350,6 +360,24 @@ fn what_is_done_is_not_done_again_to_rows_in_which_it_has_come() {
     assert_eq!(positions(&rig, watch), [(id("a"), 7)]);
     rig.snapshot(2, &[Todo::new("a", 7), Todo::new("z", 1_000)]);
     assert_eq!(rig.shown(everything), ["a", "z?"]);
+}
+
+#[test]
+fn a_row_that_an_action_has_only_read_says_nothing_of_what_it_wrote() {
+    let mut rig = Rig::new();
+    rig.watch(&all().filter(Todo::done.eq(true)));
+    rig.connect();
+    rig.snapshot(1, &[done("a", 5)]);
+    rig.act(Action::Copy { id: id("a"), to: id("z") });
+    rig.lose();
+    let others = rig.watch(&open());
+    rig.wait_for_deadline();
+    rig.connect();
+    let changed = Todo { text: "changed".into(), ..done("a", 5) };
+    rig.snapshot_with(1, &[changed], json!([{"client": "client-1", "last": 1}]));
+    assert_eq!(rig.rows(others), ["z?"], "its own list has yet to come");
+    rig.snapshot(2, &[Todo::new("z", 5)]);
+    assert_eq!(rig.rows(others), ["z"]);
 }
 
 #[test]

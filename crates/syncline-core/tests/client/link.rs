@@ -535,7 +535,7 @@ fn what_is_large_may_take_its_time_to_leave() {
     rig.snapshot(1, &[]);
     rig.put(&Todo { text: "x".repeat(800_000), ..Todo::new("a", 1) });
     // at 16 KiB a second
-    rig.wait(secs(50));
+    rig.wait(secs(45));
     assert_eq!(rig.status(watch), "live");
     rig.change(1, &[], &[], &[1]);
     // a small one is not given that long

@@ -82,6 +82,17 @@ fn a_list_that_takes_long_to_come_is_not_held_up_by_one_beside_it() {
         }
     }
     assert_eq!((rig.status(watch), rig.shown(watch), lines), ("live", vec!["a".into()], 2));
+    // nor the next time that all of it is asked for
+    while rig.syncs().is_empty() {
+        rig.wait_for_deadline();
+    }
+    let asked = rig.now;
+    while rig.now < asked + Duration::from_secs(15) {
+        let left = asked + Duration::from_secs(15) - rig.now;
+        let due = rig.core.deadline().unwrap_or(rig.now + left).saturating_sub(rig.now);
+        rig.wait(due.min(left));
+    }
+    assert_eq!((rig.status(watch), rig.open.len()), ("live", 1));
 }
 
 #[test]

@@ -184,8 +184,7 @@ impl<S: Storage> Runner<S> {
         jobs.retain(|job| !self.running.values().any(|other| other.id == job.id));
         let now = self.clock.now();
         // in the order of the line, wherever the clock may have been when it was joined
-        jobs.sort_by_key(|job| job.due);
-        jobs.sort_by_key(|job| due(job, now));
+        jobs.sort_by_key(|job| (due(job, now), job.due));
         let next_due = jobs.partition_point(|job| due(job, now) <= now).min(room);
         let next = jobs.get(next_due).map(|job| due(job, now));
         for job in jobs.into_iter().take(next_due) {

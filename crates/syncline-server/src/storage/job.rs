@@ -20,8 +20,8 @@ pub struct StoredJob {
     pub at: u64,
     /// How often it has been tried in vain.
     pub tries: u32,
-    /// When it is to be tried next, in Unix ms. One that was not tried yet has its place in line by that, and is due at once:
-    /// the clock that it was left by may have been ahead.
+    /// When it is to be tried next, in Unix ms. One that was not tried yet has its place in line by that, and is due at once
+    /// when its place has come: the clock that it was left by may have been ahead.
     pub due: u64,
 }
 

@@ -224,7 +224,7 @@ impl Room {
         let request = request.map(|sent| (sent + patience, Due::Unanswered));
         let is_open = self.phase == Phase::Open && limits.is_on;
         let asking = self.channels.iter().filter(|_| is_open);
-        let asking = asking.map(|(&name, channel)| channel.next_due(name, self.heard, limits));
+        let asking = asking.map(|(&name, channel)| channel.next_due(name, self.heard, patience, limits));
         let leaving = self
             .channels
             .iter()
@@ -271,19 +271,26 @@ impl Channel {
         answer_within * (1 << self.overdue)
     }
 
-    /// An answer has come: in good time, or it is waited for as long the next time too.
+    /// An answer has come: in good time, or it is waited for as long the next time too. Where it was asked more than once,
+    /// nobody knows to which question.
     pub(super) fn has_answered(&mut self, now: Duration, answer_within: Duration) {
-        if now < self.asked + answer_within {
+        if self.tries == 0 && now < self.asked + answer_within {
             self.overdue = 0;
         }
     }
 
-    fn next_due(&self, name: &'static str, heard: Duration, limits: &Limits) -> (Duration, Due) {
+    fn next_due(
+        &self,
+        name: &'static str,
+        heard: Duration,
+        patience: Duration,
+        limits: &Limits,
+    ) -> (Duration, Due) {
         if let Some(until) = self.missing_until {
             return (until, Due::Ask(name));
         }
         if self.is_asked {
-            return (self.asked + self.patience(limits.answer_within), Due::Unsynced(name));
+            return (self.asked + patience, Due::Unsynced(name));
         }
         let quiet = heard + limits.ask_after;
         let busy = self.synced + limits.ask_after * BUSY;

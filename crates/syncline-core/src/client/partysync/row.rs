@@ -35,7 +35,9 @@ impl<'a> Row<'a> {
         let key_place = def.fields.iter().position(|field| field.name == def.key_field);
         let key = match &parts {
             Parts::List(values) => key_place.and_then(|place| values.get(place).copied()),
-            Parts::Record(fields) => fields.get(def.key_field).copied(),
+            Parts::Record(fields) => key_place.and_then(|place| {
+                fields.iter().find(|(name, _)| def.fields[place].is_called(name)).map(|(_, key)| *key)
+            }),
             Parts::Neither => None,
         };
         let [_, updated, deleted] = parts.times();

@@ -48,7 +48,9 @@ impl Queue {
                         is_taken = is_done && is_held && error.is_none() && news != News::State;
                         done.extend(is_done.then_some(id));
                     }
-                    Stage::Applied => applied.push(id),
+                    // what it has only read says nothing of it
+                    Stage::Applied if intent.footprint.writes(collection, key) => applied.push(id),
+                    Stage::Applied => {}
                     Stage::Queued { .. } | Stage::Refused { .. } => {}
                 }
             }
