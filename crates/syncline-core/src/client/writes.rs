@@ -330,14 +330,19 @@ impl ClientCore {
                 let Letter { kind, payload } = &letter;
                 let write = SentWrite { space: &space.id, client: &client, id, settled, kind, payload };
                 self.outputs.push_back(self.link.asking(now, write.encode()));
-                space.queue.leaves_at(&client, id, self.link.left_at(now));
+                // what leaves at once is not looked for once more
+                let leaves_at = self.link.left_at(now);
+                if leaves_at > now {
+                    space.queue.leaves_at(&client, id, leaves_at);
+                }
             }
         }
     }
 
     /// The verdict on one write has come.
     pub(super) fn acknowledge(&mut self, now: Duration, space: &SpaceId, ack: &Ack, version: Version) {
-        let leaves = self.spaces.get(space).and_then(|space| space.queue.leaves(&ack.client, ack.id));
+        let sending = self.spaces.get(space).filter(|_| self.link.left_at(now) > now);
+        let leaves = sending.and_then(|space| space.queue.leaves(&ack.client, ack.id));
         if let Some(leaves) = leaves.filter(|leaves| *leaves > now) {
             let sooner = self.link.has_left(now, leaves);
             self.spaces.values_mut().for_each(|space| space.queue.leaves_sooner(now, sooner));
