@@ -278,8 +278,8 @@ impl<R: Record> AnyCollection for Collection<R> {
 
     fn all_confirmed(&self) -> Vec<Arc<dyn AnyRow>> {
         // what only a stopped list has may be long gone
-        let one_follows = self.views.values().any(|view| !view.stopped);
-        let counts = |view: &View<R>, slot| (!view.stopped || !one_follows) && view.members.contains(slot);
+        let one_follows = self.views.values().any(|view| !view.parked);
+        let counts = |view: &View<R>, slot| (!view.parked || !one_follows) && view.members.contains(slot);
         let is_there = |slot| self.views.values().any(|view| counts(view, slot));
         let rows = self.slots.iter().enumerate().filter(|(slot, _)| is_there(*slot));
         let rows = rows.filter_map(|(_, slot)| slot.confirmed.as_ref());
@@ -357,13 +357,7 @@ impl<R: Record> AnyCollection for Collection<R> {
 
     fn park_view(&mut self, view: SessionId) {
         if let Some(view) = self.views.get_mut(&view) {
-            (view.parked, view.stopped) = (true, true);
-        }
-    }
-
-    fn stop_view(&mut self, view: SessionId) {
-        if let Some(view) = self.views.get_mut(&view) {
-            view.stopped = true;
+            view.parked = true;
         }
     }
 

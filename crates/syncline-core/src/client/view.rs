@@ -37,10 +37,8 @@ pub(crate) struct View<R> {
     pub(crate) hidden: bool,
     /// Members show only as long as the query wants them: others may change rows before their own list is told.
     pub(crate) held_to_query: bool,
-    /// The same while nobody looks at it, and until the server has said again what is in it.
+    /// The same while nobody looks at it, and until the server has said again what is in it: it may be long gone.
     pub(crate) parked: bool,
-    /// Nobody follows it, and until the server has said again what is in it, what it holds may be long gone.
-    pub(crate) stopped: bool,
     /// The rows of an answer that is still coming in.
     pub(crate) incoming: Option<Vec<Arc<R>>>,
     observers: ShortMap<WatchId, Observer<R>>,
@@ -69,7 +67,6 @@ impl<R: Record> View<R> {
             hidden: false,
             held_to_query: false,
             parked: false,
-            stopped: false,
             incoming: None,
             observers: ShortMap::new(),
         }
@@ -321,7 +318,6 @@ impl<R: Record> View<R> {
     pub(crate) fn complete(&mut self) -> Vec<u32> {
         let was_loaded = std::mem::replace(&mut self.loaded, true);
         let mut unsure = if was_loaded { Vec::new() } else { self.order.clone() };
-        self.stopped = false;
         // also of one that was complete for somebody else
         if std::mem::take(&mut self.hidden) | std::mem::take(&mut self.parked) {
             unsure.extend(self.members.ones().map(|slot| slot as u32));

@@ -233,7 +233,7 @@ impl ClientCore {
                 session.drop_incoming(id, &mut space.base);
                 for related in &session.relations {
                     if let Some(rows) = related.rows(&mut space.base) {
-                        rows.stop_view(related.view);
+                        rows.park_view(related.view);
                     }
                 }
             }

@@ -89,8 +89,6 @@ pub(crate) trait AnyCollection: Send {
     fn hold_to_query(&mut self, view: SessionId);
     /// Nobody looks at it for a while: the same until it is complete once more.
     fn park_view(&mut self, view: SessionId);
-    /// Nobody follows a view of children.
-    fn stop_view(&mut self, view: SessionId);
     /// Closes it; rows that no other view holds go with it at the next commit.
     fn close_view(&mut self, session: SessionId);
     fn observe(&mut self, session: SessionId, watch: WatchId);
