@@ -1,4 +1,5 @@
-//! The one connection to the server: when to make it, how to tell that it is dead, when to try again.
+//! The one connection to the server: when to make it, when to try again. What it is tried over stands in [`transport`],
+//! how to tell that it is dead in [`pulse`].
 //!
 //! ```text
 //!            want            opened          welcome
@@ -9,9 +10,14 @@
 //!                             Waiting (backoff) ──▶ Asking …        NeedsAuth, Failed: until told to try again
 //! ```
 
+mod pulse;
+mod transport;
+
 use std::time::Duration;
 
-use crate::client::{Config, Output, Status, Transport, TransportPreference};
+use self::pulse::{Due, Pulse};
+use self::transport::TransportChoice;
+use crate::client::{Config, Output, Status, Transport};
 use crate::error::{Error, code};
 use crate::id::ClientId;
 use crate::rng::Rng;
@@ -19,30 +25,16 @@ use crate::wire::{
     Auth, ClientMessage, Hello, JSON, JSON_BYTES, Limits, PACKED, PROTOCOL, User, Welcome, encode,
 };
 
-/// After so many attempts in a row that did not connect, a transport that has worked is doubted.
-const DOUBT_AFTER: u32 = 4;
-/// And one that worked the last time somebody was here.
-const DOUBT_REMEMBERED_AFTER: u32 = 2;
-
 /// See the [module](self).
 pub(crate) struct Link {
     config: Config,
     rng: Rng,
     phase: Phase,
     attempt: u64,
-    transport: Transport,
-    /// The transport that has worked, in this life of the client.
-    proven: Option<Transport>,
-    /// The other one has worked in its place, as it may have where both are cut off and one is tried when that is over.
-    stood_in: bool,
-    /// The platform believes to be offline: a failure says nothing of the transport.
-    offline: bool,
-    /// What the driver was told to remember.
-    remembered: Option<Transport>,
+    transport: TransportChoice,
+    pulse: Pulse,
     /// Failures in a row. A connection that lasts ends the row; one that is lost as soon as it is open does not.
     failures: u32,
-    /// Attempts in a row that did not connect.
-    refusals: u32,
     /// The application's credentials; asked for once for a connection, again when the server says they are no good.
     token: Token,
     /// The application has been asked for credentials, and has not answered.
@@ -52,16 +44,8 @@ pub(crate) struct Link {
     last_error: Option<Error>,
     user: Option<User>,
     limits: Limits,
-    heartbeat: Duration,
     /// When it was opened.
     opened: Duration,
-    /// When the server was heard last.
-    heard: Duration,
-    /// When what was sent on this connection has left, at the slowest.
-    leaving: Duration,
-    /// Something was asked, and nothing heard since.
-    asked: Option<Asked>,
-    pings: u64,
     /// The application has switched it on.
     enabled: bool,
     closed: bool,
@@ -110,18 +94,6 @@ enum Token {
     Renewed(Option<String>),
 }
 
-/// A connection is slower than this only when it is none: so many bytes of what is sent leave it in a second.
-const SLOWEST: u64 = 16 * 1024;
-
-/// What the server owes an answer.
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    /// The server is gone if nothing was heard until then.
-    overdue: Duration,
-    /// A ping is on its way too: that is answered at once, however long the rest takes.
-    pinged: bool,
-}
-
 /// What a step of the link means for the rest of the core.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -133,34 +105,20 @@ pub(crate) enum Event {
 
 impl Link {
     pub(crate) fn new(config: Config) -> Self {
-        let transport = match config.transport {
-            TransportPreference::Auto => config.remembered.unwrap_or(Transport::WebSocket),
-            TransportPreference::WebSocket => Transport::WebSocket,
-            TransportPreference::Sse => Transport::Sse,
-        };
         Self {
             rng: Rng::new(config.seed),
             phase: Phase::Idle,
             attempt: 0,
-            transport,
-            proven: None,
-            stood_in: false,
-            offline: false,
-            remembered: config.remembered,
+            transport: TransportChoice::new(config.transport, config.remembered),
+            pulse: Pulse::new(config.answer_within),
             failures: 0,
-            refusals: 0,
             token: Token::Unknown,
             asking: false,
             again: false,
             last_error: None,
             user: None,
             limits: Limits::default(),
-            heartbeat: Duration::from_secs(30),
             opened: Duration::ZERO,
-            heard: Duration::ZERO,
-            leaving: Duration::ZERO,
-            asked: None,
-            pings: 0,
             enabled: true,
             closed: false,
             unused_since: None,
@@ -201,7 +159,7 @@ impl Link {
     }
 
     pub(crate) fn transport(&self) -> Option<Transport> {
-        self.is_connected().then_some(self.transport)
+        self.is_connected().then(|| self.transport.current())
     }
 
     pub(crate) fn last_error(&self) -> Option<&Error> {
@@ -247,8 +205,9 @@ impl Link {
         }
         self.attempt += 1;
         self.phase = Phase::Opening { overdue: now + self.config.answer_within };
-        self.asked = None;
-        out.push(Output::Open { attempt: self.attempt, transport: self.transport, hello: self.hello() });
+        self.pulse.reset();
+        let (attempt, transport) = (self.attempt, self.transport.current());
+        out.push(Output::Open { attempt, transport, hello: self.hello() });
     }
 
     /// One request at a time, however often the connection is lost meanwhile: it may have opened a dialog.
@@ -283,32 +242,18 @@ impl Link {
 
     /// A frame that the server answers, to be sent. It may take its time to leave.
     pub(crate) fn asking(&mut self, now: Duration, frame: Vec<u8>) -> Output {
-        let overdue = now + self.config.answer_within;
-        let leaves = self.leaves_at(now, frame.len());
-        let asked = self.asked.get_or_insert(Asked { overdue, pinged: false });
-        if leaves > now {
-            asked.overdue = asked.overdue.max(leaves + self.config.answer_within);
-        }
+        self.pulse.asks(now, frame.len());
         Output::Send { attempt: self.attempt, frame }
-    }
-
-    /// When a frame of so many bytes has left, behind those before it: at the slowest, and in whole seconds from now.
-    fn leaves_at(&mut self, now: Duration, bytes: usize) -> Duration {
-        let millis = (bytes as u64).saturating_mul(1_000) / SLOWEST;
-        self.leaving = self.leaving.max(now) + Duration::from_millis(millis);
-        self.left_at(now)
     }
 
     /// What was to leave by then has left: the server has answered it. Gives how much sooner than at the slowest that was.
     pub(crate) fn has_left(&mut self, now: Duration, leaves_at: Duration) -> Duration {
-        let sooner = leaves_at.saturating_sub(now);
-        self.leaving = self.leaving.saturating_sub(sooner);
-        sooner
+        self.pulse.has_left(now, leaves_at)
     }
 
     /// When everything has left that was sent until now.
     pub(crate) fn left_at(&self, now: Duration) -> Duration {
-        now + Duration::from_secs(self.leaving.saturating_sub(now).as_secs())
+        self.pulse.left_at(now)
     }
 
     /// Sends a message that has no answer.
@@ -321,15 +266,14 @@ impl Link {
             return;
         }
         self.phase = Phase::Greeting { overdue: now + self.config.answer_within };
-        if self.transport == Transport::WebSocket {
+        if self.transport.current() == Transport::WebSocket {
             out.push(Output::Send { attempt: self.attempt, frame: self.hello() });
         }
     }
 
     /// Any frame shows that the server is there.
     pub(crate) fn heard(&mut self, now: Duration) {
-        self.heard = now;
-        self.asked = None;
+        self.pulse.heard(now);
     }
 
     pub(crate) fn welcome(&mut self, now: Duration, welcome: Welcome, out: &mut Vec<Output>) {
@@ -343,35 +287,16 @@ impl Link {
             Phase::Renewing { overdue: Some(_), .. } => self.phase = Phase::Open,
             Phase::Opening { .. } | Phase::Greeting { .. } => {
                 self.limits = welcome.limits;
-                // at least a second, whatever a server says
-                self.heartbeat = Duration::from_millis(welcome.heartbeat_ms.max(1_000));
+                self.pulse.set_heartbeat(welcome.heartbeat_ms);
                 self.phase = Phase::Open;
                 self.opened = now;
-                self.refusals = 0;
                 self.was_open = true;
-                self.offline = false;
-                self.has_worked(out);
+                out.extend(self.transport.has_worked().map(Output::Remember));
             }
             _ => return,
         }
         if std::mem::take(&mut self.again) {
             self.renew(now, false, out);
-        }
-    }
-
-    /// The transport has brought a connection. One that stands in for another one is not preferred to it before it has done so
-    /// twice in a row.
-    fn has_worked(&mut self, out: &mut Vec<Output>) {
-        let stands_in = self.proven.is_some_and(|proven| proven != self.transport);
-        let did_before = std::mem::replace(&mut self.stood_in, stands_in);
-        if stands_in && !did_before {
-            return;
-        }
-        (self.proven, self.stood_in) = (Some(self.transport), false);
-        if self.config.transport == TransportPreference::Auto
-            && self.remembered.replace(self.transport) != Some(self.transport)
-        {
-            out.push(Output::Remember(self.transport));
         }
     }
 
@@ -476,9 +401,7 @@ impl Link {
     /// The connection failed, however many signs of it there are: one decision.
     pub(crate) fn lost(&mut self, now: Duration, error: Option<Error>, out: &mut Vec<Output>) -> Event {
         // a failure to get credentials says nothing of the transport
-        let refused = matches!(self.phase, Phase::Opening { .. } | Phase::Greeting { .. });
-        let refused = refused && !self.offline;
-        self.refusals = self.refusals.saturating_add(u32::from(refused));
+        let connecting = matches!(self.phase, Phase::Opening { .. } | Phase::Greeting { .. });
         if self.is_connected() && now >= self.opened + self.config.answer_within {
             self.failures = 0;
         }
@@ -501,22 +424,7 @@ impl Link {
             let phase = if stale { Phase::Waiting { until: now } } else { Phase::NeedsAuth };
             return self.leave(phase, out);
         }
-        let doubt_after = match self.remembered {
-            _ if self.proven.is_some() => DOUBT_AFTER,
-            Some(_) => DOUBT_REMEMBERED_AFTER,
-            None => 1,
-        };
-        let switches = refused
-            && self.config.transport == TransportPreference::Auto
-            && self.refusals.is_multiple_of(doubt_after);
-        match self.proven {
-            // the other one was tried, or was a help until now
-            Some(proven) if proven != self.transport => self.transport = proven,
-            _ if switches => self.transport = self.transport.other(),
-            _ => {}
-        }
-        // the other transport is tried at once: where WebSockets are refused nobody should wait for that
-        let at_once = switches && self.proven.is_none() && self.refusals == doubt_after;
+        let at_once = self.transport.has_failed(connecting);
         match self.config.backoff.wait(self.failures, &mut self.rng) {
             Some(_) if at_once => self.leave(Phase::Waiting { until: now }, out),
             Some(wait) => self.leave(Phase::Waiting { until: now + wait }, out),
@@ -533,7 +441,7 @@ impl Link {
     /// Ends the connection, if there is one, and goes to `phase`.
     fn leave(&mut self, phase: Phase, out: &mut Vec<Output>) -> Event {
         let before = std::mem::replace(&mut self.phase, phase);
-        (self.asked, self.leaving) = (None, Duration::ZERO);
+        self.pulse.reset();
         // whether it was good was never said; on another connection it may have grown old
         if let Token::Renewed(token) = &self.token {
             self.token = Token::Known(token.clone());
@@ -594,28 +502,20 @@ impl Link {
 
     /// The platform believes to be online again.
     pub(crate) fn online(&mut self, now: Duration, out: &mut Vec<Output>) {
-        self.offline = false;
+        self.transport.set_offline(false);
         self.hint(now, out);
     }
 
     /// The platform believes to be offline: an open connection is looked at; nothing else would help.
     pub(crate) fn offline(&mut self, now: Duration, out: &mut Vec<Output>) {
-        self.offline = true;
+        self.transport.set_offline(true);
         if self.phase == Phase::Open {
             self.ping(now, out);
         }
     }
 
     fn ping(&mut self, now: Duration, out: &mut Vec<Output>) {
-        self.pings += 1;
-        let ping = ClientMessage::Ping(self.pings);
-        let overdue = match self.asked {
-            None => now + self.config.answer_within,
-            Some(Asked { overdue, pinged: true }) => overdue,
-            // not at once, should time have stood still
-            Some(Asked { overdue, pinged: false }) => overdue.max(now + self.config.answer_within / 2),
-        };
-        self.asked = Some(Asked { overdue, pinged: true });
+        let ping = ClientMessage::Ping(self.pulse.pings(now));
         self.tell(&ping, out);
     }
 
@@ -633,13 +533,7 @@ impl Link {
             Phase::Opening { overdue } | Phase::Greeting { overdue } => Some(overdue),
             Phase::Renewing { overdue: Some(overdue), .. } => Some(overdue),
             Phase::Waiting { until } => Some(until),
-            Phase::Open | Phase::Renewing { overdue: None, expired: false } => Some(match self.asked {
-                Some(Asked { overdue, pinged: true }) => overdue,
-                Some(Asked { overdue, pinged: false }) => {
-                    overdue.saturating_sub(self.config.answer_within / 2)
-                }
-                None => self.heard + self.heartbeat,
-            }),
+            Phase::Open | Phase::Renewing { overdue: None, expired: false } => Some(self.pulse.deadline()),
             Phase::Renewing { overdue: None, expired: true } => None,
             Phase::Idle | Phase::Asking | Phase::NeedsAuth | Phase::Failed => None,
         };
@@ -667,11 +561,10 @@ impl Link {
                 Event::None
             }
             Phase::Open | Phase::Renewing { overdue: None, expired: false } => {
-                let is_due = self.deadline().is_some_and(|due| now >= due);
-                match self.asked {
-                    Some(Asked { pinged: true, .. }) if is_due => return self.timed_out(now, out),
-                    _ if is_due => self.ping(now, out),
-                    _ => {}
+                match self.pulse.due(now) {
+                    Due::Nothing => {}
+                    Due::Ping => self.ping(now, out),
+                    Due::Answer => return self.timed_out(now, out),
                 }
                 Event::None
             }
