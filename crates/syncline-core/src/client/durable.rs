@@ -333,8 +333,8 @@ impl ClientCore {
 
 fn ended_as(kept: Kept) -> Error {
     match kept {
-        // storage is about to have it: whoever made it will find it there
-        Kept::Yes | Kept::Asked(_) => {
+        // storage is about to have it, or may have it: whoever made it will find it there
+        Kept::Yes | Kept::Asked(_) | Kept::Perhaps => {
             Error::new(code::PARKED, "it waits until the person who made it is back")
         }
         Kept::No => Error::new(code::FOREIGN_CLIENT, "made under another identity"),

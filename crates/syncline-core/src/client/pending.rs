@@ -44,6 +44,8 @@ pub(crate) enum Kept {
     No,
     /// Storage was asked to, in this batch.
     Asked(u64),
+    /// Storage may have it: it is given it again, and has to let it go in any case.
+    Perhaps,
     Yes,
 }
 

@@ -11,19 +11,19 @@ use crate::rig::{Rig, Todo, all, list};
 
 /// What storage was asked to do, and by which batch.
 #[derive(Debug)]
-struct Asked {
-    batch: u64,
-    user: UserId,
-    put: Vec<StoredWrite>,
-    del: Vec<WriteName>,
+pub(crate) struct Asked {
+    pub(crate) batch: u64,
+    pub(crate) user: UserId,
+    pub(crate) put: Vec<StoredWrite>,
+    pub(crate) del: Vec<WriteName>,
 }
 
-fn rig() -> Rig {
+pub(crate) fn rig() -> Rig {
     Rig::with(|config| config.cache = Some(CacheConfig::default()))
 }
 
 impl Rig {
-    fn keeps(&mut self) -> Vec<Asked> {
+    pub(crate) fn keeps(&mut self) -> Vec<Asked> {
         let asked = |output| match output {
             Output::StoreWrites { batch, user, put, del } => Some(Asked { batch, user, put, del }),
             _ => None,
@@ -31,7 +31,7 @@ impl Rig {
         self.drain().into_iter().filter_map(asked).collect()
     }
 
-    fn adopts(&mut self) -> Vec<Option<UserId>> {
+    pub(crate) fn adopts(&mut self) -> Vec<Option<UserId>> {
         let adopt = |output| match output {
             Output::Adopt { user } => Some(user),
             _ => None,
@@ -39,16 +39,16 @@ impl Rig {
         self.drain().into_iter().filter_map(adopt).collect()
     }
 
-    fn stored(&mut self, batch: u64) {
+    pub(crate) fn stored(&mut self, batch: u64) {
         self.input(Input::WritesStored { batch, result: Ok(()) });
     }
 
-    fn adopt(&mut self, user: &str, client: &str, writes: &[StoredWrite]) {
+    pub(crate) fn adopt(&mut self, user: &str, client: &str, writes: &[StoredWrite]) {
         let (user, client) = (UserId::from(user), ClientId::from(client));
         self.input(Input::Adopted { user, client, writes: writes.to_vec() });
     }
 
-    fn ends(&mut self) -> Vec<String> {
+    pub(crate) fn ends(&mut self) -> Vec<String> {
         let ended = |output| match output {
             Output::Settled { result: Err(error), .. } => Some(error.code().to_owned()),
             Output::Settled { .. } => Some("applied".into()),
@@ -57,12 +57,12 @@ impl Rig {
         self.drain().into_iter().filter_map(ended).collect()
     }
 
-    fn unsaved(&self) -> usize {
+    pub(crate) fn unsaved(&self) -> usize {
         self.core.connection().unsaved
     }
 
     /// The connection is lost, and another one is being opened.
-    fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         self.drain();
         let before = self.attempt;
         self.lose();
@@ -72,7 +72,7 @@ impl Rig {
         }
     }
 
-    fn connect_as(&mut self, user: &str) {
+    pub(crate) fn connect_as(&mut self, user: &str) {
         self.accept();
         self.server(json!({"welcome": {
             "protocol": 1, "user": {"id": user}, "encoding": "json", "heartbeat_ms": 30_000,
@@ -81,18 +81,18 @@ impl Rig {
     }
 }
 
-fn left_behind(client: &str, id: u64, todo: &Todo) -> StoredWrite {
+pub(crate) fn left_behind(client: &str, id: u64, todo: &Todo) -> StoredWrite {
     let name = WriteName { space: "list".into(), client: client.into(), id };
     let payload = json!({"ops": [{"put": ["todos", todo]}]});
     StoredWrite { name, kind: "rows".into(), payload: serde_json::value::to_raw_value(&payload).unwrap() }
 }
 
-fn ids(writes: &[StoredWrite]) -> Vec<(String, u64)> {
+pub(crate) fn ids(writes: &[StoredWrite]) -> Vec<(String, u64)> {
     writes.iter().map(|write| (write.name.client.to_string(), write.name.id)).collect()
 }
 
 /// The writes among frames, by author and number.
-fn sent(frames: &[Value]) -> Vec<(String, u64)> {
+pub(crate) fn sent(frames: &[Value]) -> Vec<(String, u64)> {
     let write = |frame: &Value| {
         let write = frame.get("write")?;
         Some((write["client"].as_str()?.to_owned(), write["id"].as_u64()?))

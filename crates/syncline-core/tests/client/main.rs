@@ -11,4 +11,5 @@ mod overlapping;
 mod related;
 mod rig;
 mod sessions;
+mod storage;
 mod writes;

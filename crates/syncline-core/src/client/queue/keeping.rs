@@ -14,7 +14,8 @@ impl Queue {
     pub(crate) fn take_unkept(&mut self, batch: u64) -> Vec<(ClientId, WriteId, Letter)> {
         let mut taken = Vec::new();
         for id in self.unkept.iter() {
-            if let Some(intent) = self.intents.get_mut(id).filter(|intent| intent.kept == Kept::No)
+            if let Some(intent) =
+                self.intents.get_mut(id).filter(|intent| matches!(intent.kept, Kept::No | Kept::Perhaps))
                 && let Stage::Queued { client, id, letter } = &intent.stage
             {
                 intent.kept = Kept::Asked(batch);
@@ -28,7 +29,8 @@ impl Queue {
     pub(crate) fn batch_was_kept(&mut self, batch: u64, done: bool) {
         self.unkept.retain(|id| match self.intents.get_mut(*id) {
             Some(intent) if intent.kept == Kept::Asked(batch) => {
-                intent.kept = if done { Kept::Yes } else { Kept::No };
+                // one that has failed may have been carried out, or may yet be
+                intent.kept = if done { Kept::Yes } else { Kept::Perhaps };
                 intent.is_held = false;
                 !done
             }
@@ -64,7 +66,7 @@ impl Queue {
     pub(crate) fn keep_again(&mut self) {
         for (id, intent) in self.intents.iter_mut() {
             if intent.kept == Kept::Yes {
-                intent.kept = Kept::No;
+                intent.kept = Kept::Perhaps;
                 self.unkept.insert(id);
             }
         }

@@ -1,0 +1,72 @@
+//! Storage that fails, is replaced or is left: no write that has been settled comes up again, and none that waits is lost.
+
+use std::time::Duration;
+
+use syncline_core::client::Input;
+use syncline_core::{Error, code};
+
+use crate::durable::{Asked, ids, rig};
+use crate::rig::{Rig, Todo, all};
+
+/// What storage is to let go.
+fn let_go(asked: &[Asked]) -> Vec<(String, u64)> {
+    asked.iter().flat_map(|asked| &asked.del).map(|name| (name.client.to_string(), name.id)).collect()
+}
+
+fn live() -> Rig {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[]);
+    rig.drain();
+    rig
+}
+
+#[test]
+fn a_write_is_let_go_though_storage_was_replaced_before_its_verdict() {
+    let mut rig = live();
+    rig.put(&Todo::new("a", 1));
+    let batch = rig.keeps()[0].batch;
+    rig.stored(batch);
+    rig.put(&Todo::new("b", 2));
+    let batch = rig.keeps()[0].batch;
+    rig.input(Input::StorageReplaced);
+    rig.change(1, &[Todo::new("a", 1)], &[], &[1]);
+    rig.stored(batch);
+    assert_eq!(let_go(&rig.keeps()), [("client-1".into(), 1)], "what was replaced may be back");
+}
+
+#[test]
+fn a_write_is_let_go_though_storage_did_not_say_that_it_had_it() {
+    let mut rig = live();
+    rig.put(&Todo::new("a", 1));
+    let batch = rig.keeps()[0].batch;
+    let result = Err(Error::new(code::STORAGE_LOST, "it did not answer in time"));
+    rig.input(Input::WritesStored { batch, result });
+    rig.change(1, &[Todo::new("a", 1)], &[], &[1]);
+    rig.wait(Duration::from_secs(5));
+    assert_eq!(let_go(&rig.keeps()), [("client-1".into(), 1)]);
+}
+
+#[test]
+fn a_write_that_storage_may_have_under_another_number_is_let_go_and_held_back() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.put(&Todo { text: "x".repeat(10_000), ..Todo::new("a", 1) });
+    rig.put(&Todo::new("b", 2));
+    rig.input(Input::AdoptDone { user: Some("ann".into()) });
+    let asked = rig.keeps();
+    assert_eq!(ids(&asked[0].put), [("client-1".into(), 1), ("client-1".into(), 2)]);
+    let result = Err(Error::new(code::STORAGE_LOST, "it did not answer in time"));
+    rig.input(Input::WritesStored { batch: asked[0].batch, result });
+    rig.accept();
+    rig.welcome_with(8192);
+    assert!(
+        rig.sent().iter().all(|frame| frame.get("write").is_none()),
+        "it has the number of the first now"
+    );
+    rig.wait(Duration::from_secs(5));
+    let asked = rig.keeps();
+    assert_eq!(let_go(&asked), [("client-1".into(), 1), ("client-1".into(), 2)]);
+    assert_eq!(ids(&asked[0].put), [("client-1".into(), 1)]);
+}
