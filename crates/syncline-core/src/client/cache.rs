@@ -219,6 +219,11 @@ impl ClientCore {
     /// Rooms of a partysync server keep nothing, and whose their sockets are only the cookie says: all are left, and what waits
     /// there is given up, as `foreign_client`.
     pub fn pause_storing(&mut self, now: Duration, wipe: bool) {
+        if !wipe {
+            // there is no other time for it
+            self.keep_last_writes(now);
+            self.store_left(now);
+        }
         self.cache.drop_unsaved();
         self.cache.paused = true;
         (self.cache.assumed, self.cache.known) = (None, None);
@@ -499,6 +504,17 @@ impl ClientCore {
         self.cache.known = Some(user.clone());
         self.cache.storing = Some(now + STORED_WITHIN);
         self.outputs.push_back(Output::Store { user, lists: put.into_iter().collect() });
+    }
+
+    /// Stores what is due of lists that nobody looks at any more, or may.
+    fn store_left(&mut self, now: Duration) {
+        let Some(user) = self.person().filter(|_| !self.cache.paused && !self.cache.leaving.is_empty())
+        else {
+            return;
+        };
+        let (user, left) = (user.clone(), std::mem::take(&mut self.cache.leaving));
+        self.cache.storing = Some(now + STORED_WITHIN);
+        self.outputs.push_back(Output::Store { user, lists: left.into_iter().collect() });
     }
 
     /// Storage may have nothing any more: all lists are to be stored, and who is here.

@@ -122,7 +122,7 @@ impl ClientCore {
 
     /// Somebody else is here: what was kept waits in storage for its author.
     pub(super) fn park_queue(&mut self) -> Vec<(WriteRef, Error)> {
-        self.let_settled_go();
+        self.keep_for_their_author();
         (self.durable.owner, self.durable.adopted) = (None, None);
         let mut ended = Vec::new();
         for space in self.spaces.values_mut() {
@@ -131,18 +131,10 @@ impl ClientCore {
         ended
     }
 
-    /// Whoever was here has left: there is no other time for what they have settled to be let go.
-    fn let_settled_go(&mut self) {
-        let Some(user) = self.durable.owner.clone().filter(|_| self.keeps()) else { return };
-        let batch = self.durable.batches + 1;
-        let mut del = Vec::new();
-        for (id, space) in &mut self.spaces {
-            let name = |(client, write)| WriteName { space: id.clone(), client, id: write };
-            del.extend(space.queue.take_gone(batch).into_iter().map(name));
-        }
-        if !del.is_empty() {
-            self.durable.batches = batch;
-            self.outputs.push_back(Output::StoreWrites { batch, user, put: Vec::new(), del });
+    /// Whoever was here has left: there is no other time for what waits to be stored, and for what is settled to be let go.
+    fn keep_for_their_author(&mut self) {
+        if self.keeps() {
+            self.give_batch(self.may_keep());
         }
     }
 
@@ -176,7 +168,8 @@ impl ClientCore {
         self.keep_now(now);
     }
 
-    /// The client ends, and no other batch will follow: this one does not wait for storage to be done with the one before.
+    /// The client ends, or its person leaves, and no other batch will follow: this one does not wait for storage to be done
+    /// with the one before.
     pub(super) fn keep_last_writes(&mut self, now: Duration) {
         if self.may_keep() {
             self.keep_now(now);
@@ -189,22 +182,31 @@ impl ClientCore {
     }
 
     fn keep_now(&mut self, now: Duration) {
-        let Some(user) = self.durable.owner.clone() else { return };
+        if self.give_batch(true) {
+            self.durable.busy_until = Some(now + STORED_WITHIN);
+        }
+    }
+
+    /// Has storage let go what has left the queue, and with `puts` keep what is new in it. Says whether there was anything.
+    fn give_batch(&mut self, puts: bool) -> bool {
+        let Some(user) = self.durable.owner.clone() else { return false };
         let batch = self.durable.batches + 1;
         let (mut put, mut del) = (Vec::new(), Vec::new());
         for (id, space) in &mut self.spaces {
             let name = |(client, write)| WriteName { space: id.clone(), client, id: write };
             del.extend(space.queue.take_gone(batch).into_iter().map(name));
-            for (client, write, Letter { kind, payload }) in space.queue.take_unkept(batch) {
+            let unkept = if puts { space.queue.take_unkept(batch) } else { Vec::new() };
+            for (client, write, Letter { kind, payload }) in unkept {
                 let name = WriteName { space: id.clone(), client, id: write };
                 put.push(StoredWrite { name, kind: kind.into(), payload: (*payload).to_owned() });
             }
         }
-        if !put.is_empty() || !del.is_empty() {
+        let has_any = !put.is_empty() || !del.is_empty();
+        if has_any {
             self.durable.batches = batch;
-            self.durable.busy_until = Some(now + STORED_WITHIN);
             self.outputs.push_back(Output::StoreWrites { batch, user, put, del });
         }
+        has_any
     }
 
     /// Storage has answered.

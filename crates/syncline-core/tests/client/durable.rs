@@ -74,10 +74,7 @@ impl Rig {
 
     pub(crate) fn connect_as(&mut self, user: &str) {
         self.accept();
-        self.server(json!({"welcome": {
-            "protocol": 1, "user": {"id": user}, "encoding": "json", "heartbeat_ms": 30_000,
-            "limits": {"frame_bytes": 2_097_152, "writes_in_flight": 256, "subscriptions": 256},
-        }}));
+        self.welcome_of(user, 2_097_152);
     }
 }
 

@@ -147,8 +147,13 @@ impl Rig {
     }
 
     pub(crate) fn welcome_with(&mut self, frame_bytes: usize) {
+        self.welcome_of("ann", frame_bytes);
+    }
+
+    /// The server says who is here, and how much it takes.
+    pub(crate) fn welcome_of(&mut self, user: &str, frame_bytes: usize) {
         self.server(json!({"welcome": {
-            "protocol": 1, "user": {"id": "ann"}, "encoding": "json", "heartbeat_ms": 30_000,
+            "protocol": 1, "user": {"id": user}, "encoding": "json", "heartbeat_ms": 30_000,
             "limits": {"frame_bytes": frame_bytes, "writes_in_flight": 256, "subscriptions": 256},
         }}));
     }

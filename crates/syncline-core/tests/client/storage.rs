@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use syncline_core::client::Input;
-use syncline_core::{Error, code};
+use syncline_core::client::{Input, Output};
+use syncline_core::{Error, QuerySpec, code};
 
 use crate::durable::{Asked, ids, rig};
 use crate::rig::{Rig, Todo, all};
@@ -16,6 +16,12 @@ fn let_go(asked: &[Asked]) -> Vec<(String, u64)> {
 fn live() -> Rig {
     let mut rig = rig();
     rig.watch(&all());
+    let load = |output| match output {
+        Output::Load { load, .. } => Some(load),
+        _ => None,
+    };
+    let load = rig.drain().into_iter().find_map(load).unwrap();
+    rig.input(Input::Loaded { load, user: Some("ann".into()), stored: None });
     rig.connect();
     rig.snapshot(1, &[]);
     rig.drain();
@@ -69,4 +75,55 @@ fn a_write_that_storage_may_have_under_another_number_is_let_go_and_held_back() 
     let asked = rig.keeps();
     assert_eq!(let_go(&asked), [("client-1".into(), 1), ("client-1".into(), 2)]);
     assert_eq!(ids(&asked[0].put), [("client-1".into(), 1)]);
+}
+
+#[test]
+fn what_waits_behind_a_batch_is_parked_with_it() {
+    for parks in [true, false] {
+        let mut rig = live();
+        rig.put(&Todo::new("a", 1));
+        rig.put(&Todo::new("b", 2));
+        assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 1)]);
+        if parks {
+            rig.core.pause_storing(rig.now, false);
+            assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 2)]);
+        }
+        rig.reopen();
+        rig.connect_as("bob");
+        let (mut asked, mut ends) = (Vec::new(), Vec::new());
+        for output in rig.drain() {
+            match output {
+                Output::StoreWrites { user, put, .. } => asked.push((user.to_string(), ids(&put))),
+                Output::Settled { result: Err(error), .. } => ends.push(error.code().to_owned()),
+                _ => {}
+            }
+        }
+        let left = (!parks).then(|| ("ann".into(), vec![("client-1".into(), 2)]));
+        assert_eq!((asked, ends), (Vec::from_iter(left), vec!["parked".into(), "parked".into()]));
+    }
+}
+
+#[test]
+fn what_storage_has_just_refused_is_given_to_it_once_more_before_it_is_parked() {
+    let mut rig = live();
+    rig.put(&Todo::new("a", 1));
+    let batch = rig.keeps()[0].batch;
+    let result = Err(Error::new(code::STORAGE_LOST, "lost"));
+    rig.input(Input::WritesStored { batch, result });
+    rig.core.pause_storing(rig.now, false);
+    assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 1)]);
+}
+
+#[test]
+fn a_list_that_may_not_be_seen_any_more_is_removed_though_somebody_leaves_at_once() {
+    let mut rig = live();
+    rig.server(serde_json::json!({"failed": {"sub": 1, "error": {"code": "forbidden", "message": "no"}}}));
+    rig.core.pause_storing(rig.now, false);
+    let removed = |output| match output {
+        Output::Store { user, lists } => Some((user.to_string(), lists)),
+        _ => None,
+    };
+    let removed: Vec<(String, Vec<(QuerySpec, Option<Vec<u8>>)>)> =
+        rig.drain().into_iter().filter_map(removed).collect();
+    assert_eq!(removed, [("ann".into(), vec![(all().spec().clone(), None)])]);
 }
