@@ -173,6 +173,7 @@ impl ClientCore {
             Input::Visible(false) => {
                 // it may never be seen again
                 self.store(now, true);
+                self.keep_last_writes(now);
                 Event::None
             }
             Input::Tick => self.tick(now, &mut out),

@@ -168,8 +168,8 @@ impl ClientCore {
         self.keep_now(now);
     }
 
-    /// The client ends, or its person leaves, and no other batch will follow: this one does not wait for storage to be done
-    /// with the one before.
+    /// The client may end here, or its person leaves, and no other batch may follow: this one does not wait for storage to be
+    /// done with the one before.
     pub(super) fn keep_last_writes(&mut self, now: Duration) {
         if self.may_keep() {
             self.keep_now(now);

@@ -127,3 +127,14 @@ fn a_list_that_may_not_be_seen_any_more_is_removed_though_somebody_leaves_at_onc
         rig.drain().into_iter().filter_map(removed).collect();
     assert_eq!(removed, [("ann".into(), vec![(all().spec().clone(), None)])]);
 }
+
+#[test]
+fn what_waits_behind_a_batch_is_stored_when_the_page_is_hidden() {
+    let mut rig = live();
+    for key in ["a", "b", "c"] {
+        rig.put(&Todo::new(key, 1));
+    }
+    assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 1)]);
+    rig.input(Input::Visible(false));
+    assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 2), ("client-1".into(), 3)]);
+}
