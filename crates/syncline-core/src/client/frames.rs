@@ -90,8 +90,13 @@ impl ClientCore {
         let other = before.is_some_and(|before| *before != welcome.user.id);
         let user = welcome.user.id.clone();
         self.link.welcome(now, welcome, out);
-        self.refuse_oversize();
-        let event = if other { self.change_identity(now, out) } else { Event::None };
+        let event = if other {
+            // what waits is not for this connection: it stays as it is stored
+            self.change_identity(now, out)
+        } else {
+            self.refuse_oversize();
+            Event::None
+        };
         self.own_queue(&user);
         self.cache_welcomed(now);
         event

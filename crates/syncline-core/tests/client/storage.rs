@@ -138,3 +138,29 @@ fn what_waits_behind_a_batch_is_stored_when_the_page_is_hidden() {
     rig.input(Input::Visible(false));
     assert_eq!(ids(&rig.keeps()[0].put), [("client-1".into(), 2), ("client-1".into(), 3)]);
 }
+
+#[test]
+fn what_somebody_has_parked_is_not_measured_by_the_limits_of_who_comes_next() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.core.set_enabled(rig.now, false);
+    rig.put(&Todo { text: "x".repeat(10_000), ..Todo::new("a", 1) });
+    rig.put(&Todo::new("b", 2));
+    for _ in 0..2 {
+        rig.keeps().iter().for_each(|asked| rig.stored(asked.batch));
+    }
+    assert_eq!(rig.unsaved(), 0);
+    rig.core.set_enabled(rig.now, true);
+    rig.accept();
+    rig.welcome_of("bob", 8192);
+    let (mut asked, mut ends) = (Vec::new(), Vec::new());
+    for output in rig.drain() {
+        match output {
+            Output::StoreWrites { put, del, .. } => asked.push((put.len(), del.len())),
+            Output::Settled { result: Err(error), .. } => ends.push(error.code().to_owned()),
+            _ => {}
+        }
+    }
+    assert_eq!((asked, ends), (vec![], vec!["parked".to_owned(); 2]));
+}
