@@ -228,7 +228,7 @@ impl ClientCore {
         self.cache.paused = true;
         (self.cache.assumed, self.cache.known) = (None, None);
         self.cache.imports.clear();
-        self.stop_holding_writes();
+        self.hold_nothing_in_vain();
         if wipe {
             self.forget_kept_writes();
         }
@@ -238,9 +238,7 @@ impl ClientCore {
     /// Storage has failed, or works again.
     pub(super) fn storage_degraded(&mut self, error: Option<Error>) {
         self.cache.degraded = error;
-        if self.cache.degraded.is_some() {
-            self.stop_holding_writes();
-        }
+        self.hold_nothing_in_vain();
     }
 
     /// Begins a session with what is known of its query from before.

@@ -143,8 +143,12 @@ impl ClientCore {
         self.spaces.values_mut().for_each(|space| space.queue.forget_kept());
     }
 
-    /// Storage is not given anything now: no write waits for it.
-    pub(super) fn stop_holding_writes(&mut self) {
+    /// Where storage is not given anything now, no write waits for it. To be called when that may have become so, and when
+    /// writes have other numbers.
+    pub(super) fn hold_nothing_in_vain(&mut self) {
+        if self.may_keep() {
+            return;
+        }
         self.spaces.values_mut().for_each(|space| space.queue.stop_holding());
     }
 
@@ -177,7 +181,7 @@ impl ClientCore {
     }
 
     /// Whether storage is given anything now.
-    pub(super) fn may_keep(&self) -> bool {
+    fn may_keep(&self) -> bool {
         self.keeps() && !self.cache.is_paused() && self.cache.degraded().is_none()
     }
 

@@ -154,6 +154,8 @@ impl ClientCore {
                 self.commit(&id);
             }
         }
+        // those behind them have other numbers
+        self.hold_nothing_in_vain();
     }
 
     fn enqueue(&mut self, space: &SpaceId, write: WriteRef, effect: Effect, letter: Letter) {
@@ -373,9 +375,7 @@ impl ClientCore {
                         // part of this client's sequence is forgotten (the database was restored from an older copy):
                         // what has no verdict continues from where it stands now
                         self.space(space).queue.renumber(&ack.client, expected);
-                        if !self.may_keep() {
-                            self.stop_holding_writes();
-                        }
+                        self.hold_nothing_in_vain();
                     } else {
                         sequence.unsend_from(expected);
                     }

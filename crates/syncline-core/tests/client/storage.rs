@@ -5,7 +5,7 @@ use std::time::Duration;
 use syncline_core::client::{Input, Output};
 use syncline_core::{Error, QuerySpec, code};
 
-use crate::durable::{Asked, ids, rig};
+use crate::durable::{Asked, ids, rig, sent};
 use crate::rig::{Rig, Todo, all};
 
 /// What storage is to let go.
@@ -163,4 +163,23 @@ fn what_somebody_has_parked_is_not_measured_by_the_limits_of_who_comes_next() {
         }
     }
     assert_eq!((asked, ends), (vec![], vec!["parked".to_owned(); 2]));
+}
+
+#[test]
+fn what_moves_up_while_storage_keeps_nothing_is_not_held_back() {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.core.set_enabled(rig.now, false);
+    rig.put(&Todo { text: "x".repeat(10_000), ..Todo::new("a", 1) });
+    rig.put(&Todo::new("b", 2));
+    for _ in 0..2 {
+        rig.keeps().iter().for_each(|asked| rig.stored(asked.batch));
+    }
+    rig.input(Input::StorageDegraded(Some(Error::new(code::STORAGE_FULL, "full"))));
+    rig.core.set_enabled(rig.now, true);
+    rig.accept();
+    rig.drain();
+    rig.welcome_with(8192);
+    assert_eq!(sent(&rig.sent()), [("client-1".into(), 1)]);
 }
