@@ -334,6 +334,7 @@ impl ClientCore {
             }
             self.commit(&space);
         }
+        self.refuse_oversize();
     }
 }
 

@@ -196,23 +196,35 @@ impl Queue {
         sequence.next = next;
     }
 
-    /// Refuses the writes whose payloads are larger than `limit`, as far as the server cannot know of them; those
-    /// behind them move up.
-    pub(crate) fn refuse_larger(&mut self, limit: usize, error: &Error) -> Vec<(WriteRef, Trace)> {
+    /// Refuses the writes whose payloads are larger than `limit`, as far as this page has not sent them. Those of `own` behind
+    /// them move up. What the server knows of others' their page cannot say any more: if it lacks one, it says so.
+    pub(crate) fn refuse_larger(
+        &mut self,
+        limit: usize,
+        own: &ClientId,
+        error: &Error,
+    ) -> Vec<(WriteRef, Trace)> {
         let mut refused = Vec::new();
         let clients: Vec<_> = self.sequences.keys().cloned().collect();
         for client in clients {
             let Some(sequence) = self.sequences.get_mut(&client) else { continue };
             let Some(first) = sequence.first_from(sequence.sent_up_to + 1) else { continue };
-            let waiting = sequence.take_from(first);
             let is_larger = |intent: &IntentId| match self.intents.get(*intent).map(|intent| &intent.stage) {
                 Some(Stage::Queued { letter, .. }) => letter.payload.get().len() > limit,
                 _ => false,
             };
-            let (larger, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_larger);
+            let larger: Vec<_> = sequence.intents_from(first).filter(is_larger).collect();
+            if larger.is_empty() {
+                continue;
+            }
             // before their numbers are those of others
             refused.extend(larger.into_iter().filter_map(|intent| self.refuse(intent, error)));
-            self.number(&client, first, others.into_iter());
+            if client == *own {
+                let others = self.sequence_mut(&client).map(|sequence| sequence.take_from(first));
+                self.number(&client, first, others.into_iter().flatten());
+            } else {
+                self.forget_sequence(&client);
+            }
         }
         refused
     }

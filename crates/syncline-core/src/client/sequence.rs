@@ -147,6 +147,11 @@ impl Sequence {
         self.writes.get(self.find(first).unwrap_or_else(|at| at)).map(|write| write.id)
     }
 
+    /// The intents behind the writes from this one on.
+    pub(super) fn intents_from(&self, first: WriteId) -> impl Iterator<Item = IntentId> {
+        self.writes.range(self.find(first).unwrap_or_else(|at| at)..).map(|write| write.intent)
+    }
+
     /// Takes out the writes from this one on.
     pub(super) fn take_from(&mut self, first: WriteId) -> Vec<IntentId> {
         self.unsend_from(first);

@@ -138,12 +138,16 @@ impl ClientCore {
     }
 
     /// A server's limits are known once it has said welcome. What it could only answer by ending the connection is
-    /// refused here.
+    /// refused here: then, and when something is queued that [`write`](Self::write) has not measured.
     pub(super) fn refuse_oversize(&mut self) {
+        if !self.link.is_connected() {
+            return;
+        }
         let (limit, error) = (self.largest_payload(), oversize());
+        let own = self.config.client.clone();
         let ids: Vec<_> = self.spaces.keys().cloned().collect();
         for id in ids {
-            let refused = self.space(&id).queue.refuse_larger(limit, &error);
+            let refused = self.space(&id).queue.refuse_larger(limit, &own, &error);
             if !refused.is_empty() {
                 for (write, trace) in refused {
                     if trace == Trace::Gone {
@@ -226,6 +230,7 @@ impl ClientCore {
                 writes.push(intent.write);
             }
         }
+        self.refuse_oversize();
         self.commit(space);
         self.after(now, Event::None, Vec::new());
         writes

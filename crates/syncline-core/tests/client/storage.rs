@@ -5,7 +5,7 @@ use std::time::Duration;
 use syncline_core::client::{Input, Output};
 use syncline_core::{Error, QuerySpec, code};
 
-use crate::durable::{Asked, ids, rig, sent};
+use crate::durable::{Asked, ids, left_behind, rig, sent};
 use crate::rig::{Rig, Todo, all};
 
 /// What storage is to let go.
@@ -182,4 +182,49 @@ fn what_moves_up_while_storage_keeps_nothing_is_not_held_back() {
     rig.drain();
     rig.welcome_with(8192);
     assert_eq!(sent(&rig.sent()), [("client-1".into(), 1)]);
+}
+
+#[test]
+fn what_was_left_behind_and_is_too_large_for_the_server_is_refused_alone() {
+    // before the server has said how much it takes, and after
+    for is_early in [true, false] {
+        let mut rig = rig();
+        rig.watch(&all());
+        let large = Todo { text: "x".repeat(10_000), ..Todo::new("b", 2) };
+        let writes =
+            [Todo::new("a", 1), large, Todo::new("c", 3)].map(|todo| (todo.position as u64 + 3, todo));
+        let writes = writes.map(|(id, todo)| left_behind("client-0", id, &todo));
+        if is_early {
+            rig.adopt("ann", "client-0", &writes);
+        }
+        rig.accept();
+        rig.welcome_with(8192);
+        if !is_early {
+            rig.adopt("ann", "client-0", &writes);
+        }
+        let (mut frames, mut ends) = (Vec::new(), Vec::new());
+        for output in rig.drain() {
+            match output {
+                Output::Send { frame, .. } => frames.push(serde_json::from_slice(&frame).unwrap()),
+                Output::Settled { result: Err(error), .. } => ends.push(error.code().to_owned()),
+                _ => {}
+            }
+        }
+        assert_eq!(ends, ["value_too_large"]);
+        rig.stored(1);
+        // the page that is gone may have sent them all
+        assert_eq!(sent(&frames), [("client-0".into(), 4), ("client-0".into(), 6)]);
+        // it has sent only the first, and the server waits for the next
+        rig.server(serde_json::json!({"changes": {"space": "list", "from": 0, "to": 0, "acks": [
+            {"client": "client-0", "id": 4},
+            {"client": "client-0", "id": 6, "expected": 5,
+                "error": {"code": "write_gap", "message": "an earlier write is missing"}}]}}));
+        let asked = rig.keeps();
+        assert_eq!(ids(&asked[0].put), [("client-0".into(), 5)]);
+        let gone: Vec<_> = let_go(&asked).into_iter().map(|(_, id)| id).collect();
+        assert_eq!(gone, [4, 6], "the second has gone before");
+        rig.stored(asked[0].batch);
+        rig.wait(Duration::from_millis(200));
+        assert_eq!(sent(&rig.sent()), [("client-0".into(), 5)]);
+    }
 }

@@ -424,6 +424,18 @@ fn what_the_server_would_not_take_is_refused_alone() {
     assert_eq!(error.code(), "value_too_large");
     rig.put(&Todo::new("d", 4));
     assert_eq!(writes_of(&mut rig), [3]);
+    // nor does it go out when a person says so
+    assert_eq!(rig.core.retry(rig.now, &list(), "todos", "b").len(), 1);
+    let outputs = rig.drain();
+    let is_refused = |output: &Output| match output {
+        Output::Settled { result: Err(error), .. } => error.code() == "value_too_large",
+        _ => false,
+    };
+    assert!(outputs.iter().any(is_refused));
+    assert!(outputs.iter().all(|output| !matches!(output, Output::Send { .. })));
+    assert_eq!(rig.shown(watch), ["a?", "b!", "c?", "d?"]);
+    rig.put(&Todo::new("e", 5));
+    assert_eq!(writes_of(&mut rig), [4]);
 }
 
 #[test]
