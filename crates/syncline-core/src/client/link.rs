@@ -383,6 +383,8 @@ impl Link {
     /// Asks for credentials anew: in place when the connection is open, with a new connection otherwise. What is on
     /// its way already is out of date.
     pub(crate) fn refresh_credentials(&mut self, now: Duration, out: &mut Vec<Output>) {
+        // no earlier answer may pass for the fresh one
+        self.again |= self.asking;
         match self.phase {
             Phase::Open => self.renew(now, false, out),
             Phase::NeedsAuth | Phase::Waiting { .. } | Phase::Failed => {
@@ -394,8 +396,6 @@ impl Link {
                 self.again = true;
             }
         }
-        // no earlier answer may pass for the fresh one
-        self.again |= self.asking && !matches!(self.phase, Phase::Renewing { .. } | Phase::Asking);
     }
 
     /// The connection failed, however many signs of it there are: one decision.

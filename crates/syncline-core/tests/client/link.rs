@@ -277,8 +277,9 @@ fn credentials_refreshed_while_nobody_is_connected_are_asked_for_anew() {
 
 #[test]
 fn credentials_refreshed_while_older_ones_are_on_their_way_follow_them() {
-    // while the application thinks, while the line is being made, and while the server has not said welcome
-    for stage in 0..3 {
+    // while the application thinks, while the line is being made, and while the server has not said welcome; and while it
+    // thinks of a line that is lost
+    for stage in 0..4 {
         let mut rig = Rig::with(|config| config.has_credentials = true);
         rig.watch(&all());
         rig.drain();
@@ -292,6 +293,19 @@ fn credentials_refreshed_while_older_ones_are_on_their_way_follow_them() {
             continue;
         }
         rig.answer("one");
+        if stage == 3 {
+            rig.connect();
+            rig.server(json!({"expired": {}}));
+            assert!(rig.asks());
+            rig.lose();
+            rig.core.refresh_credentials(rig.now);
+            assert!(!rig.asks(), "it is being asked already");
+            rig.answer("two");
+            assert!(rig.asks(), "its answer was out of date");
+            rig.answer("three");
+            assert_eq!(rig.hello()["token"], "three");
+            continue;
+        }
         if stage == 2 {
             rig.accept();
         }
