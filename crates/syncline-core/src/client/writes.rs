@@ -15,6 +15,7 @@ use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, Version, WriteId, check_space};
 use crate::ops::{Put, RowOp, RowOps};
 use crate::record::Record;
+use crate::rng::Rng;
 use crate::wire::{Ack, SentWrite, WriteState, check_depth};
 
 /// What the envelope takes of a frame, at the most.
@@ -384,7 +385,8 @@ impl ClientCore {
                     } else {
                         sequence.unsend_from(expected);
                     }
-                    self.resend_at.get_or_insert(now + resend_after(error));
+                    let wait = resend_after(error, &mut self.rng);
+                    self.resend_at.get_or_insert(now + wait);
                 }
                 None => self.settle(space, &ack.client, ack.id, Err(error.clone())),
             },
@@ -488,7 +490,11 @@ fn oversize() -> Error {
     Error::new(code::VALUE_TOO_LARGE, "the write is larger than the server takes")
 }
 
-/// A gap is mended by sending again; a server that could not store is given a moment.
-fn resend_after(error: &Error) -> Duration {
-    Duration::from_millis(if error.code() == code::WRITE_GAP { 200 } else { 1_000 })
+/// A gap is mended by sending again. A server that could not store is given a moment: 1 to 3 s, so that those who were turned
+/// away together do not come back together.
+fn resend_after(error: &Error, rng: &mut Rng) -> Duration {
+    match error.code() {
+        code::WRITE_GAP => Duration::from_millis(200),
+        _ => Duration::from_secs(1).mul_f64(1.0 + 2.0 * rng.unit()),
+    }
 }

@@ -246,6 +246,26 @@ fn what_the_server_could_not_handle_is_sent_again_later() {
 }
 
 #[test]
+fn clients_that_were_turned_away_together_do_not_come_back_together() {
+    let again = |seed: u64| {
+        let mut rig = Rig::with(|config| config.seed = seed);
+        rig.watch(&all());
+        rig.connect();
+        rig.snapshot(1, &[]);
+        rig.put(&Todo::new("b", 2));
+        rig.drain();
+        let error = json!({"code": "too_many", "message": "not now"});
+        rig.server(json!({"changes": {"space": "list", "from": 0, "to": 0, "acks": [
+            {"client": "client-1", "id": 1, "error": error, "expected": 1},
+        ]}}));
+        rig.wait_for_deadline();
+        assert_eq!(writes(&rig.sent()), [1]);
+        rig.now
+    };
+    assert_ne!(again(1), again(2));
+}
+
+#[test]
 fn a_server_that_lost_its_memory_gets_a_sequence_it_knows() {
     let (mut rig, _) = live();
     for position in 0..3 {
