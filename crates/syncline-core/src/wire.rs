@@ -26,7 +26,7 @@ pub(crate) use nesting::{behind_text, hides_json, with_nothing_hidden};
 pub use packed::EncodedRow;
 pub(crate) use packed::{pack, push as push_row, push_for_its_type, rows as packed_rows, unpack};
 
-use crate::error::Error;
+use crate::error::{Error, code};
 use crate::id::{ClientId, Cursor, SpaceId, UserId, Version, WriteId, is_zero};
 use crate::query::QuerySpec;
 
@@ -46,6 +46,11 @@ pub const PACKED: &str = "packed";
 /// The largest `subscribe` without what it says is [held](Held), in bytes: a server keeps queries in memory as long as they
 /// are watched.
 pub const MAX_QUERY_BYTES: usize = 64 * 1024;
+
+/// Why a longer one is refused.
+pub(crate) fn query_too_long() -> Error {
+    Error::new(code::BAD_QUERY, "a query is at most 64 KiB")
+}
 
 /// The number a client gives to a subscription; never used twice on one connection.
 pub type SubId = u32;

@@ -410,7 +410,7 @@ impl ClientCore {
     }
 
     /// Whether the server is one of Syncline's own.
-    fn is_of_its_own_kind(&self) -> bool {
+    pub(super) fn is_of_its_own_kind(&self) -> bool {
         self.streams.is_none() && self.rooms.is_none()
     }
 

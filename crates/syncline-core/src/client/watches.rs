@@ -15,7 +15,10 @@ use crate::id::{Cursor, Key, SpaceId};
 use crate::query::{Query, QuerySpec};
 use crate::record::Record;
 use crate::schema::CollectionDef;
-use crate::wire::{ClientMessage, Unsubscribe};
+use crate::wire::{ClientMessage, MAX_QUERY_BYTES, Unsubscribe, query_too_long};
+
+/// What a `subscribe` says beside its query and the keys that are held, at the most, in bytes.
+const ENVELOPE_BYTES: usize = 512;
 
 /// One look at a query. Looks at equal queries share a session.
 pub(super) struct Watch {
@@ -109,8 +112,15 @@ impl ClientCore {
         let views: Vec<_> = relations.iter().map(|_| SessionId(self.next_id())).collect();
         // there every list follows a stream of its own, and they share their rows
         let held_to_query = self.streams.is_some();
+        let is_sent_whole = self.is_of_its_own_kind();
         let space = self.space(&query.space);
         open(space, id, query)?;
+        if is_sent_whole && is_too_long(query) {
+            if let Some(rows) = space.base.get_mut(collection) {
+                rows.close_view(id);
+            }
+            return Err(query_too_long());
+        }
         let mut session = Session::new(query.clone(), collection);
         for (view, (def, relation)) in views.iter().zip(relations) {
             session.relations.push(Related::open(*view, &def, relation, &mut space.base));
@@ -410,4 +420,10 @@ impl ClientCore {
         let session = self.sessions.get(&self.watches.get(&watch)?.session?)?;
         session.cursor.filter(|_| session.loaded)
     }
+}
+
+/// Whether no server takes a query: one that does not even read the frame ends the connection, and all that rides on it.
+fn is_too_long(query: &QuerySpec) -> bool {
+    // what cannot be written has been refused by name
+    serde_json::to_vec(query).is_ok_and(|query| query.len() + ENVELOPE_BYTES > MAX_QUERY_BYTES)
 }

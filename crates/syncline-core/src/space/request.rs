@@ -10,7 +10,9 @@ use serde_path_to_error::Segment;
 use crate::channel::{ACTION, ActionPayload};
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId};
-use crate::wire::{ClientMessage, Held, MAX_QUERY_BYTES, SubId, Subscribe, Write, parse_client};
+use crate::wire::{
+    ClientMessage, Held, MAX_QUERY_BYTES, SubId, Subscribe, Write, parse_client, query_too_long,
+};
 
 /// What a client asks.
 #[derive(Debug)]
@@ -52,8 +54,7 @@ impl Request {
         let error = match parse_client(bytes, limit) {
             // before it waits for anything: in memory a condition may be many times its size here
             Ok(ClientMessage::Subscribe(subscribe)) if query_bytes(&subscribe, bytes) > MAX_QUERY_BYTES => {
-                let error = Error::new(code::BAD_QUERY, "a query is at most 64 KiB");
-                return Ok(Self::BadSubscribe { sub: subscribe.sub, error });
+                return Ok(Self::BadSubscribe { sub: subscribe.sub, error: query_too_long() });
             }
             Ok(message) => return Ok(Self::Message(message)),
             Err(error) => error.shortened(),

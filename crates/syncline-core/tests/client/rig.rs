@@ -19,6 +19,7 @@ pub(crate) struct Todo {
 
 #[allow(non_upper_case_globals)]
 impl Todo {
+    pub(crate) const text: Field<Self, String> = Field::new(1);
     pub(crate) const done: Field<Self, bool> = Field::new(2);
     pub(crate) const position: Field<Self, i64> = Field::new(3);
 

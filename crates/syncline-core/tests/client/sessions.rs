@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::rig::{Rig, Todo, all, list, open};
 use syncline_core::client::{Output, Status, WatchId};
+use syncline_core::wire::MAX_QUERY_BYTES;
 use syncline_core::{Query, Record};
 
 #[test]
@@ -399,6 +400,37 @@ fn a_query_that_cannot_be_asked_fails_at_once() {
     assert_eq!(rig.status(watch), "failed");
     assert_eq!(rig.core.watch_state(watch).error.unwrap().field(), Some("limit"));
     assert!(rig.opened().is_empty());
+}
+
+#[test]
+fn a_query_that_no_server_takes_fails_alone_and_at_once() {
+    let of = |bytes: usize| all().filter(Todo::text.eq("x".repeat(bytes)));
+    let mut rig = Rig::new();
+    let long = rig.watch(&of(3 << 20));
+    let error = rig.core.watch_state(long).error.unwrap();
+    assert_eq!((rig.status(long), error.code()), ("failed", "bad_query"));
+    assert!(rig.opened().is_empty());
+    let watch = rig.watch(&all());
+    rig.connect();
+    rig.snapshot(1, &[Todo::new("a", 1)]);
+    assert_eq!((rig.status(watch), rig.shown(watch)), ("live", vec!["a".into()]));
+    rig.drain();
+    // what is asked fits, with all that may be said beside it
+    let mut fits = 0;
+    for bytes in (64_000..66_000).step_by(64) {
+        let watch = rig.watch(&of(bytes));
+        let asked = rig.drain().into_iter().filter_map(|output| match output {
+            Output::Send { frame, .. } => Some(frame.len()),
+            _ => None,
+        });
+        let asked: Vec<_> = asked.collect();
+        assert!(asked.iter().all(|&bytes| bytes + 256 <= MAX_QUERY_BYTES), "{asked:?}");
+        assert_eq!(asked.is_empty(), rig.status(watch) == "failed");
+        fits += asked.len();
+        rig.core.unwatch(rig.now, watch);
+        rig.drain();
+    }
+    assert!(fits > 0, "short ones are asked");
 }
 
 #[test]
