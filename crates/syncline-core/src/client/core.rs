@@ -456,8 +456,9 @@ impl ClientCore {
                     Some(space) => session.say_what_is_held(id, space, self.rng.next_u64(), frame_bytes),
                     None => None,
                 };
-                // of a list that was never complete, a cursor alone would promise too much
-                let cursor = session.cursor.filter(|_| session.loaded || held.is_some());
+                // of a list that was never complete, or is not the same for everybody, a cursor alone would promise too much
+                let says_enough = held.is_some() || (session.loaded && !session.selective);
+                let cursor = session.cursor.filter(|_| says_enough);
                 let subscribe = Subscribe { sub, query: session.query.clone(), cursor, held };
                 self.link.ask(now, &ClientMessage::Subscribe(subscribe), &mut out);
                 let overdue = self.link.left_at(now) + self.config.answer_within * 3;

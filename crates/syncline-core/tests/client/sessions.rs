@@ -535,6 +535,23 @@ fn a_list_of_which_everybody_sees_the_same_comes_back_by_the_log_alone() {
 }
 
 #[test]
+fn who_sees_a_part_only_and_cannot_say_which_is_told_everything() {
+    let mut rig = Rig::new();
+    rig.watch(&all());
+    rig.connect();
+    let head = json!({"snapshot": {
+        "sub": 1, "cursor": rig.cursor(), "chunk": 0, "total": 1, "last": true, "selective": true,
+    }});
+    rig.server_rows(head, &[row("a", 1)]);
+    rig.lose();
+    rig.wait_for_deadline();
+    rig.accept();
+    rig.welcome_with(MAX_QUERY_BYTES);
+    let subscribe = rig.sent().into_iter().find_map(|frame| frame.get("subscribe").cloned()).unwrap();
+    assert_eq!((subscribe.get("held"), subscribe.get("cursor")), (None, None));
+}
+
+#[test]
 fn verdicts_count_in_the_order_in_which_they_are_told_though_rows_are_held() {
     let mut rig = Rig::new();
     let (first, second) = (rig.watch(&all()), rig.watch(&open()));
