@@ -61,7 +61,9 @@ pub(crate) struct Session {
 #[derive(Clone, Default)]
 pub(crate) struct Unreadable {
     by_key: BTreeMap<Key, Error>,
-    keyless: Option<Error>,
+    /// The last one whose key could not be read either, or that was one too many to be remembered by it: what becomes of it
+    /// is known when all rows come again.
+    unnamed: Option<Error>,
 }
 
 /// More unreadable rows than this are not remembered one by one.
@@ -70,9 +72,10 @@ const MAX_UNREADABLE: usize = 64;
 impl Unreadable {
     pub(crate) fn note(&mut self, row: Undecodable) {
         match row.key {
-            Some(key) if self.by_key.len() < MAX_UNREADABLE => drop(self.by_key.insert(key, row.error)),
-            Some(_) => {}
-            None => self.keyless = Some(row.error),
+            Some(key) if self.by_key.len() < MAX_UNREADABLE || self.by_key.contains_key(&key) => {
+                self.by_key.insert(key, row.error);
+            }
+            _ => self.unnamed = Some(row.error),
         }
     }
 
@@ -84,15 +87,15 @@ impl Unreadable {
     /// Others than these are not of interest any more.
     pub(crate) fn keep(&mut self, kept: impl Fn(&str) -> bool) {
         self.by_key.retain(|key, _| kept(key.as_str()));
-        self.keyless = None;
+        self.unnamed = None;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_key.is_empty() && self.keyless.is_none()
+        self.by_key.is_empty() && self.unnamed.is_none()
     }
 
     pub(crate) fn first(&self) -> Option<&Error> {
-        self.by_key.values().next().or(self.keyless.as_ref())
+        self.by_key.values().next().or(self.unnamed.as_ref())
     }
 }
 

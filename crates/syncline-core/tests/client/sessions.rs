@@ -331,6 +331,23 @@ fn a_row_that_cannot_be_read_any_more_is_not_shown_as_it_was() {
 }
 
 #[test]
+fn a_list_is_not_complete_again_while_one_of_many_unreadable_rows_may_be_missing() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    let keys: Vec<_> = (0..65).map(|n| format!("{n:02}")).collect();
+    let head = json!({"snapshot": {
+        "sub": 1, "cursor": rig.cursor(), "chunk": 0, "total": keys.len(), "last": true,
+    }});
+    let rows: Vec<_> = keys.iter().map(|key| json!({"id": key, "text": 7})).collect();
+    rig.server_rows(head, &rows);
+    let gone: Vec<_> = keys[..64].iter().map(String::as_str).collect();
+    rig.change(1, &[], &gone, &[]);
+    let error = rig.core.watch_state(watch).error.unwrap();
+    assert_eq!((error.code(), error.field()), ("bad_row", Some("todos/64")));
+}
+
+#[test]
 fn a_stopped_watch_keeps_its_rows_and_goes_on_from_there() {
     let mut rig = Rig::new();
     let watch = rig.watch(&all());
