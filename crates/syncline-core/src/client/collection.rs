@@ -21,7 +21,7 @@ use crate::client::short_map::{ShortMap, ValuesMut as _};
 use crate::client::view::View;
 use crate::diff::{Diff, Entry, RowState};
 use crate::error::Error;
-use crate::id::Key;
+use crate::id::{Key, Version};
 use crate::query::{CompiledQuery, CompiledRelation, QuerySpec};
 use crate::read_json::read_json;
 use crate::record::{AnyRow, Record, downcast};
@@ -306,8 +306,8 @@ impl<R: Record> AnyCollection for Collection<R> {
         self.begin_with_children(view, others, parents, shown);
     }
 
-    fn adjustments(&self, view: SessionId, overlay: &Overlay, live: bool) -> BTreeMap<Key, i64> {
-        self.adjustments_of(view, overlay, live)
+    fn adjustments(&self, view: SessionId, overlay: &Overlay, told: Option<Version>) -> BTreeMap<Key, i64> {
+        self.adjustments_of(view, overlay, told)
     }
 
     fn begin_from(&mut self, session: SessionId, others: &[SessionId], shown: bool) {

@@ -489,7 +489,7 @@ impl ClientCore {
         let behind: BTreeSet<_> =
             self.sessions.values().filter(behind).flat_map(Session::collections).collect();
         let Some(space) = self.spaces.get_mut(id).filter(|space| !space.held.is_released()) else { return };
-        space.queue.drop_applied(&behind);
+        space.queue.drop_applied(&behind, space.told);
         let mut changed = space.commit(&self.schema);
         for (&session, one) in self.sessions.iter_mut().filter(|(_, one)| one.query.space == *id) {
             let live = one.phase.is_live();

@@ -11,7 +11,7 @@ use crate::client::WriteRef;
 use crate::diff::RowState;
 use crate::error::{Error, code};
 use crate::fields::Fields;
-use crate::id::{ClientId, Key, WriteId};
+use crate::id::{ClientId, Key, Version, WriteId};
 use crate::ops::{Put, ROWS, RowOp, RowOps, put_row};
 use crate::record::{AnyRow, Record};
 use crate::schema::Schema;
@@ -54,8 +54,9 @@ pub(crate) enum Kept {
 pub(crate) enum Stage {
     /// A write in a client's sequence that has no verdict.
     Queued { client: ClientId, id: WriteId, letter: Letter },
-    /// A write that was applied, while a list that may show its rows has not got them yet: they stay on the screen.
-    Applied,
+    /// A write that was applied, as of this version, while a list that may show its rows has not got them yet: they stay on
+    /// the screen.
+    Applied(Version),
     /// A write that was refused, kept until it is retried or dismissed.
     Refused { letter: Letter, error: Arc<Error> },
     /// Not a write of ours: the application makes it by its own means, and its row will come.
@@ -311,9 +312,12 @@ impl Pending {
         matches!(self.stage, Stage::Local { .. })
     }
 
-    /// Whether the server has done it, and only a list that is behind still lacks its rows.
-    pub(crate) fn is_applied(&self) -> bool {
-        matches!(self.stage, Stage::Applied)
+    /// As of which version the server has done it, if only a list that is behind still lacks its rows.
+    pub(crate) fn applied(&self) -> Option<Version> {
+        match self.stage {
+            Stage::Applied(version) => Some(version),
+            _ => None,
+        }
     }
 
     /// How a row stands that it was the last to touch.
@@ -322,7 +326,7 @@ impl Pending {
             Stage::Refused { error, .. } | Stage::Local { error: Some(error) } => {
                 RowState::Failed(Arc::clone(error))
             }
-            Stage::Queued { .. } | Stage::Applied | Stage::Local { error: None } => RowState::Pending,
+            Stage::Queued { .. } | Stage::Applied(_) | Stage::Local { error: None } => RowState::Pending,
         }
     }
 

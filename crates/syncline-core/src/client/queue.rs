@@ -18,7 +18,7 @@ use crate::client::collection::Overlay;
 use crate::client::pending::{Effect, Footprint, Kept, Letter, Pending, Stage, Step, Written};
 use crate::client::sequence::Sequence;
 use crate::error::Error;
-use crate::id::{ClientId, Key, WriteId};
+use crate::id::{ClientId, Key, Version, WriteId};
 use crate::record::AnyRow;
 use crate::schema::Schema;
 use crate::tx::Place;
@@ -338,12 +338,12 @@ impl Queue {
         &mut self,
         client: &ClientId,
         write: WriteId,
-        result: Result<(), &Error>,
+        result: Result<Version, &Error>,
     ) -> Option<(WriteRef, Trace)> {
         let id = self.sequences.get(client)?.intent(write)?;
         match result {
             // the next commit takes it away, unless a list has to get its rows first
-            Ok(()) => Some((self.set_stage(id, Stage::Applied)?, Trace::Visible)),
+            Ok(version) => Some((self.set_stage(id, Stage::Applied(version))?, Trace::Visible)),
             Err(error) => self.refuse(id, error),
         }
     }
@@ -363,7 +363,7 @@ impl Queue {
     /// An intent has come to another stage; none comes back to being queued.
     pub(crate) fn set_stage(&mut self, id: IntentId, stage: Stage) -> Option<WriteRef> {
         let intent = self.intents.get_mut(id)?;
-        if matches!(stage, Stage::Applied) {
+        if matches!(stage, Stage::Applied(_)) {
             self.applied.insert(id);
         }
         mark(&mut self.stale, &intent.footprint);
@@ -394,7 +394,7 @@ impl Queue {
                     sequence.remove(*write);
                 }
             }
-            Stage::Applied => self.applied.remove(id),
+            Stage::Applied(_) => self.applied.remove(id),
             Stage::Refused { .. } | Stage::Local { .. } => {}
         }
     }

@@ -106,7 +106,7 @@ pub(crate) struct Counts {
     shown: BTreeMap<Key, u64>,
     /// Parents that a commit has to look at.
     touched: BTreeSet<Key>,
-    /// The answer has come: local effects may be counted in it.
+    /// The answer has come, or what was held: local effects may be counted in it.
     pub(crate) is_stale: bool,
     readers: BTreeMap<WatchId, Reader>,
 }

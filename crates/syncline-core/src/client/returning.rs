@@ -2,7 +2,8 @@
 //!
 //! The lists of a space share their rows. While one of them still shows rows of an earlier connection, what comes for
 //! the others is held: else the first answer would bring new rows into the lists whose answers are still to come, and
-//! a person would see half of a write there. Verdicts are not held.
+//! a person would see half of a write there. Verdicts are not held: what they are about stays on the screen as it was made
+//! here, until what brings it is taken in.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::client::core::ClientCore;
 use crate::client::frames::Gap;
 use crate::client::link::Event;
 use crate::client::session::Session;
+use crate::client::short_map::ValuesMut as _;
 use crate::id::{Cursor, SpaceId, Version};
 use crate::wire::{Changes, Frame, Resume, ServerMessage, Snapshot, SubId, WriteState};
 
@@ -150,6 +152,11 @@ impl ClientCore {
             }
             if let Err(Gap) = taken {
                 return self.missed(now, out);
+            }
+            // own writes that were beyond the server's numbers may be in them now
+            let sessions = self.sessions.values_mut().filter(|session| session.query.space == id);
+            for counts in sessions.flat_map(|one| &mut one.relations).filter_map(|one| one.counts.as_mut()) {
+                counts.is_stale = true;
             }
             self.commit(&id);
         }

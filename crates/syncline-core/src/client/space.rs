@@ -109,10 +109,12 @@ impl Space {
         changed
     }
 
-    /// What local effects make of the numbers of children that the server counts in a view.
+    /// What local effects make of the numbers of children that the server counts in a view, which are those of now where it
+    /// is `live`.
     pub(crate) fn adjustments(&self, view: SessionId, collection: &str, live: bool) -> BTreeMap<Key, i64> {
+        let told = self.told.filter(|_| live);
         let (rows, overlay) = (self.base.get(collection), self.queue.overlay(collection));
-        rows.zip(overlay).map(|(rows, overlay)| rows.adjustments(view, overlay, live)).unwrap_or_default()
+        rows.zip(overlay).map(|(rows, overlay)| rows.adjustments(view, overlay, told)).unwrap_or_default()
     }
 
     /// Rows of this collection have come: what stood in for them is done.

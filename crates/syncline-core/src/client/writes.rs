@@ -424,7 +424,9 @@ impl ClientCore {
     ) {
         let is_own = *client == self.config.client;
         let Some(state) = self.spaces.get_mut(space) else { return };
-        if let Some((write, trace)) = state.queue.settle(client, id, result.as_ref().map(drop)) {
+        if let Some((write, trace)) =
+            state.queue.settle(client, id, result.as_ref().map(|applied| applied.version))
+        {
             if let (Err(error), Trace::Gone) = (&result, trace) {
                 self.outputs.push_back(Output::Refused { write, error: error.clone() });
             }

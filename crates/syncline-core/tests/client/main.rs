@@ -9,6 +9,7 @@ mod link;
 mod model;
 mod overlapping;
 mod related;
+mod returning;
 mod rig;
 mod sessions;
 mod storage;

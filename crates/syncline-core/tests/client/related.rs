@@ -13,13 +13,13 @@ use crate::rig::{Rig, Todo, all, list, open};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
 #[record(collection = "marks", key = id)]
-struct Mark {
+pub(crate) struct Mark {
     id: String,
     todo: String,
     at: i64,
 }
 
-fn mark(id: &str, todo: &str) -> Mark {
+pub(crate) fn mark(id: &str, todo: &str) -> Mark {
     Mark { id: id.into(), todo: todo.into(), at: 0 }
 }
 
@@ -101,7 +101,7 @@ fn marked() -> (Rig, WatchId) {
 }
 
 /// The next version.
-fn change(rig: &mut Rig, part: Value, rows: &[Value], acks: &[u64]) {
+pub(crate) fn change(rig: &mut Rig, part: Value, rows: &[Value], acks: &[u64]) {
     let from = rig.version;
     rig.version += 1;
     let mut whole = json!({"sub": 1});
@@ -113,11 +113,11 @@ fn change(rig: &mut Rig, part: Value, rows: &[Value], acks: &[u64]) {
     rig.server_rows(head, rows);
 }
 
-fn count(parent: &str, n: u64) -> Value {
+pub(crate) fn count(parent: &str, n: u64) -> Value {
     json!([{"relation": 0, "parent": parent, "n": n}])
 }
 
-fn write(rig: &mut Rig, op: RowOp) {
+pub(crate) fn write(rig: &mut Rig, op: RowOp) {
     rig.core.write_rows(rig.now, &list(), &RowOps { ops: vec![op] }).unwrap();
 }
 

@@ -14,7 +14,7 @@ use crate::client::export::Form;
 use crate::client::session::SessionId;
 use crate::diff::RowState;
 use crate::error::Error;
-use crate::id::Key;
+use crate::id::{Key, Version};
 use crate::query::{CompiledRelation, QuerySpec};
 use crate::record::AnyRow;
 use crate::schema::Undecodable;
@@ -26,8 +26,8 @@ pub(crate) struct Overlaid {
     pub(crate) row: Option<Arc<dyn AnyRow>>,
     /// How the latest of them stands.
     pub(crate) state: RowState,
-    /// The server has done the latest of them; lists that are behind do not know it yet.
-    pub(crate) applied: bool,
+    /// The server has done the latest of them, as of this version; lists that are behind do not know it yet.
+    pub(crate) applied: Option<Version>,
 }
 
 /// The local effects on one collection, by key.
@@ -62,8 +62,8 @@ pub(crate) trait AnyCollection: Send {
         shown: bool,
     );
     /// What local effects add to the numbers of children that the server counts in a view, and take away from them, by
-    /// parent. Where it is `live`, those that it has `applied` are in its numbers.
-    fn adjustments(&self, view: SessionId, overlay: &Overlay, live: bool) -> BTreeMap<Key, i64>;
+    /// parent. Those that it has `applied` up to the version of which its numbers are `told` are in them.
+    fn adjustments(&self, view: SessionId, overlay: &Overlay, told: Option<Version>) -> BTreeMap<Key, i64>;
     /// Makes those confirmed rows of other views members that the query wants, as many as it wants. Unless they are
     /// `shown`, they are not before the view is complete.
     fn begin_from(&mut self, session: SessionId, others: &[SessionId], shown: bool);

@@ -7,7 +7,7 @@ use crate::client::collection::{AnyCollection as _, Collection, Overlay};
 use crate::client::session::SessionId;
 use crate::client::view::Children;
 use crate::diff::{Entry, RowState};
-use crate::id::Key;
+use crate::id::{Key, Version};
 use crate::record::Record;
 
 impl<R: Record> Collection<R> {
@@ -49,12 +49,13 @@ impl<R: Record> Collection<R> {
         &self,
         view: SessionId,
         overlay: &Overlay,
-        live: bool,
+        told: Option<Version>,
     ) -> BTreeMap<Key, i64> {
         let mut adjustments = BTreeMap::new();
         let Some(view) = self.views.get(&view) else { return adjustments };
         for (key, overlaid) in overlay {
-            if overlaid.state != RowState::Pending || (live && overlaid.applied) {
+            let is_told = overlaid.applied.is_some_and(|applied| told.is_some_and(|told| applied <= told));
+            if overlaid.state != RowState::Pending || is_told {
                 continue;
             }
             let confirmed = self.find(key.as_str()).and_then(|slot| self.slots[slot as usize].confirmed());

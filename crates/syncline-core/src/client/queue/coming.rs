@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::{IntentId, Queue};
 use crate::client::collection::AnyCollection;
 use crate::client::pending::{Effect, Stage, Step, Written};
-use crate::id::Key;
+use crate::id::{Key, Version};
 use crate::tx::Place;
 
 /// What rows that have come say of those that the application writes by its own means.
@@ -49,8 +49,8 @@ impl Queue {
                         done.extend(is_done.then_some(id));
                     }
                     // what it has only read says nothing of it
-                    Stage::Applied if intent.footprint.writes(collection, key) => applied.push(id),
-                    Stage::Applied => {}
+                    Stage::Applied(_) if intent.footprint.writes(collection, key) => applied.push(id),
+                    Stage::Applied(_) => {}
                     Stage::Queued { .. } | Stage::Refused { .. } => {}
                 }
             }
@@ -117,11 +117,13 @@ impl Queue {
         !due.is_empty()
     }
 
-    /// Forgets the applied writes, but for those of collections of which a list is `behind` and may have to show them.
-    pub(crate) fn drop_applied(&mut self, behind: &BTreeSet<&'static str>) {
+    /// Forgets the applied writes, but for those of collections of which a list is `behind` and may have to show them, and
+    /// those of versions beyond what lists were `told`: what brings these is held.
+    pub(crate) fn drop_applied(&mut self, behind: &BTreeSet<&'static str>, told: Option<Version>) {
         let is_awaited = |id: IntentId| {
-            let mut written = self.intents.get(id).into_iter().flat_map(|intent| intent.footprint.written());
-            written.any(|((collection, _), _)| behind.contains(collection))
+            let Some(intent) = self.intents.get(id) else { return false };
+            let is_held = intent.applied().is_some_and(|applied| told.is_some_and(|told| applied > told));
+            is_held || intent.footprint.written().any(|((collection, _), _)| behind.contains(collection))
         };
         let done: Vec<_> = self.applied.iter().filter(|&id| !is_awaited(id)).collect();
         for id in done {

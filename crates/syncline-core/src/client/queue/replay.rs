@@ -114,7 +114,7 @@ impl Queue {
                 self.ties.enter(id, &intent.footprint);
             }
         }
-        let (state, applied) = (intent.state(), intent.is_applied());
+        let (state, applied) = (intent.state(), intent.applied());
         for ((collection, key), row) in self.written.drain(..) {
             rows.push((collection, key.clone()));
             let overlaid = Overlaid { row, state: state.clone(), applied };
