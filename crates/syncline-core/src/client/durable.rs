@@ -166,7 +166,7 @@ impl ClientCore {
         }
         match self.durable.busy_until {
             Some(until) if now < until => return,
-            Some(_) => self.give_batch_up(),
+            Some(_) => self.give_batches_up(),
             None => {}
         }
         self.keep_now(now);
@@ -219,14 +219,15 @@ impl ClientCore {
             self.durable.busy_until = result.is_err().then_some(now + AFTER_FAILURE);
         }
         for space in self.spaces.values_mut() {
-            space.queue.batch_was_kept(batch, result.is_ok());
+            space.queue.batches_were_kept(batch..=batch, result.is_ok());
         }
     }
 
-    fn give_batch_up(&mut self) {
-        let batch = self.durable.batches;
+    /// Storage has not answered, as to the last batch and to those that it was given before without an answer to the others.
+    fn give_batches_up(&mut self) {
+        let all = 0..=self.durable.batches;
         self.durable.busy_until = None;
-        self.spaces.values_mut().for_each(|space| space.queue.batch_was_kept(batch, false));
+        self.spaces.values_mut().for_each(|space| space.queue.batches_were_kept(all.clone(), false));
     }
 
     /// When storage is to be given something again that it did not take.

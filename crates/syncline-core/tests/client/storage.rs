@@ -228,3 +228,15 @@ fn what_was_left_behind_and_is_too_large_for_the_server_is_refused_alone() {
         assert_eq!(sent(&rig.sent()), [("client-0".into(), 5)]);
     }
 }
+
+#[test]
+fn storage_that_never_answers_is_given_all_again_that_it_was_given_at_once() {
+    let mut rig = live();
+    rig.put(&Todo::new("a", 1));
+    rig.put(&Todo::new("b", 2));
+    rig.input(Input::Visible(false));
+    let given: Vec<_> = rig.keeps().iter().flat_map(|asked| ids(&asked.put)).collect();
+    assert_eq!(given, [("client-1".into(), 1), ("client-1".into(), 2)]);
+    rig.wait(Duration::from_secs(31));
+    assert_eq!(ids(&rig.keeps()[0].put), given);
+}

@@ -1,5 +1,7 @@
 //! What storage has of the writes in a queue; see [`durable`](crate::client::durable).
 
+use std::ops::RangeInclusive;
+
 use super::Queue;
 use crate::client::pending::{Kept, Letter, Stage};
 use crate::id::{ClientId, WriteId};
@@ -25,10 +27,11 @@ impl Queue {
         taken
     }
 
-    /// Storage has done a batch, or not.
-    pub(crate) fn batch_was_kept(&mut self, batch: u64, done: bool) {
+    /// Storage has done these batches, or not.
+    pub(crate) fn batches_were_kept(&mut self, batches: RangeInclusive<u64>, done: bool) {
+        let is_asked = |kept| matches!(kept, Kept::Asked(batch) if batches.contains(&batch));
         self.unkept.retain(|id| match self.intents.get_mut(*id) {
-            Some(intent) if intent.kept == Kept::Asked(batch) => {
+            Some(intent) if is_asked(intent.kept) => {
                 // one that has failed may have been carried out, or may yet be
                 intent.kept = if done { Kept::Yes } else { Kept::Perhaps };
                 intent.is_held = false;
@@ -38,7 +41,7 @@ impl Queue {
             None => false,
         });
         self.gone.retain(|_, asked| {
-            if *asked != Some(batch) {
+            if !asked.is_some_and(|batch| batches.contains(&batch)) {
                 return true;
             }
             *asked = None;
