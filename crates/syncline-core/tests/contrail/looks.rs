@@ -169,3 +169,31 @@ fn a_look_that_fails_is_of_no_matter_where_the_socket_speaks() {
         }
     }
 }
+
+/// Only a page itself says what pages have brought.
+#[test]
+fn what_a_look_has_listed_is_still_news_on_its_own_page() {
+    let mut rig = Rig::with(|config| config.transport = TransportPreference::WebSocket);
+    let watch = rig.watch(&newest(SPACE).filter(Message::n.lt(100)).limit(2));
+    let ask = rig.asked();
+    rig.handshake(&ask, &[record("f", 6), record("e", 5)], Some("c1"), "/socket");
+    let socket = rig.asked();
+    rig.opened(&socket);
+    rig.wait_for_deadline();
+    // the first two are gone, of which the socket has said nothing
+    let look = rig.asked();
+    rig.handshake(&look, &[record("d", 4), record("c", 3)], Some("c2"), "/socket");
+    assert_eq!(rig.shown(watch), ["d", "c"]);
+    let mut changed = live("d", 4);
+    changed["value"]["n"] = json!(300);
+    rig.created(&socket, changed);
+    let next = rig.asked();
+    assert_eq!(next.param("cursor").as_deref(), Some("c1"));
+    let mut changed = record("d", 4);
+    changed["value"]["n"] = json!(300);
+    rig.handshake(&next, &[changed, record("c", 3)], Some("c3"), "/socket");
+    let last = rig.asked();
+    assert_eq!(last.param("cursor").as_deref(), Some("c3"));
+    rig.handshake(&last, &[record("b", 2), record("a", 1)], None, "/socket");
+    assert_eq!((rig.shown(watch), rig.status(watch)), (vec!["c".to_owned(), "b".to_owned()], "live"));
+}

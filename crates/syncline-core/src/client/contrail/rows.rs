@@ -142,6 +142,7 @@ impl ClientCore {
         next: Option<String>,
     ) -> Result<(), Error> {
         let before = stream.seen.len();
+        stream.seen.extend(stream.page.rows.iter().map(|row| Box::from(row.uri.as_str())));
         self.take_rows(id, stream)?;
         // a service that gives nothing new has no more
         stream.cursor = next.filter(|_| stream.seen.len() > before);
@@ -163,7 +164,6 @@ impl ClientCore {
         let mut listed = BTreeSet::new();
         let has_events = !children.is_empty();
         for mut row in rows {
-            stream.seen.insert(row.uri.as_str().into());
             if has_events {
                 listed.insert(row.uri.clone());
             }
