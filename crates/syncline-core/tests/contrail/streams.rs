@@ -1,5 +1,7 @@
 //! Streams: when they are made, what over, how they end, and when they are made again.
 
+use std::time::Duration;
+
 use serde_json::json;
 use syncline_core::client::contrail::{Answer, refusal};
 use syncline_core::client::{Input, Status, TransportPreference};
@@ -219,6 +221,25 @@ fn a_socket_is_looked_for_on_its_own_server_only() {
         assert!(rig.open.is_empty(), "{url}");
         assert_eq!(rig.status(watch), "reconnecting");
     }
+}
+
+/// The first page comes whole and as one answer, as a later one does.
+#[test]
+fn a_handshake_that_takes_long_to_come_is_waited_for_as_any_page() {
+    let mut rig = Rig::with(|config| config.transport = TransportPreference::WebSocket);
+    let watch = rig.watch(&newest(SPACE));
+    let ask = rig.asked();
+    rig.wait(Duration::from_secs(29));
+    assert_eq!((rig.open.len(), rig.status(watch)), (1, "connecting"));
+    rig.handshake(&ask, &[record("a", 1)], None, "/socket");
+    rig.asked();
+    // the socket itself brings nothing
+    assert_eq!(rig.wait_for_deadline().as_secs(), 10);
+    assert_eq!((rig.open.len(), rig.status(watch)), (0, "reconnecting"));
+    rig.wait_for_deadline();
+    rig.asked();
+    assert_eq!(rig.wait_for_deadline().as_secs(), 30);
+    assert_eq!((rig.open.len(), rig.status(watch)), (0, "reconnecting"));
 }
 
 /// What a Durable Object replays since the handshake, and what the in-memory server sends anew.

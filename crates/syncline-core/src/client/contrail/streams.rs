@@ -235,9 +235,13 @@ impl ClientCore {
     fn open_stream(&mut self, now: Duration, id: SessionId, stream: &mut Stream) {
         let (Some(streams), Some(session)) = (&mut self.streams, self.sessions.get_mut(&id)) else { return };
         let Some(line) = stream.line else { return };
-        let overdue = now + self.config.answer_within;
+        let answer_within = self.config.answer_within;
         let over_socket = stream.transport == Transport::WebSocket;
-        stream.phase = if over_socket { Phase::Handshake { overdue } } else { Phase::Opening { overdue } };
+        stream.phase = match over_socket {
+            // it comes with a whole page, of which nothing is heard before its end
+            true => Phase::Handshake { overdue: now + answer_within * 3 },
+            false => Phase::Opening { overdue: now + answer_within },
+        };
         let address = Address::watch(&streams.service, &session.query, &stream.access, None, over_socket);
         let answer = if over_socket { Answer::Json } else { Answer::Events };
         let bearer = Bearer(stream.access.bearer.clone());
