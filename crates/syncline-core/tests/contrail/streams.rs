@@ -242,6 +242,42 @@ fn a_handshake_that_takes_long_to_come_is_waited_for_as_any_page() {
     assert_eq!((rig.open.len(), rig.status(watch)), (0, "reconnecting"));
 }
 
+#[test]
+fn an_error_is_forgotten_with_the_last_stream_that_is_not_well() {
+    let mut rig = Rig::new();
+    let watches: Vec<_> = (1..=3).map(|limit| rig.watch(&newest(SPACE).limit(limit))).collect();
+    let streams = rig.open.clone();
+    for stream in &streams {
+        rig.opened(stream);
+        rig.snapshot(stream, &[record("a", 1)], None);
+    }
+    for stream in &streams[..2] {
+        rig.closed(stream, Some(Error::new(code::CONNECTION, "gone")));
+    }
+    rig.core.unwatch(rig.now, watches[0]);
+    rig.drain();
+    let state = rig.core.connection();
+    assert_eq!((state.status, state.last_error.is_some()), (Status::Reconnecting, true));
+    rig.core.unwatch(rig.now, watches[1]);
+    rig.drain();
+    let state = rig.core.connection();
+    assert_eq!((state.status, state.last_error), (Status::Live, None));
+}
+
+#[test]
+fn the_error_of_a_list_that_has_failed_outlasts_the_end_of_another() {
+    let mut rig = Rig::new();
+    let refused = rig.watch(&newest(SPACE).limit(1));
+    let stream = rig.asked();
+    let well = rig.watch(&newest(SPACE).limit(2));
+    rig.closed(&stream, Some(refusal(403, b"{}")));
+    rig.core.unwatch(rig.now, well);
+    rig.drain();
+    let state = rig.core.connection();
+    assert_eq!((state.status, rig.error(refused).as_deref()), (Status::Failed, Some("forbidden")));
+    assert_eq!(state.last_error.unwrap().code(), "forbidden");
+}
+
 /// What a Durable Object replays since the handshake, and what the in-memory server sends anew.
 #[test]
 fn both_kinds_of_socket_end_in_the_same_rows() {

@@ -245,6 +245,20 @@ fn other_credentials_make_another_socket() {
 }
 
 #[test]
+fn an_error_is_forgotten_with_the_last_room_that_is_not_well() {
+    let (mut rig, _, _) = Rig::live(&[]);
+    let other = rig.watch(&crate::rig::Todo::in_space("other"));
+    let socket = rig.asked();
+    rig.closed(&socket);
+    assert!(rig.core.connection().last_error.is_some());
+    rig.core.unwatch(rig.now, other);
+    rig.drain();
+    rig.wait(Duration::from_secs(2));
+    let state = rig.core.connection();
+    assert_eq!((state.status.as_str(), state.last_error), ("live", None));
+}
+
+#[test]
 fn closed_for_good() {
     let (mut rig, _, watch) = Rig::live(&[]);
     rig.act(create("a"));

@@ -13,7 +13,7 @@ use super::{Access, AccessRequest, Answer, Bearer, Call, Service};
 use crate::client::core::ClientCore;
 use crate::client::frames::forget_rows;
 use crate::client::queue::News;
-use crate::client::session::{self, SessionId};
+use crate::client::session::{self, Session, SessionId};
 use crate::client::space::Space;
 use crate::client::{Output, Status, Transport, TransportPreference};
 use crate::error::{Error, code};
@@ -69,10 +69,14 @@ impl Streams {
         }
     }
 
+    fn is_on(&self) -> bool {
+        self.enabled && !self.closed
+    }
+
     /// How all of them stand, in one word.
     pub(in crate::client) fn status(&self) -> Status {
         let mut all = self.streams.values().map(Stream::status).peekable();
-        if self.closed || !self.enabled {
+        if !self.is_on() {
             return Status::Closed;
         }
         if all.peek().is_none() {
@@ -96,7 +100,7 @@ impl Streams {
     /// How one of them stands.
     pub(in crate::client) fn status_of(&self, session: SessionId) -> Status {
         match self.streams.get(&session) {
-            _ if self.closed || !self.enabled => Status::Closed,
+            _ if !self.is_on() => Status::Closed,
             Some(stream) => stream.status(),
             None => Status::Connecting,
         }
@@ -369,10 +373,12 @@ impl ClientCore {
     /// Streams begin with the sessions that somebody looks at, and end with them.
     pub(in crate::client) fn see_to_streams(&mut self, now: Duration) {
         let Some(streams) = &self.streams else { return };
-        let is_on = streams.enabled && !streams.closed;
+        let is_on = streams.is_on();
         let over = streams.streams.keys().copied().filter(|id| !is_on || !self.is_looked_at(*id));
         let over: Vec<_> = over.collect();
-        self.end_streams(over);
+        if !over.is_empty() {
+            self.end_streams(over);
+        }
         if !is_on {
             return;
         }
@@ -405,6 +411,11 @@ impl ClientCore {
             let Some(mut stream) = stream else { continue };
             self.end_attempt(id, &mut stream);
             self.close_reserve(id, &stream);
+        }
+        let has_failed = self.sessions.values().any(Session::has_failed);
+        let well = |streams: &&mut Streams| streams.is_on() && streams.are_well() && !has_failed;
+        if let Some(streams) = self.streams.as_mut().filter(well) {
+            streams.last_error = None;
         }
     }
 

@@ -55,6 +55,11 @@ impl Rooms {
         self.enabled && !self.closed
     }
 
+    /// Whether there is a word on every line.
+    fn are_well(&self) -> bool {
+        self.rooms.values().all(|room| room.is_well || room.phase == Phase::Off)
+    }
+
     /// How all of them stand, in one word.
     pub(in crate::client) fn status(&self) -> Status {
         if !self.is_on() {
@@ -150,8 +155,7 @@ impl ClientCore {
     /// The server has spoken: all is well, unless it is not elsewhere.
     pub(super) fn room_is_well(&mut self, room: &mut Room) {
         if !std::mem::replace(&mut room.is_well, true)
-            && let Some(rooms) = &mut self.rooms
-            && rooms.rooms.values().all(|other| matches!(other.phase, Phase::Open | Phase::Off))
+            && let Some(rooms) = self.rooms.as_mut().filter(|rooms| rooms.are_well())
         {
             rooms.last_error = None;
         }
@@ -448,6 +452,9 @@ impl ClientCore {
             self.close_whole(space, channel);
         }
         self.commit(space);
+        if let Some(rooms) = self.rooms.as_mut().filter(|rooms| rooms.is_on() && rooms.are_well()) {
+            rooms.last_error = None;
+        }
     }
 
     /// The network or the page is back: does not wait for what would come by itself.
