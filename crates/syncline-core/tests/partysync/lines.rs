@@ -244,6 +244,68 @@ fn other_credentials_make_another_socket() {
     assert!(rig.shown(watch).is_empty());
 }
 
+/// Whoever leaves while an action is on its way keeps others from hearing of it.
+#[test]
+fn other_credentials_wait_for_what_is_on_its_way() {
+    let (mut rig, old, watch) = Rig::live(&[]);
+    let first = rig.act(create("a"));
+    let request = rig.request();
+    rig.core.refresh_credentials(rig.now);
+    rig.drain();
+    assert_eq!((rig.open.len(), rig.open[0].line, rig.outcomes()), (1, old.line, vec![]));
+    // what comes now goes out with the new ones
+    let second = rig.act(create("b"));
+    assert!(rig.asks_nothing() && rig.actions().is_empty());
+    rig.success(&old, &request, &[row("a", "text of a", 1_000)]);
+    assert_eq!(rig.outcomes(), [(first, "ok".into())]);
+    let socket = rig.join();
+    assert_eq!((rig.open.len(), rig.shown(watch)), (1, vec!["a".into(), "b?".into()]));
+    let request = rig.request();
+    rig.success(&socket, &request, &[row("b", "text of b", 2_000)]);
+    assert_eq!(rig.outcomes(), [(second, "ok".into())]);
+    assert_eq!(rig.open[0].line, socket.line, "once is enough");
+}
+
+#[test]
+fn other_credentials_wait_no_longer_than_for_an_answer() {
+    let (mut rig, old, _) = Rig::live(&[]);
+    let write = rig.act(create("a"));
+    rig.core.refresh_credentials(rig.now);
+    rig.drain();
+    assert_eq!(rig.wait_for_deadline().as_secs(), 10);
+    assert_eq!(rig.outcomes(), [(write, "outcome_unknown".into())]);
+    assert_ne!(rig.asked().line, old.line);
+    // nor for a line that is lost, and the next one has them
+    let (mut rig, old, watch) = Rig::live(&[]);
+    rig.act(create("a"));
+    rig.request();
+    rig.core.refresh_credentials(rig.now);
+    rig.closed(&old);
+    rig.syncs();
+    rig.wait_for_deadline();
+    let socket = rig.join();
+    rig.answer_sync(&socket, &[]);
+    assert_eq!((rig.open.len(), rig.status(watch)), (1, "live"));
+    let write = rig.act(create("b"));
+    let request = rig.request();
+    rig.success(&socket, &request, &[row("b", "text of b", 2_000)]);
+    assert_eq!((rig.outcomes().pop(), rig.open.len()), (Some((write, "ok".into())), 1));
+}
+
+/// With nobody left in the room it is left, and whoever comes next comes with the new ones.
+#[test]
+fn other_credentials_where_only_an_action_was_on_its_way() {
+    let mut rig = Rig::new();
+    rig.act(create("a"));
+    let old = rig.join();
+    let request = rig.request();
+    rig.core.refresh_credentials(rig.now);
+    rig.success(&old, &request, &[row("a", "text of a", 1_000)]);
+    assert!(rig.open.is_empty() && rig.asks_nothing());
+    rig.act(create("b"));
+    assert_ne!(rig.asked().line, old.line);
+}
+
 #[test]
 fn an_error_is_forgotten_with_the_last_room_that_is_not_well() {
     let (mut rig, _, _) = Rig::live(&[]);

@@ -21,7 +21,9 @@ const MAX_ON_THE_WAY: usize = 64;
 impl ClientCore {
     /// Sends what has not been sent, in order.
     pub(super) fn send_actions(&mut self, now: Duration, space: &SpaceId, room: &mut Room) {
-        let Some(line) = room.line.filter(|_| room.phase == Phase::Open) else { return };
+        let Some(line) = room.line.filter(|_| room.phase == Phase::Open && !room.is_to_be_left) else {
+            return;
+        };
         while room.requests.len() < MAX_ON_THE_WAY {
             let queue = self.spaces.get_mut(space).map(|space| &mut space.queue);
             let Some(outgoing) = queue.and_then(|queue| queue.send_next(now)) else { return };

@@ -34,6 +34,8 @@ pub(in crate::client) struct Room {
     pub(super) requests: Vec<Request>,
     /// How many actions were sent on this line.
     pub(super) sent: u64,
+    /// It is left and entered again when all that is on its way has its answer. Nothing is sent before that.
+    pub(super) is_to_be_left: bool,
     /// Something that was sent on this line has never been answered.
     pub(super) unexplained: bool,
     /// Failures in a row.
@@ -163,6 +165,7 @@ impl Room {
             channels: BTreeMap::new(),
             requests: Vec::new(),
             sent: 0,
+            is_to_be_left: false,
             unexplained: false,
             failures: 0,
             was_open: false,
@@ -192,7 +195,7 @@ impl Room {
     /// The line is gone, and with it whatever was asked on it.
     pub(super) fn forget_line(&mut self) {
         (self.line, self.asked, self.is_well) = (None, None, false);
-        (self.sent, self.unexplained) = (0, false);
+        (self.sent, self.unexplained, self.is_to_be_left) = (0, false, false);
         self.channels.values_mut().for_each(Channel::forget_line);
     }
 

@@ -280,6 +280,10 @@ impl ClientCore {
                 core.switch_off(now, space, room);
                 return Ok(());
             }
+            if room.is_to_be_left && room.requests.is_empty() {
+                core.leave_line(now, space, room);
+                room.phase = Phase::Off;
+            }
             for (name, collection) in wanted {
                 core.follow_channel(now, space, room, name, collection);
             }
@@ -479,11 +483,14 @@ impl ClientCore {
     }
 
     /// Whoever it is now is to be seen by the server; the rows stay until it has answered. What waits is still theirs who
-    /// made it: of another person it is told [otherwise](ClientCore::set_identity).
+    /// made it: of another person it is told [otherwise](ClientCore::set_identity). What is on its way has its answer
+    /// first, or others would not hear of it.
     pub(in crate::client) fn enter_rooms_again(&mut self, now: Duration) {
         self.in_all_rooms(now, |core, space, room| {
-            if room.phase != Phase::Off {
-                room.failures = 0;
+            room.failures = 0;
+            if room.phase == Phase::Open && !room.requests.is_empty() {
+                room.is_to_be_left = true;
+            } else if room.phase != Phase::Off {
                 core.leave_line(now, space, room);
                 core.enter_room(now, space, room);
             }
