@@ -25,7 +25,8 @@
 //!
 //! # async fn fetch_ticket(_: &str) -> Result<String, syncline::Error> { Ok(String::new()) }
 //! # fn example() -> Result<(), syncline::Error> {
-//! let service = Contrail::new("app.example").ticket_with(|query| async move { fetch_ticket(query.space.as_str()).await });
+//! // what the tickets of a Syncline server are asked for with
+//! let service = Contrail::new("app.example").ticket_with(|query| async move { fetch_ticket(&query.params).await });
 //! let client = Client::builder("https://service.example").contrail(service).build();
 //! let space = "ats://did:plc:alice/app.example.space/general";
 //! let newest = client.watch(Message::in_space(space).order_by(Message::time_us.desc()).order_by(Message::rkey.desc()).limit(50));
@@ -45,7 +46,8 @@ use std::sync::Arc;
 
 use syncline_core::client::contrail::{Access, Service};
 pub use syncline_core::client::contrail::{
-    AccessRequest, Address, Allowance, Answer, Bearer, Call, record_uri, refusal, socket_closed,
+    AccessRelation, AccessRequest, Address, Allowance, Answer, Bearer, Call, record_uri, refusal,
+    socket_closed,
 };
 
 use crate::credentials::{IntoCredentials, Provider};
@@ -110,7 +112,8 @@ impl Contrail {
         })
     }
 
-    /// Where tickets come from: asked afresh for every attempt and every page, with what is to be watched. An answer that takes longer
+    /// Where tickets come from: asked afresh for every attempt and every page, with what is to be watched, relations
+    /// included: a ticket is for one query. An answer that takes longer
     /// than [`answer_within`](crate::ClientBuilder::answer_within) is a failed attempt. The answer is a text, an `Option` of one, or a `Result` of
     /// either.
     #[must_use]

@@ -121,6 +121,43 @@ pub struct AccessRequest {
     pub space: SpaceId,
     /// The query's collection, as it stands in the method's name.
     pub collection: String,
+    /// What comes with its records: a ticket for the same list without it lets nobody in.
+    pub relations: Vec<AccessRelation>,
+    /// The parameters of `watchRecords` for the whole query, as they stand in an address, without a page's cursor and
+    /// without what lets somebody in. A Syncline server's `watchTicket` takes them as they are.
+    pub params: String,
+}
+
+impl AccessRequest {
+    fn new(service: &Service, query: &QuerySpec) -> Self {
+        let relation = |(name, relation): (String, &RelationSpec)| AccessRelation {
+            name,
+            collection: relation.collection.to_string(),
+            field: relation.field.to_string(),
+            limit: relation.limit.max(1),
+        };
+        let names = service.relations_of(query).into_iter();
+        Self {
+            space: query.space.clone(),
+            collection: query.collection.to_string(),
+            relations: names.zip(&query.relations).map(relation).collect(),
+            params: address::params_of(service, query),
+        }
+    }
+}
+
+/// Children that come with each record of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccessRelation {
+    /// What the service calls them.
+    pub name: String,
+    /// Their collection, as the client knows it.
+    pub collection: String,
+    /// The field of a child that names its parent, as the client knows it.
+    pub field: String,
+    /// How many of each record are asked for at most.
+    pub limit: u32,
 }
 
 /// One request to the service.

@@ -54,6 +54,40 @@ fn children_come_with_their_parents_and_one_by_one() {
     assert_eq!(rig.reactions(watch, "a"), ("💔".into(), 1));
 }
 
+/// One ticket is good for one query, relations included: whoever mints it has to know them.
+#[test]
+fn a_ticket_is_asked_for_with_what_is_watched() {
+    let mut rig = Rig::with_tickets(|_| {});
+    let query = with_reactions().filter(Message::n.eq(3)).limit(2);
+    rig.watch(&newest(SPACE));
+    rig.watch(&query);
+    assert_eq!(rig.requests.len(), 2);
+    assert_ne!(rig.requests[0], rig.requests[1]);
+    assert_eq!(rig.requests[0].relations, []);
+    let relation = rig.requests[1].relations.remove(0);
+    let names = [relation.name.as_str(), &relation.collection, &relation.field];
+    assert_eq!((names, relation.limit), (["reactions", "reaction", "subject"], 10));
+    // what is asked for with the ticket, but for the ticket; and the same for another page
+    rig.give_ticket("first");
+    rig.give_ticket("second");
+    let params = rig.requests[1].params.clone();
+    let stream = rig.open[1].clone();
+    let address = format!("xrpc/test.rt.message.watchRecords?{params}&ticket=second");
+    assert_eq!(stream.call.address.as_str(), address);
+    rig.opened(&stream);
+    rig.snapshot(&stream, &[parent("a", &[])], Some("c1"));
+    assert_eq!(rig.requests[2].params, params);
+}
+
+#[test]
+fn nothing_that_lets_somebody_in_is_said_of_what_a_ticket_is_for() {
+    let mut rig = Rig::with_tickets(|config| {
+        config.contrail.as_mut().unwrap().invite = Some("secret".into());
+    });
+    rig.watch(&with_reactions());
+    assert!(!format!("{:?}", rig.requests).contains("secret"));
+}
+
 /// Grouped relations carry no group in live events: a child says itself what it is.
 #[test]
 fn groups_make_no_difference() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use syncline_core::client::contrail::{Access, Answer, Call, Service, record_uri};
+use syncline_core::client::contrail::{Access, AccessRequest, Answer, Call, Service, record_uri};
 use syncline_core::client::{ClientCore, Config, Input, Output, WatchId};
 use syncline_core::{
     ClientId, Error, Field, FieldDef, Query, QuerySpec, Record, RowState, ScalarRef, UserId,
@@ -172,6 +172,8 @@ pub(crate) struct Rig {
     pub(crate) open: Vec<Asked>,
     /// Attempts for which the application is asked for a ticket.
     pub(crate) asking: Vec<u64>,
+    /// What each of all tickets is to be good for.
+    pub(crate) requests: Vec<AccessRequest>,
     /// What storage was asked: the question, for whom.
     pub(crate) loads: Vec<(u64, Option<UserId>)>,
     /// What storage was given to keep.
@@ -189,8 +191,8 @@ impl Rig {
         config.contrail = Some(Service { namespace: "test.rt".into(), ..Service::default() });
         change(&mut config);
         let now = Duration::from_secs(100);
-        let (open, asking, loads, stores) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { core: ClientCore::new(config), now, open, asking, loads, stores, fresh: Vec::new() }
+        let (open, asking, requests, loads, stores, fresh) = Default::default();
+        Self { core: ClientCore::new(config), now, open, asking, requests, loads, stores, fresh }
     }
 
     pub(crate) fn with_tickets(change: impl FnOnce(&mut Config)) -> Self {
@@ -214,7 +216,10 @@ impl Rig {
                     self.fresh.retain(|asked| asked.line != attempt);
                     self.asking.retain(|asking| *asking != attempt);
                 }
-                Output::Access { attempt, .. } => self.asking.push(attempt),
+                Output::Access { attempt, request } => {
+                    self.asking.push(attempt);
+                    self.requests.push(request);
+                }
                 Output::Load { load, user, .. } => self.loads.push((load, user)),
                 Output::Store { user, lists } => self.stores.push((user, lists)),
                 Output::Open { .. } | Output::Send { .. } => panic!("not the protocol of a contrail service"),

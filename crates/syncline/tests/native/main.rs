@@ -12,6 +12,7 @@ mod refusing;
 mod secure;
 mod server;
 mod storing;
+mod tickets;
 
 use std::time::Duration;
 

@@ -69,7 +69,7 @@ impl Server {
         Self::of(builder.collection::<Todo>(()).build().await.unwrap(), |app| app).await
     }
 
-    async fn of(syncline: Syncline, around: impl FnOnce(Router) -> Router) -> Self {
+    pub(crate) async fn of(syncline: Syncline, around: impl FnOnce(Router) -> Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let listener = listener.tap_io(|connection| connection.set_nodelay(true).unwrap());

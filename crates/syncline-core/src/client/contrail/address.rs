@@ -52,25 +52,7 @@ impl Address {
         cursor: Option<&str>,
         over_socket: bool,
     ) -> Self {
-        let space = query.space.as_str();
-        let mut params = Serializer::new(String::new());
-        params.append_pair(if space.starts_with("did:") { "actor" } else { "spaceUri" }, space);
-        params.append_pair("limit", &query.limit.unwrap_or(PAGE).min(PAGE).to_string());
-        let own = equalities(query.filter.as_ref());
-        for (field, value) in own.into_iter().filter(|(field, _)| !RESERVED.contains(field)) {
-            params.append_pair(field, &value);
-        }
-        // newest first is what a service does unless told
-        if let Some(first) = query.order.first()
-            && (&*first.field, first.direction) != ("time_us", Direction::Desc)
-        {
-            let direction = if first.direction == Direction::Desc { "desc" } else { "asc" };
-            params.append_pair("sort", &first.field).append_pair("order", direction);
-        }
-        // there is no count without children
-        for (name, relation) in service.relations_of(query).iter().zip(&query.relations) {
-            params.append_pair(&format!("hydrate{}", capitalised(name)), &relation.limit.max(1).to_string());
-        }
+        let mut params = Serializer::new(params_of(service, query));
         let optional = [
             ("cursor", cursor),
             ("inviteToken", service.invite.as_deref()),
@@ -114,6 +96,30 @@ impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&redacted(&self.text))
     }
+}
+
+/// What says which list is meant.
+pub(super) fn params_of(service: &Service, query: &QuerySpec) -> String {
+    let space = query.space.as_str();
+    let mut params = Serializer::new(String::new());
+    params.append_pair(if space.starts_with("did:") { "actor" } else { "spaceUri" }, space);
+    params.append_pair("limit", &query.limit.unwrap_or(PAGE).min(PAGE).to_string());
+    let own = equalities(query.filter.as_ref());
+    for (field, value) in own.into_iter().filter(|(field, _)| !RESERVED.contains(field)) {
+        params.append_pair(field, &value);
+    }
+    // newest first is what a service does unless told
+    if let Some(first) = query.order.first()
+        && (&*first.field, first.direction) != ("time_us", Direction::Desc)
+    {
+        let direction = if first.direction == Direction::Desc { "desc" } else { "asc" };
+        params.append_pair("sort", &first.field).append_pair("order", direction);
+    }
+    // there is no count without children
+    for (name, relation) in service.relations_of(query).iter().zip(&query.relations) {
+        params.append_pair(&format!("hydrate{}", capitalised(name)), &relation.limit.max(1).to_string());
+    }
+    params.finish()
 }
 
 fn capitalised(name: &str) -> String {

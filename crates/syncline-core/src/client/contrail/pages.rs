@@ -39,7 +39,9 @@ impl ClientCore {
             return;
         }
         match self.sessions.get(&id) {
-            Some(session) if has_access => self.outputs.push_back(access(line, &session.query)),
+            Some(session) if has_access => {
+                self.outputs.push_back(access(line, &streams.service, &session.query))
+            }
             _ => self.call_page(id, stream, &Access::default()),
         }
     }

@@ -155,9 +155,8 @@ impl Streams {
 }
 
 /// Something for the driver.
-pub(super) fn access(line: Line, query: &QuerySpec) -> Output {
-    let request = AccessRequest { space: query.space.clone(), collection: query.collection.to_string() };
-    Output::Access { attempt: line, request }
+pub(super) fn access(line: Line, service: &Service, query: &QuerySpec) -> Output {
+    Output::Access { attempt: line, request: AccessRequest::new(service, query) }
 }
 
 impl ClientCore {
@@ -351,7 +350,7 @@ impl ClientCore {
         let overdue = now + self.config.answer_within;
         if streams.service.has_access {
             stream.phase = Phase::Asking { overdue };
-            self.outputs.push_back(access(line, &session.query));
+            self.outputs.push_back(access(line, &streams.service, &session.query));
         } else {
             self.open_stream(now, id, stream);
         }
