@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use futures::{FutureExt as _, SinkExt as _};
 use syncline::transport::{ConnectRequest, Connector as _, Link, TokioConnector};
-use syncline::{Backoff, Client, Error, Record as _, Status, Transport, TransportPreference, code};
+use syncline::{Backoff, Client, Error, Record as _, Status, Transport, TransportPreference, Watch, code};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -40,7 +40,11 @@ pub(crate) async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     request
 }
 
-fn response(status: &str, kind: &str, body: &str) -> String {
+pub(crate) fn redirect(elsewhere: &str) -> String {
+    format!("HTTP/1.1 302 Found\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n")
+}
+
+pub(crate) fn response(status: &str, kind: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -74,9 +78,11 @@ async fn a_refusal_is_the_servers_own_error_where_it_gives_one() {
         assert_eq!(html("503 Service Unavailable", "").await.code(), code::CONNECTION);
         // as of a page that is served for every address there is
         assert_eq!(html("200 OK", "<h1>welcome</h1>").await.code(), code::CONNECTION);
-        // nor is it followed elsewhere
-        let elsewhere = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
-        assert_eq!(refused(transport, elsewhere.into()).await.code(), code::CONNECTION);
+        assert_eq!(html("204 No Content", "").await.code(), code::CONNECTION);
+        // nor is it followed elsewhere, where somebody else would answer
+        let (elsewhere, _task) = saying(response("500 Internal Server Error", "text/html", "")).await;
+        let error = refused(transport, redirect(&format!("http://{elsewhere}/"))).await;
+        assert_eq!((error.code(), error.message()), (code::CONNECTION, "the server answered 302 Found"));
         for nonsense in ["", "220 mail.example ESMTP\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n"] {
             assert_eq!(refused(transport, nonsense.into()).await.code(), code::CONNECTION, "{nonsense:?}");
         }
@@ -192,12 +198,12 @@ async fn a_frame_that_is_larger_than_any_is_refused_before_it_has_come() {
     assert_eq!(soon(link.receive()).await, Ok(None));
 }
 
-#[tokio::test]
-async fn a_post_that_fails_ends_the_connection() {
+/// A stream, and the first POST to it, which has been read.
+async fn posted() -> ((Client, Watch<Todo>), TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/sync", listener.local_addr().unwrap());
     let client = Client::builder(url).transport(TransportPreference::Sse).build();
-    let _list = client.watch(Todo::in_space("l"));
+    let list = client.watch(Todo::in_space("l"));
     let (mut stream, _) = listener.accept().await.unwrap();
     read_request(&mut stream).await;
     let welcome = r#"data: {"welcome":{"protocol":1,"user":{"id":"ada"},"encoding":"json","heartbeat_ms":30000,"limits":{"frame_bytes":2097152,"writes_in_flight":256,"subscriptions":256},"link":"l-1"}}"#;
@@ -206,6 +212,12 @@ async fn a_post_that_fails_ends_the_connection() {
     let (mut post, _) = soon(listener.accept()).await.unwrap();
     let request = String::from_utf8(read_request(&mut post).await).unwrap();
     assert!(request.starts_with("POST /sync/send ") && request.contains("x-syncline-link: l-1"), "{request}");
+    ((client, list), stream, post)
+}
+
+#[tokio::test]
+async fn a_post_that_fails_ends_the_connection() {
+    let ((client, _list), mut stream, mut post) = posted().await;
     let gone = response(
         "404 Not Found",
         "application/json",
@@ -216,4 +228,19 @@ async fn a_post_that_fails_ends_the_connection() {
     let _ = soon(stream.read_to_end(&mut Vec::new())).await;
     let state = crate::stands(&client, |state| state.last_error.is_some()).await;
     assert_eq!(state.last_error.unwrap().code(), code::UNKNOWN_LINK);
+}
+
+/// Only one answer says that what was sent has been read.
+#[tokio::test]
+async fn a_post_that_somebody_else_answers_ends_the_connection() {
+    for (answer, words) in [
+        (redirect("http://127.0.0.1:1/"), "the server answered 302 Found"),
+        (response("200 OK", "text/html", "<h1>hi</h1>"), "the answer to what was sent is 200"),
+    ] {
+        let ((client, _list), mut stream, mut post) = posted().await;
+        post.write_all(answer.as_bytes()).await.unwrap();
+        let _ = soon(stream.read_to_end(&mut Vec::new())).await;
+        let state = crate::stands(&client, |state| state.last_error.is_some()).await;
+        assert_eq!(state.last_error.unwrap().message(), words);
+    }
 }
