@@ -8,11 +8,12 @@ mod ws;
 
 use std::time::Duration;
 
-use syncline_core::client::contrail::{Answer, Call, socket_closed};
+use syncline_core::client::contrail::{Answer, Call, refusal, socket_closed};
 use syncline_core::client::partysync;
 use tokio::time::timeout;
 
 use crate::transport::closed::closed_by;
+use crate::transport::sse::refused;
 use crate::transport::{ConnectRequest, Connector, Link};
 use crate::{BoxFuture, Error, Transport, code};
 
@@ -78,7 +79,7 @@ impl Connector for TokioConnector {
             match request.transport {
                 Transport::WebSocket => {
                     let address = Address::of_route(&request.url, "ws")?;
-                    ws::open(&address, &tls, closed_by).await
+                    ws::open(&address, &tls, closed_by, refused).await
                 }
                 Transport::Sse => http::connect(&request.url, tls, request.hello).await,
             }
@@ -90,7 +91,9 @@ impl Connector for TokioConnector {
         within(async move {
             let address = Address::of_call(&url, &call.address)?;
             match call.answer {
-                Answer::Socket => ws::open(&address, &tls, socket_closed).await,
+                Answer::Socket => {
+                    ws::open(&address, &tls, socket_closed, |status, _, body| refusal(status, body)).await
+                }
                 Answer::Events | Answer::Json => http::call(&address, &tls, &call).await,
             }
         })
@@ -98,7 +101,9 @@ impl Connector for TokioConnector {
 
     fn join(&self, url: &str, address: partysync::Address) -> BoxFuture<Result<Link, Error>> {
         let (tls, url) = (self.tls.clone(), url.to_owned());
-        within(async move { ws::open(&Address::of_room(&url, &address)?, &tls, socket_closed).await })
+        within(
+            async move { ws::open(&Address::of_room(&url, &address)?, &tls, socket_closed, refused).await },
+        )
     }
 }
 

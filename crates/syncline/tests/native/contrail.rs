@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use syncline::contrail::Contrail;
-use syncline::{Client, Record, Status, TransportPreference, Watch};
+use syncline::{Client, Record, Status, TransportPreference, Watch, code};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
-use crate::refusing::{accept_socket, read_request};
-use crate::{PATIENCE, soon};
+use crate::refusing::{accept_socket, read_request, redirect, response};
+use crate::{BOTH, PATIENCE, soon, stands};
 
 const SPACE: &str = "ats://did:plc:alice/space/s";
 
@@ -78,6 +78,46 @@ async fn a_socket_after_its_handshake() {
     let request = accept_socket(&mut socket).await;
     assert!(request.starts_with("GET /realtime?ticket=secret "), "{request}");
     texts(&watch, &["one"]).await;
+}
+
+/// It is the service that refuses it, in its own words.
+#[tokio::test]
+async fn a_socket_that_is_refused_for_good_is_not_tried_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let service = Contrail::new("app.event");
+    let client = Client::builder(url).contrail(service).transport(TransportPreference::WebSocket).build();
+    let watch = client.watch(Message::in_space(SPACE).order_by(Message::uri));
+    let (mut asked, _) = soon(listener.accept()).await.unwrap();
+    read_request(&mut asked).await;
+    let answer = r#"{"snapshot":{"records":[]},"wsUrl":"/realtime"}"#;
+    asked.write_all(response("200 OK", "application/json", answer).as_bytes()).await.unwrap();
+    let (mut socket, _) = soon(listener.accept()).await.unwrap();
+    read_request(&mut socket).await;
+    socket.write_all(response("426 Upgrade Required", "application/json", "{}").as_bytes()).await.unwrap();
+    let state = stands(&client, |state| state.last_error.is_some()).await;
+    assert_eq!(state.last_error.unwrap().code(), code::UNSUPPORTED_PROTOCOL);
+    assert_eq!(watch.status(), Status::Failed);
+}
+
+/// Neither does a service say where else to go.
+#[tokio::test]
+async fn a_redirect_of_a_service_is_a_failure() {
+    for transport in BOTH {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = Contrail::new("app.event").ticket("secret");
+        let client =
+            Client::builder(format!("http://{address}")).contrail(service).transport(transport).build();
+        let watch = client.watch(Message::in_space(SPACE).order_by(Message::uri));
+        let (mut asked, _) = soon(listener.accept()).await.unwrap();
+        read_request(&mut asked).await;
+        asked.write_all(redirect(&format!("http://{address}/elsewhere")).as_bytes()).await.unwrap();
+        let state = stands(&client, |state| state.last_error.is_some()).await;
+        // what was said is not what another place has said
+        assert_eq!(state.last_error.unwrap().message(), "the service answered 302", "{transport:?}");
+        assert_eq!(watch.status(), Status::Reconnecting);
+    }
 }
 
 /// A Durable Object does not answer a close, nor end the connection: whoever leaves does not wait for it.

@@ -18,7 +18,7 @@ use crate::transport::native::address::Address;
 use crate::transport::native::dial::{Wire, dial};
 use crate::transport::native::tls::Tls;
 use crate::transport::native::{self, MAX_FRAME_BYTES};
-use crate::transport::sse::{lost, refused};
+use crate::transport::sse::lost;
 use crate::{Error, code};
 
 /// What is read at a time.
@@ -29,9 +29,18 @@ const ABNORMAL: u16 = 1006;
 /// The code of a close frame without one.
 const NO_STATUS: u16 = 1005;
 
+/// The meaning of a status, its reason and the body.
+type Refused = fn(u16, &str, &[u8]) -> Error;
+
 type Socket = WebSocketStream<Wire>;
 
-pub(super) async fn open(address: &Address, tls: &Tls, closed_by: Closed) -> Result<Link, Error> {
+/// Opens one. What its server may say against it, and when it closes it, is read as those servers mean it.
+pub(super) async fn open(
+    address: &Address,
+    tls: &Tls,
+    closed_by: Closed,
+    refused: Refused,
+) -> Result<Link, Error> {
     let mut request = format!("ws://{}{}", address.authority, address.target)
         .into_client_request()
         .map_err(|_| lost("the WebSocket cannot be opened"))?;
@@ -44,7 +53,9 @@ pub(super) async fn open(address: &Address, tls: &Tls, closed_by: Closed) -> Res
         .max_message_size(Some(MAX_FRAME_BYTES))
         .max_frame_size(Some(MAX_FRAME_BYTES));
     let wire = dial(address, tls).await?;
-    let (socket, _) = client_async_with_config(request, wire, Some(config)).await.map_err(refusal)?;
+    let (socket, _) = client_async_with_config(request, wire, Some(config))
+        .await
+        .map_err(|error| refusal(error, refused))?;
     let (sink, stream) = socket.split();
     Ok(Link {
         sender: Box::pin(Sender { sink, gone: false }),
@@ -53,7 +64,7 @@ pub(super) async fn open(address: &Address, tls: &Tls, closed_by: Closed) -> Res
 }
 
 /// Why a server made no WebSocket of a connection.
-fn refusal(error: SocketError) -> Error {
+fn refusal(error: SocketError, refused: Refused) -> Error {
     match error {
         SocketError::Http(response) => {
             let (head, body) = response.into_parts();
