@@ -33,9 +33,12 @@ pub(crate) fn contrail(base: &str, address: &Address) -> Result<Url, Error> {
     let (path, params) = address.as_str().split_once('?').unwrap_or((address.as_str(), ""));
     let url = resolve(base, path)?;
     if address.is_at_origin() {
+        // the service has said all of it
         url.set_pathname(path);
+        url.set_search(params);
+    } else {
+        ask(&url, params);
     }
-    url.set_search(params);
     Ok(url)
 }
 
@@ -47,10 +50,15 @@ pub(crate) fn origin(base: &str) -> Option<String> {
 /// The socket of a room of the partysync server at `base`.
 pub(crate) fn room(base: &str, room: &partysync::Address) -> Result<String, Error> {
     let url = resolve(base, &room.segment())?;
+    ask(&url, &room.params());
+    Ok(over_websocket(&url))
+}
+
+/// Puts parameters behind those that an address has of its own.
+fn ask(url: &Url, params: &str) {
     let own = url.search();
     let between = if own.is_empty() { "" } else { "&" };
-    url.set_search(&format!("{own}{between}{}", room.params()));
-    Ok(over_websocket(&url))
+    url.set_search(&format!("{own}{between}{params}"));
 }
 
 fn resolve(base: &str, route: &str) -> Result<Url, Error> {

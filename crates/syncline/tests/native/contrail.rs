@@ -33,13 +33,14 @@ async fn texts(watch: &Watch<Message>, texts: &[&str]) {
 #[tokio::test]
 async fn an_event_stream() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/api", listener.local_addr().unwrap());
+    let url = format!("http://{}/api/?tenant=7", listener.local_addr().unwrap());
     let service = Contrail::new("app.event").ticket("t");
     let client = Client::builder(url).contrail(service).credentials(|| async { "jwt" }).build();
     let watch = client.watch(Message::in_space(SPACE).order_by(Message::uri));
     let (mut stream, _) = soon(listener.accept()).await.unwrap();
     let request = String::from_utf8(read_request(&mut stream).await).unwrap();
-    assert!(request.starts_with("GET /api/xrpc/app.event.message.watchRecords?spaceUri=ats%3A"), "{request}");
+    let target = "GET /api/xrpc/app.event.message.watchRecords?tenant=7&spaceUri=ats%3A";
+    assert!(request.starts_with(target), "{request}");
     assert!(request.contains("&ticket=t"), "{request}");
     assert!(request.contains("accept: text/event-stream\r\n"), "{request}");
     assert!(request.contains("authorization: Bearer jwt\r\n"), "{request}");
@@ -60,13 +61,13 @@ async fn an_event_stream() {
 #[tokio::test]
 async fn a_socket_after_its_handshake() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let url = format!("ws://{}?tenant=7", listener.local_addr().unwrap());
     let service = Contrail::new("app.event");
     let client = Client::builder(url).contrail(service).transport(TransportPreference::WebSocket).build();
     let watch = client.watch(Message::in_space(SPACE).order_by(Message::uri));
     let (mut asked, _) = soon(listener.accept()).await.unwrap();
     let request = String::from_utf8(read_request(&mut asked).await).unwrap();
-    assert!(request.starts_with("GET /xrpc/app.event.message.watchRecords?"), "{request}");
+    assert!(request.starts_with("GET /xrpc/app.event.message.watchRecords?tenant=7&"), "{request}");
     assert!(request.contains("&mode=ws"), "{request}");
     let answer = r#"{"snapshot":{"records":[{"uri":"a","value":{"text":"one"}}]},"ticket":"secret","wsUrl":"/realtime?ticket=secret"}"#;
     let head = format!(
@@ -76,6 +77,7 @@ async fn a_socket_after_its_handshake() {
     asked.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
     let (mut socket, _) = soon(listener.accept()).await.unwrap();
     let request = accept_socket(&mut socket).await;
+    // whatever the service says of it is whole
     assert!(request.starts_with("GET /realtime?ticket=secret "), "{request}");
     texts(&watch, &["one"]).await;
 }

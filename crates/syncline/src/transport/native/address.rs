@@ -34,19 +34,24 @@ impl Address {
     /// Where a request to a contrail service at `base` goes.
     pub(super) fn of_call(base: &str, address: &contrail::Address) -> Result<Self, Error> {
         let uri = parse(base)?;
-        let target = match address.is_at_origin() {
-            true => format!("/{}", address.as_str().trim_start_matches('/')),
-            false => format!("{}/{}", uri.path().trim_end_matches('/'), address.as_str()),
-        };
-        Self::new(&uri, target)
+        if address.is_at_origin() {
+            // the service has said all of it
+            return Self::new(&uri, format!("/{}", address.as_str().trim_start_matches('/')));
+        }
+        let (path, params) = address.as_str().split_once('?').unwrap_or((address.as_str(), ""));
+        Ok(Self::of_route(base, path)?.asking(params))
     }
 
     /// The socket of a room of the partysync server at `base`.
     pub(super) fn of_room(base: &str, room: &partysync::Address) -> Result<Self, Error> {
-        let mut address = Self::of_route(base, &room.segment())?;
-        let between = if address.target.contains('?') { '&' } else { '?' };
-        address.target = format!("{}{between}{}", address.target, room.params());
-        Ok(address)
+        Ok(Self::of_route(base, &room.segment())?.asking(&room.params()))
+    }
+
+    /// With these parameters behind its own.
+    fn asking(mut self, params: &str) -> Self {
+        let between = if self.target.contains('?') { '&' } else { '?' };
+        self.target = format!("{}{between}{params}", self.target);
+        self
     }
 
     fn new(uri: &Uri, target: String) -> Result<Self, Error> {
