@@ -174,6 +174,8 @@ impl Contrail {
                 }
             };
             let (ticket, bearer) = futures::try_join!(given(ticket), given(bearer))?;
+            // what stands around a header's value is no part of it
+            let bearer = bearer.map(|token| token.trim().to_owned());
             Ok(Access { ticket, bearer })
         })
     }

@@ -46,7 +46,6 @@ async fn get(url: &str, call: &Call, accept: &str) -> Result<(Response, Abort), 
     let mut request = request.cache(RequestCache::NoStore).redirect(RequestRedirect::Manual);
     if let Some(bearer) = &call.bearer.0 {
         // a browser takes one text for a character each, up to U+00FF
-        let bearer = bearer.trim();
         if bearer.chars().any(|one| (one.is_control() && one != '\t') || one > '\u{ff}') {
             return Err(lost("the token is no header's value"));
         }

@@ -29,13 +29,17 @@ fn texts(watch: &Watch<Message>) -> Vec<String> {
 async fn an_event_stream() {
     let fetches = Fetches::fake();
     let service = Contrail::new("app.event").ticket("t");
-    let client =
-        builder("https://service.example/api").contrail(service).credentials(|| async { "jwt" }).build();
+    let client = builder("https://service.example/api?tenant=7")
+        .contrail(service)
+        .credentials(|| async { " jwt\n" })
+        .build();
     let watch = client.watch(Message::in_space(SPACE).order_by(Message::uri));
     let stream = fetches.next().await;
     let url = stream.url();
     assert!(
-        url.starts_with("https://service.example/api/xrpc/app.event.message.watchRecords?spaceUri=ats%3A"),
+        url.starts_with(
+            "https://service.example/api/xrpc/app.event.message.watchRecords?tenant=7&spaceUri=ats%3A"
+        ),
         "{url}"
     );
     assert!(url.contains("&ticket=t"), "{url}");

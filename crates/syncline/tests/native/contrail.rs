@@ -35,7 +35,7 @@ async fn an_event_stream() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api/?tenant=7", listener.local_addr().unwrap());
     let service = Contrail::new("app.event").ticket("t");
-    let client = Client::builder(url).contrail(service).credentials(|| async { "jwt" }).build();
+    let client = Client::builder(url).contrail(service).credentials(|| async { " jwt\n" }).build();
     let watch = client.watch(Message::in_space(SPACE).order_by(Message::uri));
     let (mut stream, _) = soon(listener.accept()).await.unwrap();
     let request = String::from_utf8(read_request(&mut stream).await).unwrap();
