@@ -70,10 +70,31 @@ pub(super) struct Subscription {
     pub(super) relations: Vec<(RelationKey, Arc<CompiledRelation>)>,
     /// Where the client stood when it subscribed; taken by the first answer.
     pub(super) cursor: Option<Cursor>,
-    /// The rows it held then, as far as it said; taken by the first answer.
-    pub(super) held: Option<Held>,
+    /// The rows it held then; taken by the first answer.
+    pub(super) holds: Holds,
     /// The shape whose changes it is told; `None` as long as an answer is owed.
     pub(super) shape: Option<ShapeKey>,
+}
+
+/// The rows that a client holds.
+#[derive(Default)]
+pub(super) enum Holds {
+    /// It did not say.
+    #[default]
+    Unsaid,
+    Said(Held),
+    /// It said more than is remembered: it is sent all rows.
+    TooMuch,
+}
+
+impl Holds {
+    /// How many keys are remembered.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Said(held) => held.len(),
+            Self::Unsaid | Self::TooMuch => 0,
+        }
+    }
 }
 
 impl Subscription {

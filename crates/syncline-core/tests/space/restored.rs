@@ -1,6 +1,8 @@
 //! A database that was put back from an older copy, and clients that have seen more than it has.
 
+use serde_json::json;
 use syncline_core::space::Config;
+use syncline_core::wire::{Held, MAX_HELD};
 use syncline_core::{Cursor, Record as _};
 
 use crate::page::Sub;
@@ -114,6 +116,28 @@ fn a_new_history_that_cannot_be_stored_goes_with_the_next_write() {
     rig.write_as(1, SPACE, "client-ada", 3, vec![note("c", "", 1)]);
     rig.commit();
     assert_eq!(rig.page(1).keys(1), ["b", "c", "kept"]);
+}
+
+#[test]
+fn who_has_seen_more_ends_the_history_however_much_they_hold() {
+    let (mut rig, ada, cursor) = restored();
+    rig.join(1, "ada");
+    rig.disk_waits = true;
+    // all that is remembered of a connection is remembered of this space, until it is there
+    let keys: Vec<_> = (0..MAX_HELD).map(|n| n.to_string()).collect();
+    let held = Held::new(1, keys.iter().map(String::as_str));
+    let room = Note::in_space("room").spec().clone();
+    rig.line(1).page.subscribe(2, room.clone());
+    rig.say(1, json!({"subscribe": {"sub": 2, "query": room, "cursor": cursor, "held": held}}));
+    rig.subscribe_holding(1, 1, ada.kept(), Some(cursor));
+    while !rig.loads.is_empty() {
+        rig.load();
+    }
+    rig.commit_all();
+    let fresh = rig.page(1).subs[&1].cursor.unwrap().incarnation;
+    assert_ne!(fresh, cursor.incarnation);
+    assert_eq!(rig.disk[SPACE].incarnation, Some(fresh));
+    assert_eq!(rig.page(1).keys(1), ["kept"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::id::{ClientId, Cursor, Incarnation, SpaceId};
 use crate::query::QuerySpec;
 use crate::schema::{CollectionDef, Schema};
 use crate::space::access::Access;
-use crate::space::connection::{Connection, Connections, Subscription};
+use crate::space::connection::{Connection, Connections, Holds, Subscription};
 use crate::space::engine::Engine;
 use crate::space::feed::{Outputs, Owed, Step};
 use crate::space::hosted::Hosted;
@@ -127,10 +127,11 @@ impl Engine {
         let packs = connection.packs();
         let Some(subscription) = connection.subs.get_mut(&sub) else { return };
         let shape = set.attach(conn, sub, subscription, &user, &**access);
-        let (cursor, held) = (subscription.cursor.take(), subscription.held.take());
-        let missed = cursor.and_then(|cursor| match held {
-            Some(held) => compared(set, cursor, subscription, &held, &shape, &**access),
-            None => missed(set, cursor, subscription, &**access),
+        let (cursor, holds) = (subscription.cursor.take(), std::mem::take(&mut subscription.holds));
+        let missed = cursor.and_then(|cursor| match holds {
+            Holds::Said(held) => compared(set, cursor, subscription, &held, &shape, &**access),
+            Holds::Unsaid => missed(set, cursor, subscription, &**access),
+            Holds::TooMuch => None,
         });
         // what is missed may be more than there is: of many rows that are gone, each has to be named
         let missed = missed.filter(|missed| {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::error::{Error, code};
 use crate::id::SpaceId;
 use crate::query::{CompiledQuery, CompiledRelation, QuerySpec, RelationSpec};
-use crate::space::connection::Subscription;
+use crate::space::connection::{Holds, Subscription};
 use crate::space::engine::Engine;
 use crate::space::families::RelationKey;
 use crate::space::feed::Owed;
 use crate::space::io::ConnId;
-use crate::wire::{Failed, Held, MAX_HELD, ServerMessage, SubId, Subscribe, User};
+use crate::wire::{Failed, MAX_HELD, ServerMessage, SubId, Subscribe, User};
 
 /// The most keys that a connection's subscriptions may have said they hold and wait for an answer to; 8 bytes each.
 const MAX_HELD_OF_CONNECTION: usize = MAX_HELD;
@@ -46,15 +46,18 @@ impl Engine {
             Ok(checked) => checked,
             Err(error) => return self.fail(conn, sub, error.shortened()),
         };
-        // what is too much to remember is answered with all rows
-        let owed = connection.subs.values().filter_map(|subscription| subscription.held.as_ref());
-        let room = MAX_HELD_OF_CONNECTION.saturating_sub(owed.map(Held::len).sum());
-        let is_too_much = held.as_ref().is_some_and(|held| held.len() > room);
-        let (cursor, held) = if is_too_much { (None, None) } else { (cursor, held) };
+        let remembered: usize = connection.subs.values().map(|subscription| subscription.holds.len()).sum();
+        let room = MAX_HELD_OF_CONNECTION.saturating_sub(remembered);
+        let holds = match held {
+            None => Holds::Unsaid,
+            Some(held) if held.len() > room => Holds::TooMuch,
+            Some(held) => Holds::Said(held),
+        };
         let space = spec.space.clone();
         self.host(&space).subs.insert((conn, sub));
         if let Some(connection) = self.connections.get_mut(&conn) {
-            let subscription = Subscription { spec, collection, query, relations, cursor, held, shape: None };
+            let subscription =
+                Subscription { spec, collection, query, relations, cursor, holds, shape: None };
             connection.subs.insert(sub, Box::new(subscription));
             connection.feed.owe(Owed { space, sub: Some(sub) });
         }
