@@ -8,7 +8,7 @@ mod worker;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Savepoint, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Savepoint, Transaction, TransactionBehavior, params};
 use syncline_core::space::{Commit, SpaceImage};
 use syncline_core::{Error, Key, SpaceId, code};
 
@@ -81,13 +81,8 @@ impl Storage for Sqlite {
 
     async fn commit(&self, commits: Vec<Commit>) -> Vec<Result<(), Error>> {
         let count = commits.len();
-        let stored = self.writer.run(move |connection| {
-            store_all(connection, &commits).inspect_err(|error| tracing::error!(%error, "cannot commit"))
-        });
-        match stored.await {
-            Some(Ok(results)) => results,
-            Some(Err(_)) | None => (0..count).map(|_| Err(failed())).collect(),
-        }
+        let stored = self.writer.run(move |connection| store_all(connection, &commits));
+        stored.await.unwrap_or_else(|| (0..count).map(|_| Err(failed())).collect())
     }
 
     async fn jobs(&self, names: &[Box<str>], most: usize) -> Result<Vec<StoredJob>, Error> {
@@ -139,6 +134,13 @@ enum Problem {
     Conflict,
 }
 
+impl Problem {
+    /// Another process holds the file: whatever is tried next waits as long.
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
+    }
+}
+
 fn open_writer(path: &Path) -> Result<Connection, Problem> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -180,13 +182,39 @@ fn open_reader(path: &Path) -> Result<Connection, Problem> {
     Ok(connection)
 }
 
-/// All commits in one transaction, one flush. Each stands alone in it: one that is refused takes no other with it.
-fn store_all(connection: &mut Connection, commits: &[Commit]) -> Result<Vec<Result<(), Error>>, Problem> {
+/// Stores commits together, each as if it were the only one: one that is refused takes no other with it.
+fn store_all(connection: &mut Connection, commits: &[Commit]) -> Vec<Result<(), Error>> {
+    match store_together(connection, commits) {
+        Ok(results) => results,
+        // a disk that is full for one of them may not be for the others
+        Err(problem) if commits.len() > 1 && !problem.is_busy() => {
+            commits.chunks(1).flat_map(|commit| store_all(connection, commit)).collect()
+        }
+        Err(problem) => {
+            tracing::error!(%problem, "cannot commit");
+            commits.iter().map(|_| Err(failed())).collect()
+        }
+    }
+}
+
+/// All commits in one transaction, one flush.
+///
+/// # Errors
+/// None of them is stored.
+fn store_together(
+    connection: &mut Connection,
+    commits: &[Commit],
+) -> Result<Vec<Result<(), Error>>, Problem> {
     // immediate: nobody else writes between the check of the version and the commit
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut results = Vec::with_capacity(commits.len());
     for commit in commits {
-        results.push(store(&mut transaction, commit).map_err(|problem| refusal(commit, &problem)));
+        results.push(match store(&mut transaction, commit) {
+            Ok(()) => Ok(()),
+            // without room SQLite may have taken back all of it, and would store what follows by itself
+            Err(problem) if transaction.is_autocommit() => return Err(problem),
+            Err(problem) => Err(refusal(commit, &problem)),
+        });
     }
     transaction.commit()?;
     Ok(results)
@@ -303,4 +331,51 @@ fn store_clients(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> Resu
         ])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use syncline_core::Incarnation;
+    use syncline_core::space::RowChange;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// The first commit of a space, with a row of so many bytes.
+    fn commit(space: &str, bytes: usize) -> Commit {
+        let json: Arc<[u8]> = format!("{:?}", "x".repeat(bytes)).into_bytes().into();
+        let row =
+            RowChange { collection: "notes", key: "a".into(), version: 1, json: Some(json), before: None };
+        Commit {
+            id: 1,
+            space: space.into(),
+            incarnation: Incarnation(7),
+            renews: None,
+            from: 0,
+            to: 1,
+            rows: vec![row],
+            log: Vec::new(),
+            clients: Vec::new(),
+            forgotten: Vec::new(),
+            jobs: Vec::new(),
+            log_floor: 0,
+        }
+    }
+
+    #[test]
+    fn a_commit_for_which_there_is_no_room_takes_no_other_with_it() {
+        let directory = TempDir::new().unwrap();
+        let mut connection = open_writer(&directory.path().join("spaces.db")).unwrap();
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        connection.pragma_update(None, "max_page_count", pages + 20).unwrap();
+        let sizes = [("small", 10), ("large", 300_000), ("another", 10), ("last", 10)];
+        let commits = sizes.map(|(space, bytes)| commit(space, bytes));
+        let results = store_all(&mut connection, &commits);
+        for ((space, bytes), result) in sizes.into_iter().zip(results) {
+            let version = image::load(&mut connection, &space.into()).unwrap().version;
+            assert_eq!((result.is_ok(), version == 1), (bytes == 10, bytes == 10), "{space}");
+        }
+    }
 }
