@@ -73,10 +73,14 @@ fn is_own(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
     // HTTP/2 names the host in the address instead
     let host =
         headers.get(HOST).and_then(|host| host.to_str().ok()).or(uri.authority().map(|it| it.as_str()));
-    let default_port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
-    let bare =
-        |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_ascii_lowercase();
+    let bare = |authority: &str| without_default_port(scheme, authority).to_ascii_lowercase();
     host.is_some_and(|host| bare(host) == bare(origin))
+}
+
+/// As browsers name a host.
+fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
+    let default_port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    authority.strip_suffix(default_port).unwrap_or(authority)
 }
 
 fn parse(origin: &str) -> Result<HeaderValue, Error> {
@@ -89,7 +93,9 @@ fn parse(origin: &str) -> Result<HeaderValue, Error> {
     let is_origin = matches!(uri.scheme_str(), Some("http" | "https" | "tauri"))
         && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
         && origin_only.matches('/').count() == 2;
-    if is_origin { HeaderValue::from_str(&origin_only).map_err(|_| refuse()) } else { Err(refuse()) }
+    let scheme = uri.scheme_str().filter(|_| is_origin).ok_or_else(refuse)?;
+    let named = if scheme == "tauri" { &origin_only } else { without_default_port(scheme, &origin_only) };
+    HeaderValue::from_str(named).map_err(|_| refuse())
 }
 
 #[cfg(test)]
@@ -127,6 +133,15 @@ mod tests {
         }
         assert!(permits(&["https://app.example/"], Some("https://app.example"), "example.com"));
         assert!(!permits(&["https://app.example"], Some("http://app.example"), "example.com"));
+    }
+
+    #[test]
+    fn a_default_port_is_no_other_origin() {
+        assert!(permits(&["https://app.example:443"], Some("https://app.example"), "example.com"));
+        assert!(permits(&["http://app.example:80/"], Some("http://app.example"), "example.com"));
+        assert!(!permits(&["https://app.example:80"], Some("https://app.example"), "example.com"));
+        assert!(permits(&["https://app.example:80"], Some("https://app.example:80"), "example.com"));
+        assert!(permits(&["https://app.example:8443"], Some("https://app.example:8443"), "example.com"));
     }
 
     #[test]
