@@ -26,7 +26,7 @@ pub(super) async fn open(route: &Route, headers: &HeaderMap, request: Request) -
     let headers = [
         (CONTENT_TYPE.as_str(), "text/event-stream"),
         // some proxies compress, and hold back what they compress
-        (CACHE_CONTROL.as_str(), "no-cache, no-transform"),
+        (CACHE_CONTROL.as_str(), "no-store, no-transform"),
         ("x-accel-buffering", "no"),
     ];
     Ok((headers, Body::from_stream(body_of(events))).into_response())

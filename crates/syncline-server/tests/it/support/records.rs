@@ -169,7 +169,7 @@ impl Records {
         let response = soon(app.clone().oneshot(request)).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        assert_eq!(response.headers()["cache-control"], "no-cache, no-transform");
+        assert_eq!(response.headers()["cache-control"], "no-store, no-transform");
         Self { body: response.into_body().into_data_stream(), buffer: Vec::new() }
     }
 
