@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
@@ -37,11 +38,13 @@ pub(crate) fn router<T: Clone + Send + Sync + 'static>(
 // the query is not looked at: `_pk` says nothing that is needed, and credentials do not belong there
 async fn connect(
     State((shared, face)): State<(Arc<Shared>, Arc<Face>)>,
-    Path((party, room)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
     let unknown = || Error::new(code::UNKNOWN_SPACE, "there is no such party or room");
+    // what is not UTF-8 names nothing
+    let Path((party, room)) = path.map_err(|_| unknown())?;
     let (rooms, spokes) =
         face.parties.get(&party).filter(|(_, spokes)| !spokes.is_empty()).ok_or_else(unknown)?;
     let space = rooms(&room).ok_or_else(unknown)?;

@@ -48,6 +48,8 @@ async fn parties_and_rooms_that_there_are_not() {
         let (status, body) = refusal(&server, path, &[ADA]).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {body}");
     }
+    let (status, body) = refusal(&server, "todos/%FF", &[ADA]).await;
+    assert_eq!((status, &body["code"]), (StatusCode::NOT_FOUND, &json!("unknown_space")));
     let answer = reqwest::get(format!("http://{}/parties/todos/a", server.address)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::UPGRADE_REQUIRED);
     let foreign = [ADA, ("origin", "https://evil.example")];
