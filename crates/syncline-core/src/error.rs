@@ -137,9 +137,10 @@ impl Error {
         self
     }
 
-    /// The error with its texts cut to a length that can be kept and sent: what came from outside may be quoted in them.
+    /// The error with its texts cut to a length that can be kept and sent, 512 bytes each: what came from outside may be
+    /// quoted in them. [Data](Self::data) of more than 16 KiB goes.
     #[must_use]
-    pub(crate) fn shortened(mut self) -> Self {
+    pub fn shortened(mut self) -> Self {
         shorten(&mut self.code);
         shorten(&mut self.message);
         if let Some(field) = &mut self.field {

@@ -57,7 +57,7 @@ impl Request {
                 return Ok(Self::BadSubscribe { sub: subscribe.sub, error: query_too_long() });
             }
             Ok(message) => return Ok(Self::Message(message)),
-            Err(error) => error.shortened(),
+            Err(error) => error,
         };
         let because = |code: &'static str| match error.code() {
             code::BAD_FRAME => Error::new(code, error.message().to_owned()),

@@ -100,7 +100,8 @@ pub fn parse_client(bytes: &[u8], limit: usize) -> Result<ClientMessage, Error> 
 }
 
 fn bad_frame(error: &serde_json::Error) -> Error {
-    Error::new(code::BAD_FRAME, format!("not a message: {error}"))
+    // whatever is there instead is quoted in it
+    Error::new(code::BAD_FRAME, format!("not a message: {error}")).shortened()
 }
 
 #[cfg(test)]
@@ -122,6 +123,9 @@ mod tests {
         for bytes in [&b""[..], b"{", b"null", b"{\"hello\":{}}", b"{\"nonsense\":1}", b"\xff\xfe"] {
             assert_eq!(parse_client(bytes, 1000).unwrap_err().code(), code::BAD_FRAME);
         }
+        let quoted = [b"\"", &[0x7f; 100_000][..], b"\""].concat();
+        assert!(parse_client(&quoted, 1 << 20).unwrap_err().message().len() < 1_000);
+        assert!(Frame::parse(&quoted).unwrap_err().message().len() < 1_000);
         assert_eq!(parse_client(&[b' '; 20], 10).unwrap_err().code(), code::FRAME_TOO_LARGE);
     }
 }

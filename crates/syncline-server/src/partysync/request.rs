@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use syncline_core::wire::check_depth;
-use syncline_core::{ClientId, Error, WriteId};
+use syncline_core::{ClientId, Error, WriteId, code};
 
 use crate::partysync::moment::From;
 
@@ -64,12 +64,17 @@ impl Request {
     /// Reads a message.
     pub(super) fn read(message: &[u8]) -> Self {
         let unclear = |why: &'static str| Self::Unclear(why.into());
+        let unparsed = |why: String| {
+            // whatever is there instead is quoted in it
+            let error = Error::new(code::BAD_FRAME, format!("Failed to parse message: {why}")).shortened();
+            Self::Unclear(error.message().to_owned().into())
+        };
         if let Err(error) = check_depth(message, 0) {
-            return Self::Unclear(format!("Failed to parse message: {}", error.message()).into());
+            return unparsed(error.message().to_owned());
         }
         let message: Message<'_> = match serde_json::from_slice(message) {
             Ok(message) => message,
-            Err(error) => return Self::Unclear(format!("Failed to parse message: {error}").into()),
+            Err(error) => return unparsed(error.to_string()),
         };
         let Some(channel) = message.channel else { return unclear("A message names its channel") };
         if channel.len() > MAX_CHANNEL_BYTES {
@@ -158,6 +163,15 @@ mod tests {
             r#","client":"key:ABCDEF","actionId":1"#,
         ] {
             assert!(once(wrong).unwrap().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_not_repeated_at_length() {
+        let long = "\u{7f}".repeat(1 << 20);
+        for text in [format!(r#"{{"channel":"c","sync":"{long}"}}"#), format!(r#"{{"channel":"c","{long}"#)] {
+            let why = unclear(&text);
+            assert!(why.starts_with("Failed to parse message: ") && why.len() <= 1024, "{} bytes", why.len());
         }
     }
 

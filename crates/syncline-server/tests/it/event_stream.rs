@@ -106,6 +106,16 @@ async fn a_body_that_is_too_large_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn what_is_no_hello_is_not_repeated_at_length() {
+    let server = Server::start().await;
+    let nonsense = format!(r#"{{"hello":"{}"}}"#, "\u{7f}".repeat(1 << 20));
+    let response = soon(post(&server, "stream").body(nonsense).send()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let body = soon(response.text()).await.unwrap();
+    assert!(body.contains("bad_frame") && body.len() <= 2 * 1024, "{} bytes", body.len());
+}
+
+#[tokio::test]
 async fn a_method_or_upgrade_that_is_missing_is_refused_by_name() {
     let server = Server::start().await;
     let get = |route| reqwest::Client::new().get(server.url("http", route));
