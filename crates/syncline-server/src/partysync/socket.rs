@@ -87,7 +87,7 @@ async fn send(
     mut asked: mpsc::Receiver<Request>,
     mut ponged: mpsc::Receiver<u64>,
 ) -> Result<(), SocketError> {
-    let mut quiet = guest.quiet();
+    let (mut quiet, mut turns) = (guest.quiet(), Turns::default());
     loop {
         guest.let_go().await;
         let (is_free, is_streaming) = (guest.is_free(), guest.is_streaming());
@@ -103,7 +103,7 @@ async fn send(
         };
         match next {
             Next::Told(pieces) => {
-                for piece in pieces {
+                for piece in turns.of(pieces) {
                     send_piece(sink, piece).await?;
                 }
             }
@@ -116,6 +116,32 @@ async fn send(
                 return sink.send(Message::Close(Some(close))).await;
             }
         }
+    }
+}
+
+/// One message at a time: what begins while another is sent in pieces waits for the end of that. Answers may come in between.
+#[derive(Default)]
+struct Turns {
+    is_open: bool,
+    waiting: Vec<Piece>,
+}
+
+impl Turns {
+    /// Those of the pieces whose turn it is, in their order.
+    fn of(&mut self, pieces: Vec<Piece>) -> Vec<Piece> {
+        let mut next = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            if self.is_open && piece.begins {
+                self.waiting.push(piece);
+                continue;
+            }
+            self.is_open = !piece.ends;
+            next.push(piece);
+            if !self.is_open {
+                next.append(&mut self.waiting);
+            }
+        }
+        next
     }
 }
 
@@ -163,5 +189,21 @@ async fn receive(
         if requests.send(request).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_waits_for_the_end_of_a_message_that_is_sent_in_pieces() {
+        let piece = |text: &'static str, begins, ends| Piece { bytes: text.into(), begins, ends };
+        let mut turns = Turns::default();
+        let mut told = |pieces| turns.of(pieces).into_iter().map(|piece| piece.bytes).collect::<Vec<_>>();
+        assert_eq!(told(vec![Piece::whole("0"), piece("[", true, false)]), ["0", "["]);
+        assert_eq!(told(vec![Piece::whole("1"), piece("2", false, false)]), ["2"]);
+        assert_eq!(told(vec![Piece::whole("3"), piece("]", false, true)]), ["]", "1", "3"]);
+        assert_eq!(told(vec![Piece::whole("4")]), ["4"]);
     }
 }
