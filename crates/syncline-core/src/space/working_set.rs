@@ -215,11 +215,6 @@ impl WorkingSet {
         }
     }
 
-    /// What the connection was told last, if it holds rows of the space.
-    pub(super) fn told(&self, conn: ConnId) -> Option<Version> {
-        self.members.get(&conn).map(|member| member.told)
-    }
-
     /// The connection is now being told of the current version. Returns what it was told before, or the current
     /// version if it holds no rows of the space.
     pub(super) fn tell(&mut self, conn: ConnId) -> Version {

@@ -136,7 +136,9 @@ impl Page {
             ServerMessage::Changes(changes) => {
                 let space = changes.space.as_str();
                 assert!(changes.from <= changes.to);
-                if self.holds(space) {
+                // what must not get lost is told outside of the chain
+                let is_apart = (changes.from, changes.to) == (0, 0) && changes.parts.is_empty();
+                if self.holds(space) && !is_apart {
                     assert_eq!(
                         self.positions.get(space),
                         Some(&changes.from),
@@ -164,9 +166,9 @@ impl Page {
                     }
                     part.counts.into_iter().for_each(|count| sub.count(count));
                 }
-                for sub in self.subs.values_mut().filter(|sub| sub.live && sub.space() == space) {
-                    sub.cursor.as_mut().unwrap().version = changes.to;
-                }
+                let moved =
+                    self.subs.values_mut().filter(|sub| !is_apart && sub.live && sub.space() == space);
+                moved.for_each(|sub| sub.cursor.as_mut().unwrap().version = changes.to);
                 for ack in changes.acks {
                     if let Some(expected) = ack.expected {
                         let code = ack.error.expect("a reason").code().to_owned();

@@ -1,9 +1,9 @@
 //! A reader that cannot keep up slows nobody down, and ends up with the same rows.
 
 use serde_json::json;
-use syncline_core::Record as _;
 use syncline_core::space::{Config, Input};
 use syncline_core::wire::ServerMessage;
+use syncline_core::{Record as _, code};
 
 use crate::rig::{Rig, SPACE, note, notes};
 use crate::rules::Note;
@@ -68,6 +68,33 @@ fn verdicts_that_were_lost_come_with_the_reset() {
     let verdicts: Vec<_> =
         rig.page(1).verdicts.iter().map(|((space, _, id), it)| (space.as_str(), *id, it.is_ok())).collect();
     assert_eq!(verdicts, [(SPACE, 1, true), (SPACE, 2, false), ("room", 1, true), ("room", 1, false)]);
+}
+
+/// No account of the writes tells of these.
+#[test]
+fn a_reader_that_lagged_hears_which_writes_were_not_handled() {
+    for lags_before in [true, false] {
+        let mut rig = Rig::with(Config { queue_writes: 1, ..Config::default() });
+        rig.join(1, "ada");
+        rig.subscribe(1, 1, notes());
+        rig.stop_reading(1);
+        rig.put_note(1, "client-ada", "a", 1);
+        if lags_before {
+            rig.lag(1);
+        }
+        rig.disk_waits = true;
+        // one is on its way to the disk, one waits, and there is no room for another
+        ["b", "c", "d"].iter().for_each(|id| rig.put_note(1, "client-ada", id, 1));
+        rig.fail_commit();
+        if !lags_before {
+            rig.lag(1);
+        }
+        rig.catch_up(1);
+        let expected = [(4, code::TOO_MANY, 4), (2, code::STORAGE, 2), (3, code::WRITE_GAP, 2)];
+        assert_eq!(rig.page(1).not_handled, expected.map(|(id, code, next)| (id, code.to_owned(), next)));
+        assert_eq!(rig.verdict(1, "client-ada", 1), Some(Ok(())));
+        assert_eq!(rig.page(1).keys(1), ["a"]);
+    }
 }
 
 /// Lost verdicts, of which the answer to the first subscription is to tell; its snapshot has begun.

@@ -49,7 +49,7 @@ impl Engine {
     /// Tells everyone concerned in one frame each: what changed in their subscriptions, what became of their writes.
     fn tell(&mut self, id: &SpaceId, deltas: &[Delta], told: &[Told], answers: Vec<Answer>) {
         let version = self.spaces.get(id).and_then(|space| space.set.as_ref()).map(|set| set.version);
-        let mut acks = self.acks(version.unwrap_or_default(), answers);
+        let mut acks = self.acks(id, version.unwrap_or_default(), answers);
         let Some(set) = self.spaces.get_mut(id).and_then(|space| space.set.as_mut()) else { return };
         let mut broadcast = Broadcast::new(id, set.version, deltas, self.config.backlog_bytes);
         let mut behind = Vec::new();
@@ -74,8 +74,9 @@ impl Engine {
         }
     }
 
-    /// The acknowledgements for each connection that is still there. Calls are answered at once.
-    fn acks(&mut self, version: Version, answers: Vec<Answer>) -> BTreeMap<ConnId, Vec<Ack>> {
+    /// The acknowledgements for each connection that is still there. Calls are answered at once, and so are writes that were
+    /// not handled.
+    fn acks(&mut self, id: &SpaceId, version: Version, answers: Vec<Answer>) -> BTreeMap<ConnId, Vec<Ack>> {
         let mut acks: BTreeMap<ConnId, Vec<Ack>> = BTreeMap::new();
         for Answer { asker, bytes, ack, .. } in answers {
             match asker {
@@ -84,10 +85,12 @@ impl Engine {
                     self.outputs.push_back(Output::Acted { call, result });
                 }
                 Asker::Connection(conn) => {
-                    if let Some(connection) = self.connections.get_mut(&conn) {
-                        connection.writes -= 1;
-                        connection.write_bytes -= bytes;
-                        acks.entry(conn).or_default().push(ack);
+                    let Some(connection) = self.connections.get_mut(&conn) else { continue };
+                    connection.writes -= 1;
+                    connection.write_bytes -= bytes;
+                    match ack.expected {
+                        Some(_) => self.turn_away(conn, id, ack),
+                        None => acks.entry(conn).or_default().push(ack),
                     }
                 }
             }

@@ -107,7 +107,7 @@ impl Engine {
             let Some(connection) = self.connections.get_mut(&conn) else { continue };
             connection.writes -= 1;
             connection.write_bytes -= write.bytes;
-            self.acknowledge(conn, id, not_handled(write.client, write.id, error.clone(), write.id));
+            self.turn_away(conn, id, not_handled(write.client, write.id, error.clone(), write.id));
         }
         for (conn, sub) in space.subs {
             self.fail(conn, sub, error.clone());

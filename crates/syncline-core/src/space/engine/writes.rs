@@ -1,7 +1,6 @@
 //! Writes come in.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::error::{Error, code};
 use crate::id::{ClientId, SpaceId, WriteId, check_space};
@@ -12,7 +11,7 @@ use crate::space::engine::clock::ms;
 use crate::space::hosted::Hosted;
 use crate::space::io::{ConnId, Output};
 use crate::space::request::{Envelope, about};
-use crate::wire::{self, Ack, Changes, ServerMessage};
+use crate::wire::{Ack, Changes, ServerMessage};
 
 impl Engine {
     /// Takes in a write of so many bytes. One that is refused for what it is waits for its turn like any other, so
@@ -44,7 +43,7 @@ impl Engine {
             || self.spaces.get(&space).is_some_and(full)
         {
             let error = Error::new(code::TOO_MANY, "too many writes wait already");
-            return self.acknowledge(conn, &space, not_handled(client, id, error, id));
+            return self.turn_away(conn, &space, not_handled(client, id, error, id));
         }
         if let Some(connection) = self.connections.get_mut(&conn) {
             connection.writes += 1;
@@ -95,30 +94,12 @@ impl Engine {
         }
     }
 
-    /// Answers a single write outside of any commit.
-    pub(super) fn acknowledge(&mut self, conn: ConnId, space: &SpaceId, ack: Ack) {
-        let version = self.spaces.get(space).and_then(|space| space.set.as_ref());
-        let version = version.map_or(0, |set| set.told(conn).unwrap_or(set.version));
-        let changes = Changes { acks: vec![ack], ..Changes::new(space.clone(), version, version) };
-        let frame: Arc<[u8]> = wire::encode(&ServerMessage::Changes(changes), []).into();
-        self.deliver(conn, space, frame);
-    }
-
-    /// The verdict on a write that was not counted. No account of the writes tells of it: so it must not get lost, and says
-    /// nothing of where the space stands.
-    fn turn_away(&mut self, conn: ConnId, space: &SpaceId, ack: Ack) {
+    /// Answers a write that was not handled, or not counted. No account of the writes tells of it: so it must not get lost,
+    /// passes everything that waits, and says nothing of where the space stands.
+    pub(super) fn turn_away(&mut self, conn: ConnId, space: &SpaceId, ack: Ack) {
         let changes = Changes { acks: vec![ack], ..Changes::new(space.clone(), 0, 0) };
         if let Some(connection) = self.connections.get(&conn) {
             connection.feed.control(&ServerMessage::Changes(changes), &mut self.outputs);
-        }
-    }
-
-    /// Hands a frame of changes to a connection.
-    pub(super) fn deliver(&mut self, conn: ConnId, space: &SpaceId, frame: Arc<[u8]>) {
-        let Some(connection) = self.connections.get_mut(&conn) else { return };
-        if connection.feed.changes(space, frame, &mut self.outputs).is_err() {
-            self.fall_behind(conn);
-            self.pump(conn);
         }
     }
 }
