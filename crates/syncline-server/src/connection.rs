@@ -41,11 +41,27 @@ impl Shared {
         Self { config, events, gauges, closing, next_conn, places, links }
     }
 
+    /// A place for a connection, to be taken before anything is read for it.
+    ///
+    /// # Errors
+    /// `connection` when the server is stopping; `too_many` when it has as many as it may.
+    pub(crate) fn place(&self) -> Result<Place, Error> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(stopping());
+        }
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
+        Ok(Place(Arc::new(place)))
+    }
+
     /// The way in for a connection that is named by its link.
     pub(crate) fn link(&self, link: &str) -> Option<Inbound> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner).get(link).cloned()
     }
 }
+
+/// One of the connections that there may be.
+#[derive(Clone)]
+pub(crate) struct Place(#[expect(dead_code, reason = "held for its drop")] Arc<OwnedSemaphorePermit>);
 
 /// An open connection. Dropping it ends it.
 pub(crate) struct Connection {
@@ -53,28 +69,44 @@ pub(crate) struct Connection {
     pub(crate) inbound: Inbound,
     pub(crate) outbox: Arc<Outbox>,
     link: Option<String>,
-    #[expect(dead_code, reason = "held for its drop")]
-    place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    /// Opens one. With a link, frames come in by `POST /send`.
+    /// Opens one.
     ///
     /// # Errors
-    /// `connection` when the server is stopping; `too_many` when it has as many as it may.
-    pub(crate) fn open(
-        shared: &Arc<Shared>,
-        headers: &HeaderMap,
-        link: Option<String>,
-    ) -> Result<Self, Error> {
-        Self::open_as(shared, headers, link, None)
+    /// As [`Shared::place`].
+    pub(crate) fn open(shared: &Arc<Shared>, headers: &HeaderMap) -> Result<Self, Error> {
+        Self::open_as(shared, headers, None)
     }
 
-    /// Opens one, for somebody who is known without asking the application.
+    /// Opens one, for somebody who may be known without asking the application.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As [`Shared::place`].
     pub(crate) fn open_as(
+        shared: &Arc<Shared>,
+        headers: &HeaderMap,
+        identity: Option<Identity>,
+    ) -> Result<Self, Error> {
+        Self::open_at(shared.place()?, shared, headers, None, identity)
+    }
+
+    /// Opens one whose frames come in by `POST /send`, at a place that was taken before.
+    ///
+    /// # Errors
+    /// `connection` when the server is stopping.
+    pub(crate) fn open_linked(
+        place: Place,
+        shared: &Arc<Shared>,
+        headers: &HeaderMap,
+        link: String,
+    ) -> Result<Self, Error> {
+        Self::open_at(place, shared, headers, Some(link), None)
+    }
+
+    fn open_at(
+        place: Place,
         shared: &Arc<Shared>,
         headers: &HeaderMap,
         link: Option<String>,
@@ -83,12 +115,13 @@ impl Connection {
         if shared.closing.load(Ordering::Acquire) {
             return Err(stopping());
         }
-        let place = Arc::clone(&shared.places).try_acquire_owned().map_err(|_| full())?;
         let config = &shared.config;
         let inbound = Inbound {
             conn: shared.next_conn.fetch_add(1, Ordering::Relaxed),
             events: shared.events.clone(),
-            budget: Arc::new(Semaphore::new(budget(config))),
+            budget: Budget::new(config),
+            calls: Arc::new(Semaphore::new(1)),
+            place,
         };
         let outbox = Arc::new(Outbox::new(config.outbox_bytes));
         let event = Event::Connected {
@@ -103,7 +136,7 @@ impl Connection {
             let mut links = shared.links.lock().unwrap_or_else(PoisonError::into_inner);
             links.insert(link.clone(), inbound.clone());
         }
-        Ok(Self { shared: Arc::clone(shared), inbound, outbox, link, place })
+        Ok(Self { shared: Arc::clone(shared), inbound, outbox, link })
     }
 
     /// What to send next; `Err` when nothing follows. Asking says that everything before has left.
@@ -151,7 +184,7 @@ impl Drop for Connection {
         if let Some(link) = &self.link {
             self.shared.links.lock().unwrap_or_else(PoisonError::into_inner).remove(link);
         }
-        self.inbound.budget.close();
+        self.inbound.budget.0.close();
         self.inbound.tell(Event::Disconnected { conn: self.inbound.conn });
     }
 }
@@ -162,7 +195,12 @@ pub(crate) struct Inbound {
     pub(crate) conn: ConnId,
     events: mpsc::UnboundedSender<Event>,
     /// Bytes that may wait for the hub: the channel to it has no other bound and needs none.
-    budget: Arc<Semaphore>,
+    budget: Budget,
+    /// One, for the call of `POST /send` that is under way.
+    calls: Arc<Semaphore>,
+    /// Taken as long as anything comes in: a body that is being read may outlast the connection.
+    #[expect(dead_code, reason = "held for its drop")]
+    place: Place,
 }
 
 /// The connection has ended.
@@ -173,11 +211,17 @@ impl Inbound {
     /// Hands a frame to the hub. Waits while the hub has not caught up with the frames before: who sends too fast
     /// waits alone.
     pub(crate) async fn frame(&self, bytes: Vec<u8>, config: &Config) -> Result<(), Gone> {
-        let cost = bytes.len().clamp(MIN_FRAME_COST, budget(config));
-        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
-        let permit = Arc::clone(&self.budget).acquire_many_owned(permits).await.map_err(|_| Gone)?;
-        let event = Event::Frame { conn: self.conn, bytes, permit: Budgeted(permit) };
-        self.events.send(event).map_err(|_| Gone)
+        let permit = self.budget.take(bytes.len(), config).await?;
+        self.events.send(Event::Frame { conn: self.conn, bytes, permit }).map_err(|_| Gone)
+    }
+
+    /// The turn of a call that brings frames: they keep their order, and only one body takes room.
+    ///
+    /// # Errors
+    /// `too_many` while the call before is under way.
+    pub(crate) fn call(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let busy = |_| Error::new(code::TOO_MANY, "the call before has not been answered yet");
+        Arc::clone(&self.calls).try_acquire_owned().map_err(busy)
     }
 
     fn tell(&self, event: Event) {
@@ -186,12 +230,29 @@ impl Inbound {
     }
 }
 
-/// A frame's share of its connection's budget, given back when it is dropped.
-pub(crate) struct Budgeted(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+/// The bytes that may wait on the way from one connection.
+#[derive(Clone)]
+pub(crate) struct Budget(Arc<Semaphore>);
 
-fn budget(config: &Config) -> usize {
-    config.engine.limits.frame_bytes.clamp(MIN_FRAME_COST, u32::MAX as usize)
+impl Budget {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self(Arc::new(Semaphore::new(Self::most(config))))
+    }
+
+    /// Waits until there is room for so many bytes. Whatever takes more than there ever is waits for all of it.
+    pub(crate) async fn take(&self, bytes: usize, config: &Config) -> Result<Budgeted, Gone> {
+        let cost = bytes.clamp(MIN_FRAME_COST, Self::most(config));
+        let permits = u32::try_from(cost).unwrap_or(u32::MAX);
+        Arc::clone(&self.0).acquire_many_owned(permits).await.map(Budgeted).map_err(|_| Gone)
+    }
+
+    fn most(config: &Config) -> usize {
+        config.engine.limits.frame_bytes.clamp(MIN_FRAME_COST, u32::MAX as usize)
+    }
 }
+
+/// A share of such a budget, given back when it is dropped.
+pub(crate) struct Budgeted(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 fn full() -> Error {
     Error::new(code::TOO_MANY, "the server has as many connections as it takes")

@@ -117,7 +117,7 @@ impl Guest {
         space: SpaceId,
         spokes: Spokes,
     ) -> Result<Self, Error> {
-        let connection = Connection::open(shared, headers, None)?;
+        let connection = Connection::open(shared, headers)?;
         let client = new_client()?;
         let hello = Hello {
             protocol: PROTOCOL,

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use crate::config::Config;
-use crate::connection::Refuser;
+use crate::connection::{Budget, Budgeted, Refuser};
 use crate::partysync::guest::{Guest, Next, Piece};
 use crate::partysync::request::Request;
 use crate::routes::ws::{FRAGMENT, Sink, Socket, Source, read_away, refusal, short};
@@ -56,7 +56,8 @@ async fn both_ways(sink: &mut Sink, source: &mut Source, mut guest: Guest, confi
     let (requests, asked) = mpsc::channel(AHEAD);
     let (pongs, ponged) = mpsc::channel(PONGS);
     let mut sending = pin!(send(sink, &mut guest, asked, ponged));
-    let mut receiving = pin!(receive(source, &requests, &pongs, &refuser, config));
+    let ahead = Ahead { requests, budget: Budget::new(config) };
+    let mut receiving = pin!(receive(source, &ahead, &pongs, &refuser, config));
     let mut overdue = pin!(async {
         outbox.closed().await;
         sleep(config.close_within).await;
@@ -84,7 +85,7 @@ async fn both_ways(sink: &mut Sink, source: &mut Source, mut guest: Guest, confi
 async fn send(
     sink: &mut Sink,
     guest: &mut Guest,
-    mut asked: mpsc::Receiver<Request>,
+    mut asked: mpsc::Receiver<(Request, Budgeted)>,
     mut ponged: mpsc::Receiver<u64>,
 ) -> Result<(), SocketError> {
     let (mut quiet, mut turns) = (guest.quiet(), Turns::default());
@@ -98,7 +99,9 @@ async fn send(
                 guest.alive(ping).await;
                 continue;
             }
-            Some(request) = asked.recv(), if is_free => Next::Told(guest.ask(request).await.into_iter().collect()),
+            Some((request, _share)) = asked.recv(), if is_free => {
+                Next::Told(guest.ask(request).await.into_iter().collect())
+            }
             Ok(()) = quiet.changed(), if !is_streaming => Next::Told(guest.quiet_news()),
         };
         match next {
@@ -157,18 +160,24 @@ async fn send_piece(sink: &mut Sink, Piece { bytes, begins, ends }: Piece) -> Re
     Ok(())
 }
 
+/// Where requests wait that are read ahead: so many, and so many bytes.
+struct Ahead {
+    requests: mpsc::Sender<(Request, Budgeted)>,
+    budget: Budget,
+}
+
 /// Reads what the client says, until it is gone or not understood any more.
 async fn receive(
     source: &mut Source,
-    requests: &mpsc::Sender<Request>,
+    ahead: &Ahead,
     pongs: &mpsc::Sender<u64>,
     refuser: &Refuser,
     config: &Config,
 ) {
     while let Some(received) = source.next().await {
-        let request = match received {
-            Ok(Message::Text(text)) => Request::read(text.as_bytes()),
-            Ok(Message::Binary(bytes)) => Request::read(&bytes),
+        let (request, bytes) = match received {
+            Ok(Message::Text(text)) => (Request::read(text.as_bytes()), text.len()),
+            Ok(Message::Binary(bytes)) => (Request::read(&bytes), bytes.len()),
             Ok(Message::Pong(number)) => {
                 if let Ok(number) = <[u8; 8]>::try_from(&*number) {
                     // with so many on their way the engine knows
@@ -186,7 +195,8 @@ async fn receive(
             }
         };
         // a connection that is ending is read to its end and not listened to
-        if requests.send(request).await.is_err() {
+        let Ok(share) = ahead.budget.take(bytes, config).await else { return };
+        if ahead.requests.send((request, share)).await.is_err() {
             return;
         }
     }

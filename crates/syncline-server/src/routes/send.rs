@@ -22,6 +22,7 @@ pub(super) async fn frames(
         return Err(Error::new(code::BAD_FRAME, message).with_field(LINK_HEADER.as_str()).into());
     };
     let inbound = link.to_str().ok().and_then(|link| shared.link(link)).ok_or_else(unknown_link)?;
+    let _turn = inbound.call()?;
     let frames = body::read(body, &shared.config).await?;
     for frame in frames.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
         inbound.frame(frame.to_vec(), &shared.config).await.map_err(|_| unknown_link())?;

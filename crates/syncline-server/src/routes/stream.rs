@@ -30,12 +30,13 @@ pub(super) async fn open(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let place = shared.place()?;
     let hello = body::read(body, &shared.config).await?;
     match parse_client(&hello, shared.config.engine.limits.frame_bytes)? {
         ClientMessage::Hello(_) => {}
         _ => return Err(Error::new(code::BAD_FRAME, "a stream begins with `hello`").into()),
     }
-    let connection = Connection::open(&shared, &headers, Some(new_link()?))?;
+    let connection = Connection::open_linked(place, &shared, &headers, new_link()?)?;
     connection.inbound.frame(hello, &shared.config).await.map_err(|_| stopping())?;
     let first = connection.next().await.map_err(|error| error.unwrap_or_else(stopping))?;
     if let Some(error) = refusal(&first) {

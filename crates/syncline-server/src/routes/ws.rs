@@ -52,7 +52,7 @@ pub(super) async fn connect(
     headers: HeaderMap,
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
-    let connection = Connection::open(&shared, &headers, None)?;
+    let connection = Connection::open(&shared, &headers)?;
     let (response, wire) = upgrade.wire();
     let span = tracing::debug_span!("socket", conn = connection.inbound.conn);
     let serving = async move {

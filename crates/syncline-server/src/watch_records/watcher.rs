@@ -105,7 +105,7 @@ impl Watcher {
         visitor: Visitor,
         (collection, place, list): (&Arc<Collection>, Place, List),
     ) -> Result<Self, Refusal> {
-        let connection = Connection::open_as(shared, headers, None, visitor.identity)?;
+        let connection = Connection::open_as(shared, headers, visitor.identity)?;
         let client = new_client()?;
         let nothing = Hello { protocol: PROTOCOL, schema: 0, client, encodings: Vec::new(), token: None };
         say(&connection, shared, &ClientMessage::Hello(Hello { token: visitor.token, ..nothing })).await?;

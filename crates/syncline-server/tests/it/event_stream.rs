@@ -4,6 +4,8 @@ use reqwest::StatusCode;
 use serde_json::json;
 use std::time::Duration;
 use syncline_server::{Config, Memory};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::http::{Sse, post, refusal};
 use crate::support::ws::Ws;
@@ -113,6 +115,47 @@ async fn what_is_no_hello_is_not_repeated_at_length() {
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     let body = soon(response.text()).await.unwrap();
     assert!(body.contains("bad_frame") && body.len() <= 2 * 1024, "{} bytes", body.len());
+}
+
+/// The beginning of a POST, which the server reads; the rest does not come.
+async fn begin_post(server: &Server, route: &str, header: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!(
+        "POST /sync/{route} HTTP/1.1\r\nhost: x\r\n{header}expect: 100-continue\r\ncontent-length: 1000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 21];
+    soon(stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100 Continue");
+    stream.write_all(b"0123456789").await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_hello_that_is_on_its_way_takes_a_place() {
+    let config = Config { connections: 1, ..Config::default() };
+    let server = Server::of(notes(Memory::new()).config(config).build().await.unwrap()).await;
+    let first = begin_post(&server, "stream", "").await;
+    let second =
+        async || soon(post(&server, "stream").body(hello("client-b").to_string()).send()).await.unwrap();
+    assert_eq!(second().await.status(), StatusCode::TOO_MANY_REQUESTS);
+    drop(first);
+    while second().await.status() != StatusCode::OK {}
+}
+
+#[tokio::test]
+async fn a_link_has_one_call_at_a_time() {
+    let server = Server::start().await;
+    let sse = Sse::open(&server, "client-a").await;
+    let first = begin_post(&server, "send", &format!("x-syncline-link: {}\r\n", sse.link)).await;
+    let ping = async || {
+        let ping = post(&server, "send").header("x-syncline-link", &sse.link);
+        soon(ping.body(json!({ "ping": 1 }).to_string()).send()).await.unwrap()
+    };
+    assert_eq!(ping().await.status(), StatusCode::TOO_MANY_REQUESTS);
+    // and goes on when the one before is given up
+    drop(first);
+    while ping().await.status() != StatusCode::NO_CONTENT {}
 }
 
 #[tokio::test]
