@@ -77,9 +77,17 @@ impl Route {
     /// # Errors
     /// 403 for an invitation that is not good.
     pub(super) async fn proof(&self, request: &Request) -> Result<Proof, Refusal> {
-        if let Some(claims) = self.ticket(request) {
-            return Ok(Proof::Ticket(claims));
+        match self.ticket(request) {
+            Some(claims) => Ok(Proof::Ticket(claims)),
+            None => self.proof_beside_ticket(request).await,
         }
+    }
+
+    /// What somebody shows where a ticket counts for nothing.
+    ///
+    /// # Errors
+    /// As [`proof`](Self::proof).
+    pub(super) async fn proof_beside_ticket(&self, request: &Request) -> Result<Proof, Refusal> {
         match request.params.invite() {
             Some(token) => Ok(Proof::Invite(self.invited(token, &request.list.spec.space).await?)),
             None => Ok(Proof::Own),

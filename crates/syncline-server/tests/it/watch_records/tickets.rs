@@ -172,6 +172,9 @@ async fn who_may_not_watch_gets_no_ticket() {
     // a ticket does not prolong itself
     let ticket = mint(&app, "spaceUri=room-a").await;
     assert_eq!(ask(&app, request("POST", &format!("{uri}&ticket={ticket}"), None)).await, refusal());
+    // nor does it stand in the way of who shows more
+    let with_more = request("POST", &format!("{uri}&ticket={ticket}"), Some("token-of-ada"));
+    assert_eq!(ask(&app, with_more).await.0, StatusCode::OK);
     let (_, handshake) = try_ticket(&app, "spaceUri=room-a", &ticket).await;
     assert_eq!(handshake["ticket"], *ticket);
     assert!(handshake["ticketTtlMs"].as_u64().unwrap() <= 120_000);
