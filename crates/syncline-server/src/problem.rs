@@ -1,9 +1,10 @@
 //! What an error is in HTTP and on a WebSocket: the one place that says so.
 
 use axum::Json;
-use axum::http::StatusCode;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use syncline_core::{Error, code};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -31,8 +32,19 @@ impl From<Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.status, [(CACHE_CONTROL, "no-store")], Json(self.error)).into_response()
+        answer(self.status, self.error)
     }
+}
+
+/// A refusal as JSON, which is of this moment.
+pub(crate) fn answer(status: StatusCode, refusal: impl Serialize) -> Response {
+    let mut response = (status, [(CACHE_CONTROL, "no-store")], Json(refusal)).into_response();
+    if status == StatusCode::UPGRADE_REQUIRED {
+        // to what, is said in headers: RFC 9110, 15.5.22, and RFC 6455, 4.4
+        let asked = [(CONNECTION, "upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_VERSION, "13")];
+        response.headers_mut().extend(asked.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    }
+    response
 }
 
 /// Answers a method that a route does not have.

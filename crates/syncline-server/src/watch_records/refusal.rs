@@ -1,11 +1,11 @@
 //! Refusals, as contrail words them.
 
-use axum::Json;
 use axum::http::StatusCode;
-use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use syncline_core::{Error, code};
+
+use crate::problem::answer;
 
 /// `{error, reason?, message?}` with a status.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -136,7 +136,7 @@ impl From<Error> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status, [(CACHE_CONTROL, "no-store")], Json(self)).into_response()
+        answer(self.status, self)
     }
 }
 

@@ -165,6 +165,9 @@ async fn a_method_or_upgrade_that_is_missing_is_refused_by_name() {
     assert_eq!(refusal(get("send")).await, (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed".into()));
     assert_eq!(refusal(get("stream")).await, (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed".into()));
     assert_eq!(refusal(get("ws")).await, (StatusCode::UPGRADE_REQUIRED, "upgrade_required".into()));
+    let response = soon(get("ws").send()).await.unwrap();
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    assert_eq!((header("upgrade"), header("sec-websocket-version")), (Some("websocket"), Some("13")));
     assert_eq!(refusal(post(&server, "ws").body(hello("client-a").to_string())).await.1, "upgrade_required");
 }
 

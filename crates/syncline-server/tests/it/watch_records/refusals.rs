@@ -91,8 +91,12 @@ async fn there_are_no_other_routes() {
     // without sockets there is nothing to upgrade
     let mut upgrade = request("GET", &format!("{MESSAGES}?spaceUri=open"), ada);
     upgrade.headers_mut().insert("upgrade", "websocket".parse().unwrap());
-    let (status, body) = ask(&app, upgrade).await;
-    assert_eq!((status, &body["error"]), (StatusCode::UPGRADE_REQUIRED, &json!("UpgradeRequired")));
+    let response = tower::ServiceExt::oneshot(app.clone(), upgrade).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UPGRADE_REQUIRED);
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    assert_eq!((header("upgrade"), header("sec-websocket-version")), (Some("websocket"), Some("13")));
+    let body = axum::body::to_bytes(response.into_body(), 1_000).await.unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["error"], "UpgradeRequired");
     // another HTTP is offered, not asked for
     let mut other = request("GET", &format!("{MESSAGES}?spaceUri=open"), ada);
     other.headers_mut().insert("upgrade", "h2c".parse().unwrap());
