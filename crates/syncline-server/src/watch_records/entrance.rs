@@ -113,7 +113,7 @@ impl Route {
             }
             Err(_) => {
                 tracing::error!("`invites` gave no answer in time");
-                Err(Refusal::internal())
+                Err(Refusal::unavailable("the server could not find out who is invited"))
             }
         }
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::connection::stopping;
 use crate::ticket::{Claims, Ticket};
 use crate::watch_records::encode::Event;
 use crate::watch_records::entrance::{Proof, Request, Route, now};
@@ -65,20 +66,17 @@ pub(super) async fn shake_hands(
     let topic = place.topic();
     let mut watcher = route.enter(headers, &proof, place, list).await?;
     let mut snapshot = Page::default();
-    let is_whole = loop {
+    loop {
         match watcher.next().await {
             Next::Told(Told::Own(events)) => {
                 if events.iter().any(|event| snapshot.take(event)) {
-                    break true;
+                    break;
                 }
             }
             Next::Told(Told::Shared(_)) => {}
             Next::Ping(ping) => watcher.alive(ping).await,
-            Next::End(_) => break false,
+            Next::End(end) => return Err(end.error.unwrap_or_else(stopping).into()),
         }
-    };
-    if !is_whole {
-        return Err(Refusal::internal());
     }
     let (ticket, ticket_ttl_ms) = match proof {
         // a ticket does not prolong itself

@@ -107,7 +107,7 @@ impl Refusal {
     }
 
     /// What another attempt may well bring.
-    fn unavailable(message: &str) -> Self {
+    pub(super) fn unavailable(message: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable").saying(message)
     }
 }
@@ -138,12 +138,6 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         answer(self.status, self)
     }
-}
-
-/// Whether an error that ends a watch means that the person has no right to it any more.
-pub(super) fn is_loss_of_rights(error: &Error) -> bool {
-    let refusal = Refusal::from(error.clone());
-    refusal.status == StatusCode::FORBIDDEN || error.code() == code::UNKNOWN_SPACE
 }
 
 #[cfg(test)]
@@ -185,7 +179,5 @@ mod tests {
     fn what_an_application_says_of_a_person_is_for_the_log_and_not_for_them() {
         let refusal = Refusal::from(Error::new("banned", "you know why"));
         assert_eq!(refusal, Refusal::not_member());
-        assert!(is_loss_of_rights(&Error::new(code::FORBIDDEN, "no")));
-        assert!(!is_loss_of_rights(&Error::new(code::STORAGE, "later")));
     }
 }

@@ -95,7 +95,7 @@ async fn send(
                 let number = Bytes::copy_from_slice(&ping.to_be_bytes());
                 sink.send(Message::Ping(number)).await?;
             }
-            Next::End(End { event, code, reason }) => {
+            Next::End(End { event, code, reason, .. }) => {
                 if let Some(event) = event {
                     send_text(sink, event.message()).await?;
                 }

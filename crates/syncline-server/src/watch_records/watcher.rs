@@ -11,14 +11,14 @@ use syncline_core::{ClientId, Error, code};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::connection::{Connection, Shared, stopping};
-use crate::problem::{INTERNAL, close_code};
+use crate::problem::{INTERNAL, close_code, is_loss_of_rights};
 use crate::watch_records::Face;
 use crate::watch_records::encode::{Event, stream};
 use crate::watch_records::holding::{Holding, Renamed};
 use crate::watch_records::mapping::Collection;
 use crate::watch_records::params::List;
 use crate::watch_records::place::Place;
-use crate::watch_records::refusal::{Refusal, is_loss_of_rights};
+use crate::watch_records::refusal::Refusal;
 use crate::watch_records::snapshot::Incoming;
 use crate::watch_records::translation::{Group, Translated};
 
@@ -75,6 +75,8 @@ pub(super) enum Next {
 
 /// How a watch ends.
 pub(super) struct End {
+    /// Why, if it is not that the server ends.
+    pub(super) error: Option<Error>,
     /// The last event, if there is anything to say.
     pub(super) event: Option<Event>,
     /// What a socket is closed with.
@@ -209,19 +211,18 @@ impl Watcher {
     }
 
     fn end(&self, error: Option<&Error>) -> End {
-        let code = close_code(error);
-        match error {
+        let (event, code, reason) = match error {
             Some(error) if is_loss_of_rights(error) => {
                 let data = json!({ "space": self.group.place.name(), "did": self.user.id });
-                let event = Some(Event::new("member.removed", &data));
-                End { event, code: REVOKED, reason: "membership-revoked" }
+                (Some(Event::new("member.removed", &data)), REVOKED, "membership-revoked")
             }
             Some(error) => {
-                let event = Some(Event::new("error", &json!({ "message": error.message() })));
-                End { event, code, reason: "" }
+                let event = Event::new("error", &json!({ "message": error.message() }));
+                (Some(event), close_code(Some(error)), "")
             }
-            None => End { event: None, code, reason: "" },
-        }
+            None => (None, close_code(None), ""),
+        };
+        End { error: error.cloned(), event, code, reason }
     }
 }
 

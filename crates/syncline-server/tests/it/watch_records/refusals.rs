@@ -1,13 +1,13 @@
 //! Who is turned away, and in which words.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use syncline_macros::Record;
 use syncline_server::watch_records::{Mapping, WatchRecords};
-use syncline_server::{AuthError, Error, Identity, SpaceId, Syncline, User, code};
+use syncline_server::{AuthError, Config, Error, Identity, SpaceId, Syncline, User, code};
 
 use crate::support::records::{
     MESSAGES, Message, Records, Writer, all_have_gone, app, ask, keys, mapping, message, messages, request,
@@ -209,6 +209,16 @@ async fn an_invitation_makes_a_guest() {
         ask(&app, request("GET", &uri("open", "panic"), None)).await.0,
         StatusCode::INTERNAL_SERVER_ERROR
     );
+}
+
+#[tokio::test]
+async fn an_invitation_that_nobody_answers_may_be_tried_again() {
+    let config = Config { authenticate_within: Duration::from_millis(10), ..Config::default() };
+    let watch = watch().invites(|_, _| std::future::pending());
+    let syncline = messages(watch).config(config).build().await.unwrap();
+    let uri = format!("{MESSAGES}?spaceUri=open&inviteToken=come-in");
+    let (status, body) = ask(&app(&syncline), request("GET", &uri, None)).await;
+    assert_eq!((status, &body["error"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("ServiceUnavailable")));
 }
 
 /// A row of a collection that the server does not have.

@@ -1,11 +1,15 @@
 //! Rights that are lost while somebody watches, here and on Syncline's own routes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
 use axum::http::StatusCode;
 use serde_json::json;
+use syncline_server::{Error, Memory, Rules, SpaceId, Syncline, User, Visibility, code};
 
 use crate::support::records::{
     A_SECOND, MESSAGES, Message, Records, RecordsSocket, Writer, all_have_gone, app, ask, keys, message,
-    request, watch, with_members,
+    messages, request, watch, who, with_members,
 };
 use crate::support::{Heard, Server, hello_with_token, ws::Ws};
 
@@ -49,6 +53,66 @@ async fn a_socket_is_closed_with_4003() {
     tokio::time::timeout(A_SECOND, told).await.unwrap();
     assert!(RecordsSocket::open(&server, &path, Some("token-of-bob")).await.is_err());
     all_have_gone(&server.syncline).await;
+}
+
+/// A rule that stumbles over what it looks up has not put anybody out: their rows stay with them.
+#[tokio::test]
+async fn who_is_refused_for_another_reason_is_not_told_that_they_are_no_member() {
+    let is_lost = Arc::new(AtomicBool::new(false));
+    let rule = Arc::clone(&is_lost);
+    let look_up = move |_: &User, _: &SpaceId| match rule.load(Ordering::Relaxed) {
+        true => Err(Error::new(code::UNKNOWN_ROW, "there is no such list")),
+        false => Ok(()),
+    };
+    let syncline = messages(watch()).spaces(look_up).build().await.unwrap();
+    let mut bob = Records::watch_as(&app(&syncline), "room-a", "", "token-of-bob").await;
+    bob.snapshot().await;
+    is_lost.store(true, Ordering::Relaxed);
+    syncline.rights_changed("bob");
+    assert_eq!(bob.hear("error").await["message"], "there is no such list");
+    assert!(bob.event().await.is_none(), "the stream ends");
+}
+
+/// Puts bob out as soon as it is asked which rows he sees.
+struct PutsOut(Arc<OnceLock<Syncline>>, Arc<AtomicBool>);
+
+impl Rules<Message> for PutsOut {
+    fn visibility(&self) -> Visibility<Message> {
+        let (server, is_out) = (Arc::clone(&self.0), Arc::clone(&self.1));
+        Visibility::by_row(move |user, _, _: &Message| {
+            if user.id == "bob" && !is_out.swap(true, Ordering::Relaxed) {
+                server.get().unwrap().rights_changed("bob");
+            }
+            true
+        })
+    }
+}
+
+#[tokio::test]
+async fn who_is_put_out_during_the_handshake_is_told_why() {
+    let (server, is_out) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+    let rule = Arc::clone(&is_out);
+    let may_open = move |user: &User, _: &SpaceId| match user.id == "bob" && rule.load(Ordering::Relaxed) {
+        true => Err(Error::new(code::FORBIDDEN, "you were asked to leave")),
+        false => Ok(()),
+    };
+    let syncline = Syncline::builder()
+        .storage(Memory::new())
+        .collection::<Message>(PutsOut(Arc::clone(&server), is_out))
+        .authenticate(who)
+        .spaces(may_open)
+        .watch_records(watch());
+    let syncline = syncline.build().await.unwrap();
+    server.set(syncline.clone()).ok().unwrap();
+    let app = app(&syncline);
+    // more than one frame of them
+    let mut ada = Writer::new(&app, "ada").await;
+    for id in ["m1", "m2", "m3"] {
+        ada.put("room-a", &message(id, &"x".repeat(100_000), 1)).await;
+    }
+    let uri = format!("{MESSAGES}?spaceUri=room-a&mode=ws");
+    let answer = ask(&app, request("GET", &uri, Some("token-of-bob"))).await;
+    assert_eq!(answer, (StatusCode::FORBIDDEN, json!({ "error": "Forbidden", "reason": "not-member" })));
 }
 
 #[tokio::test]
