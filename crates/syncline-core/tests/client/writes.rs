@@ -266,6 +266,23 @@ fn clients_that_were_turned_away_together_do_not_come_back_together() {
 }
 
 #[test]
+fn that_a_write_was_not_handled_is_heard_wherever_the_list_stands() {
+    let (mut rig, watch) = live();
+    rig.put(&Todo::new("b", 2));
+    rig.change(1, &[Todo::new("b", 2)], &[], &[1]);
+    rig.put(&Todo::new("c", 3));
+    rig.sent();
+    let error = json!({"code": "too_many", "message": "too many writes wait already"});
+    rig.server(json!({"changes": {"space": "list", "from": 0, "to": 0, "acks": [
+        {"client": "client-1", "id": 2, "error": error, "expected": 2},
+    ]}}));
+    rig.wait_for_deadline();
+    assert_eq!(writes(&rig.sent()), [2]);
+    rig.change(1, &[Todo::new("c", 3)], &[], &[2]);
+    assert_eq!(rig.shown(watch), ["a", "b", "c"]);
+}
+
+#[test]
 fn a_server_that_lost_its_memory_gets_a_sequence_it_knows() {
     let (mut rig, _) = live();
     for position in 0..3 {
