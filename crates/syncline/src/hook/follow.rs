@@ -117,6 +117,7 @@ impl<R: Record, S: WatchSignals<R>> Follower<R, S> {
                 if self.signals.with_rows(|rows| !rows.is_empty()) == Some(true) {
                     drop(self.signals.edit_rows(std::mem::take));
                 }
+                self.handles.forget(0);
             }
         } else if turns {
             match &self.watch {

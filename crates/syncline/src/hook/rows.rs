@@ -42,7 +42,8 @@ pub struct Handles<R: Record, H: RowHandle<R>> {
     /// keys: a row that leaves and comes back before the list has looked, be it in another list, keeps its place on the
     /// screen, and with it the handle it was made with. So that very handle has to come back.
     ///
-    /// By key, which stands in the handle. Where one that is gone stands does not matter: nobody can look for it.
+    /// By key, which stands in the handle. Where one that is gone stands does not matter, for nobody can look for it; it
+    /// leaves [before the others move](Self::make_room).
     known: HashTable<H::Weak>,
     hasher: FixedState,
     _record: PhantomData<fn() -> R>,
@@ -118,8 +119,19 @@ impl<R: Record, H: RowHandle<R>> Handles<R, H> {
     }
 
     fn know(&mut self, row: &H) {
+        self.make_room();
         let hash = self.hasher.hash_one(row.entry().key());
         self.known.insert_unique(hash, row.downgrade(), |weak| Self::hash(&self.hasher, weak));
+    }
+
+    /// When more room is needed all that is known moves. Handles that are gone have no key to find a place by: they would
+    /// all go to one, each past those before it. So they leave first; and if that gives little, there is more room at once,
+    /// or every row that comes would have all the others looked at.
+    fn make_room(&mut self) {
+        if self.known.len() == self.known.capacity() {
+            self.known.retain(|weak| H::upgrade(weak).is_some());
+            self.known.reserve(self.known.len() / 2, |weak| Self::hash(&self.hasher, weak));
+        }
     }
 
     /// The handle of the entry's key, showing the entry.
@@ -262,8 +274,14 @@ mod tests {
         }
 
         fn upgrade(weak: &Self::Weak) -> Option<Self> {
+            LOOKS.set(LOOKS.get() + 1);
             weak.upgrade().map(Self)
         }
+    }
+
+    thread_local! {
+        /// How often this test's handles were looked at.
+        static LOOKS: Cell<usize> = const { Cell::new(0) };
     }
 
     /// A list as a hook's signals hold it.
@@ -378,5 +396,38 @@ mod tests {
         rows.apply([reset(&[])]);
         rows.apply([]);
         assert!(rows.handles.known.is_empty());
+    }
+
+    #[test]
+    fn what_is_gone_has_left_before_the_others_are_given_more_room() {
+        let mut rows = Rows::default();
+        rows.apply([Diff::Reset((0..1000).map(|row| entry(&row.to_string(), "")).collect())]);
+        rows.apply((0..500).map(|row| Diff::Remove { index: 0, key: row.to_string().into() }));
+        let gone = |rows: &Rows| rows.handles.known.iter().filter(|row| row.strong_count() == 0).count();
+        assert_eq!(gone(&rows), 500, "so many are not worth a look at all of them");
+        let room = rows.handles.known.capacity();
+        let mut new = (0..2000).map(|row| entry(&format!("new {row}"), ""));
+        while rows.handles.known.capacity() == room {
+            rows.apply([Diff::Insert { index: 0, entry: new.next().unwrap() }]);
+        }
+        assert_eq!(gone(&rows), 0);
+        assert_eq!(rows.handles.known.len(), rows.list.len());
+    }
+
+    #[test]
+    fn rows_that_come_and_go_are_not_all_looked_at_for_each_of_them() {
+        let mut rows = Rows::default();
+        let is_full = |rows: &Rows| rows.handles.known.len() == rows.handles.known.capacity();
+        while rows.list.len() < 1000 || !is_full(&rows) {
+            let key = rows.list.len().to_string();
+            rows.apply([Diff::Insert { index: 0, entry: entry(&key, "") }]);
+        }
+        LOOKS.set(0);
+        for row in 0..1000 {
+            let key = rows.list[0].entry().key().into();
+            let insert = Diff::Insert { index: 0, entry: entry(&format!("new {row}"), "") };
+            rows.apply([Diff::Remove { index: 0, key }, insert]);
+        }
+        assert!(LOOKS.get() < 1000 * 20, "{} handles looked at", LOOKS.get());
     }
 }

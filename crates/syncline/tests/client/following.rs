@@ -1,6 +1,7 @@
 //! What a hook is told of how its list stands.
 
-use std::sync::{Arc, Mutex};
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, Weak};
 
 use syncline::hook::{
     FollowsRelation, Relations, RowHandle, Setter, Waiters, Wanted, WatchSignals, follow, latest,
@@ -15,8 +16,22 @@ use crate::{Todo, rig, todo};
 #[derive(Clone)]
 struct Row(Arc<Mutex<Entry<Todo>>>);
 
+thread_local! {
+    /// Rows that this test's hooks know of, on the screen or not.
+    static KNOWN: Cell<usize> = const { Cell::new(0) };
+}
+
+struct WeakRow(Weak<Mutex<Entry<Todo>>>);
+
+impl Drop for WeakRow {
+    fn drop(&mut self) {
+        KNOWN.set(KNOWN.get() - 1);
+    }
+}
+
 impl RowHandle<Todo> for Row {
-    type Weak = std::sync::Weak<Mutex<Entry<Todo>>>;
+    type Weak = WeakRow;
+    const STAYS: bool = true;
 
     fn new(entry: Entry<Todo>) -> Self {
         Self(Arc::new(Mutex::new(entry)))
@@ -35,11 +50,12 @@ impl RowHandle<Todo> for Row {
     }
 
     fn downgrade(&self) -> Self::Weak {
-        Arc::downgrade(&self.0)
+        KNOWN.set(KNOWN.get() + 1);
+        WeakRow(Arc::downgrade(&self.0))
     }
 
     fn upgrade(weak: &Self::Weak) -> Option<Self> {
-        weak.upgrade().map(Self)
+        weak.0.upgrade().map(Self)
     }
 }
 
@@ -135,6 +151,19 @@ async fn what_is_shown_to_another_person_is_loading_until_it_has_come() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_list_that_was_left_no_row_is_known_any_more() {
+    let (client, mut server) = rig();
+    let (screen, wanted) = Screen::of(&client, "l");
+    let mut peer = server.welcome().await;
+    let sub = peer.subscribed().await.sub;
+    let rows: Vec<_> = (0..100).map(|row| todo(&row.to_string())).collect();
+    peer.snapshot(sub, 1, &rows).await;
+    assert_eq!((screen.stands(Status::Live).await, KNOWN.get()), ((100, false), 100));
+    wanted.set(Wanted { query: None, running: true });
+    assert_eq!((screen.stands(Status::Idle).await, KNOWN.get()), ((0, false), 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_waits_is_told_that_the_list_is_the_one_before() {
     let (client, mut server) = rig();
     let (screen, wanted) = Screen::of(&client, "l");
@@ -144,7 +173,7 @@ async fn whoever_waits_is_told_that_the_list_is_the_one_before() {
     screen.stands(Status::Live).await;
     // there and back, as seen by somebody who waits for what was there in between
     let mut looks = 0;
-    let back = std::cell::Cell::new(false);
+    let back = Cell::new(false);
     let waits = screen.0.waiters.clone().wait(|| back.get());
     let mut waits = std::pin::pin!(waits);
     assert!(futures::poll!(&mut waits).is_pending());
