@@ -344,8 +344,11 @@ impl Keeper {
     ) -> Result<(), Error> {
         self.release_others(user);
         // before anybody can find them
-        for write in put {
-            self.claim(user, &write.name.client).await;
+        let authors: BTreeSet<_> = put.iter().map(|write| &write.name.client).collect();
+        for author in authors {
+            if self.claim(user, author).await.is_err() {
+                break;
+            }
         }
         let steps = writes::steps(&self.server, user, put, del);
         // every list may go before a write does
@@ -353,14 +356,15 @@ impl Keeper {
         self.fallback.as_ref().map_or(Ok(()), |fallback| Err(fallback.why.clone()))
     }
 
-    /// Whether the writes of an author are this client's to look after.
-    async fn claim(&mut self, user: &UserId, client: &ClientId) -> bool {
+    /// Whether the writes of an author are this client's to look after; an error where nobody says so in time, and there is
+    /// no use in asking for others.
+    async fn claim(&mut self, user: &UserId, client: &ClientId) -> Result<bool, Error> {
         if !self.claims.contains_key(client) {
-            let claim = self.storage.claim(writes::claim(&self.server, client)).await;
-            let Some(claim) = claim else { return false };
+            let asked = self.storage.claim(writes::claim(&self.server, client));
+            let Some(claim) = within(Box::pin(asked.map(Ok))).await? else { return Ok(false) };
             self.claims.insert(client.clone(), (user.clone(), claim));
         }
-        true
+        Ok(true)
     }
 
     /// What others have left waits for wherever they come next.
@@ -378,8 +382,10 @@ impl Keeper {
         let prefix = writes::writes_of(&self.server, &user);
         let found = self.attempt(|database| database.scan(Table::Writes, prefix.clone())).await;
         for (client, writes) in writes::by_client(found.unwrap_or_default()) {
-            if self.claim(&user, &client).await {
-                self.tell(Input::Adopted { user: user.clone(), client, writes });
+            match self.claim(&user, &client).await {
+                Ok(true) => self.tell(Input::Adopted { user: user.clone(), client, writes }),
+                Ok(false) => {}
+                Err(_) => break,
             }
         }
         Some(user)

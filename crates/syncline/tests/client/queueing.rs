@@ -359,6 +359,29 @@ async fn a_write_is_kept_and_storage_wiped_however_many_lists_are_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_that_is_never_answered_holds_nobody_up() {
+    let storage = Faulty::default();
+    somebody_was_here(&storage).await;
+    storage.set(Fault::Unclaimed);
+    let (client, _server) = page(&storage, "client-gone");
+    let _watch = client.watch(Todo::in_space("l"));
+    sleep(Duration::from_secs(1)).await;
+    for key in 0..100 {
+        client.put("l", todo(&key.to_string()));
+    }
+    timeout(Duration::from_secs(60), state(&client, |state| state.unsaved == 0)).await.unwrap();
+    assert_eq!(kept(&storage.memory).await, 100, "as where nobody can tell whose they are");
+    client.close();
+
+    // nor is what others have left adopted then
+    let (client, _server) = page(&storage, "client-next");
+    let _watch = client.watch(Todo::in_space("l"));
+    sleep(Duration::from_secs(1)).await;
+    timeout(Duration::from_secs(60), client.wipe_storage()).await.unwrap().unwrap();
+    assert_eq!((client.connection().pending, kept(&storage.memory).await), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_program_that_names_its_client_begins_a_sequence_of_its_own_each_time() {
     let mut authors = Vec::new();
     for _ in 0..2 {

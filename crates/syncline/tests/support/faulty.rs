@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     Room(usize),
     /// There is no room for anything.
     Full,
+    /// Nobody who asks for a claim is answered.
+    Unclaimed,
 }
 
 /// A clone is the same storage.
@@ -101,7 +103,10 @@ impl Storage for Faulty {
     }
 
     fn claim(&self, name: String) -> BoxFuture<Option<Claim>> {
-        self.memory.claim(name)
+        match self.fault() {
+            Fault::Unclaimed => Box::pin(pending()),
+            _ => self.memory.claim(name),
+        }
     }
 }
 
