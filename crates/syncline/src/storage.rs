@@ -92,7 +92,7 @@ pub trait Database: MaybeSend + 'static {
 pub enum Table {
     /// The rows of queries.
     Lists,
-    /// When each of those was used last, and how large it is.
+    /// When each of those was used last.
     Uses,
     /// Who was here last.
     People,
