@@ -353,12 +353,15 @@ impl Client {
     }
 
     async fn part(&self, wipe: bool) -> Result<(), Error> {
-        self.shared().act(|state, now| state.core.pause_storing(now, wipe));
+        let (done, parted) = oneshot::channel();
+        self.shared().act(|state, now| {
+            state.core.pause_storing(now, wipe);
+            // under the one lock: what the core has had stored is done before this, and nothing more is after it
+            self.shared().keep(Command::Part { wipe, done });
+        });
         if self.shared().setup.cache.is_none() {
             return Ok(());
         }
-        let (done, parted) = oneshot::channel();
-        self.shared().keep(Command::Part { wipe, done });
         parted.await.unwrap_or_else(|_| Err(Error::new(code::CLOSED, "nobody uses storage any more")))
     }
 

@@ -104,7 +104,6 @@ pub(crate) struct Mailbox {
 struct Wakes {
     watches: SmallVec<[Arc<Mailbox>; 2]>,
     writes: SmallVec<[(oneshot::Sender<Verdict>, Verdict); 1]>,
-    storage: Vec<Command>,
     connection: bool,
 }
 
@@ -154,7 +153,7 @@ impl Shared {
         let value = {
             let mut state = self.lock();
             let value = act(&mut state, now);
-            state.drain(&mut wakes, self.setup.connector.is_some());
+            state.drain(&mut wakes, self);
             value
         };
         for mailbox in wakes.watches {
@@ -167,14 +166,14 @@ impl Shared {
         if wakes.connection {
             self.connection.notify();
         }
-        for command in wakes.storage {
-            self.keep(command);
-        }
         value
     }
 
     /// Gives storage something to do, and starts its task when there is none. Without a runtime for that, and when more
     /// waits than may, it is not done: nothing waits for storage longer than it would for one that does not answer.
+    ///
+    /// Called under the lock: storage does things in the order in which the core has said them. Nobody else's code runs here,
+    /// the task's begins on its own.
     pub(crate) fn keep(&self, command: Command) {
         let Some((storage, limits)) = &self.setup.cache else { return };
         let mut way = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -302,7 +301,8 @@ impl State {
         self.refusals.push_back(error);
     }
 
-    fn drain(&mut self, wakes: &mut Wakes, connectable: bool) {
+    fn drain(&mut self, wakes: &mut Wakes, shared: &Shared) {
+        let connectable = shared.setup.connector.is_some();
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Changed(watch) => wakes.watches.extend(self.watches.get(&watch).cloned()),
@@ -321,12 +321,12 @@ impl State {
                         self.writes.shrink_to(SPARE);
                     }
                 }
-                Output::Load { load, user, query } => wakes.storage.push(Command::Load { load, user, query }),
-                Output::Store { user, lists } => wakes.storage.push(Command::Store { user, lists }),
+                Output::Load { load, user, query } => shared.keep(Command::Load { load, user, query }),
+                Output::Store { user, lists } => shared.keep(Command::Store { user, lists }),
                 Output::StoreWrites { batch, user, put, del } => {
-                    wakes.storage.push(Command::StoreWrites { batch, user, put, del });
+                    shared.keep(Command::StoreWrites { batch, user, put, del });
                 }
-                Output::Adopt { user } => wakes.storage.push(Command::Adopt { user }),
+                Output::Adopt { user } => shared.keep(Command::Adopt { user }),
                 // without a way to connect nobody would ever take it
                 effect if connectable => self.effects.push_back(effect),
                 _ => {}

@@ -1,11 +1,13 @@
 //! Rows that stay between visits, and storage that fails.
 
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _};
 use syncline::storage::{Database as _, MemoryStorage, Table};
 use syncline::{
-    CacheLimits, Client, ConnectionState, Error, Export, Query, Record as _, Status, Watch, code,
+    BoxFuture, CacheLimits, Client, ConnectionState, Error, Export, Query, Record as _, Status, Watch, code,
 };
 use syncline_core::wire::{Failed, Limits, ServerMessage, Subscribe};
 use tokio::time::{Instant, sleep};
@@ -250,6 +252,41 @@ async fn who_leaves_may_leave_nothing_behind() {
     assert!(storage.memory.is_empty(), "and nothing is stored again");
     drop(client);
     assert!(storage.memory.is_empty());
+}
+
+/// Who leaves while others are being told of a write.
+struct Leaving {
+    client: Mutex<Option<Client>>,
+    wiping: Mutex<Option<BoxFuture<Result<(), Error>>>>,
+}
+
+impl Wake for Leaving {
+    fn wake(self: Arc<Self>) {
+        let Some(client) = self.client.lock().unwrap().take() else { return };
+        let mut wiping: BoxFuture<_> = Box::pin(async move { client.wipe_storage().await });
+        assert!(wiping.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
+        *self.wiping.lock().unwrap() = Some(wiping);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_to_be_stored_before_somebody_left_is_not_stored_afterwards() {
+    let storage = Faulty::default();
+    leave_two(&storage).await;
+    let (client, _server) = visit(&storage);
+    let watch = client.watch(list());
+    sleep(Duration::from_secs(1)).await;
+    let leaving = Arc::new(Leaving { client: Mutex::default(), wiping: Mutex::default() });
+    let waker = Waker::from(Arc::clone(&leaving));
+    let mut updates = watch.updates();
+    while updates.poll_next_unpin(&mut Context::from_waker(&waker)).is_ready() {}
+    *leaving.client.lock().unwrap() = Some(client.clone());
+
+    client.put("l", todo("c"));
+    let wiping = leaving.wiping.lock().unwrap().take();
+    wiping.unwrap().await.unwrap();
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(storage.memory.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
