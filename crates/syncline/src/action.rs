@@ -9,8 +9,8 @@ use futures::channel::oneshot;
 use syncline_core::channel::{ActionError, Channel};
 use syncline_core::client::Applied;
 
-use crate::write::{Unheard, closed};
-use crate::{Error, code};
+use crate::write::{Unheard, closed, heard};
+use crate::{Error, code, shared};
 
 /// An action that is on its way: a future of what the server's handler says. The action is sent whether or not anybody
 /// waits; what it does shows at once, and goes again when it is refused.
@@ -26,13 +26,13 @@ pub struct ActionHandle<C: Channel> {
 }
 
 enum Verdict {
-    Waiting(oneshot::Receiver<Result<Applied, Error>>),
+    Waiting(oneshot::Receiver<shared::Verdict>),
     // heard when the future is ready; a future is not polled after that
     Refused(Unheard),
 }
 
 impl<C: Channel> ActionHandle<C> {
-    pub(crate) fn waiting(verdict: oneshot::Receiver<Result<Applied, Error>>) -> Self {
+    pub(crate) fn waiting(verdict: oneshot::Receiver<shared::Verdict>) -> Self {
         Self { verdict: Verdict::Waiting(verdict), _channel: PhantomData }
     }
 
@@ -50,7 +50,7 @@ impl<C: Channel> Future for ActionHandle<C> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let verdict = match &mut self.verdict {
-            Verdict::Waiting(verdict) => ready!(Pin::new(verdict).poll(cx)).unwrap_or_else(|_| Err(closed())),
+            Verdict::Waiting(verdict) => heard(ready!(Pin::new(verdict).poll(cx))),
             Verdict::Refused(unheard) => match unheard.hear() {
                 Some(error) => Err(error),
                 None => return Poll::Pending,

@@ -10,7 +10,6 @@ use syncline_core::ops::{Put, RowOp, RowOps};
 
 use crate::shared::Shared;
 use crate::storage::Command;
-use crate::write::Unheard;
 use crate::{
     ActionHandle, Channel, ClientBuilder, ConnectionChanges, ConnectionState, Error, Export, IntoError,
     Query, Record, SpaceId, UserId, Watch, WriteHandle, code,
@@ -103,7 +102,7 @@ impl Client {
         // the row's own code runs outside the lock, and may use the client
         match Put::new(&record) {
             Ok(put) => self.write_by(|core, now| core.put(now, &space, put)),
-            Err(error) => WriteHandle::refused(Unheard::new(error, self.shared())),
+            Err(error) => WriteHandle::refused(self.shared().unheard(error)),
         }
     }
 
@@ -130,7 +129,7 @@ impl Client {
         match op {
             Ok(Some(op)) => self.write_typed::<R>(&space, vec![op]),
             Ok(None) => WriteHandle::settled(0),
-            Err(error) => WriteHandle::refused(Unheard::new(error, self.shared())),
+            Err(error) => WriteHandle::refused(self.shared().unheard(error)),
         }
     }
 
@@ -184,7 +183,7 @@ impl Client {
             }
             match state.core.send_action::<C>(now, &space, action) {
                 Ok(write) => ActionHandle::waiting(state.add_write(write)),
-                Err(error) => ActionHandle::refused(Unheard::new(error, self.shared())),
+                Err(error) => ActionHandle::refused(self.shared().unheard(error)),
             }
         })
     }
@@ -226,7 +225,7 @@ impl Client {
             }
             match write(&mut state.core, now) {
                 Ok(write) => WriteHandle::waiting(state.add_write(write)),
-                Err(error) => WriteHandle::refused(Unheard::new(error, self.shared())),
+                Err(error) => WriteHandle::refused(self.shared().unheard(error)),
             }
         })
     }

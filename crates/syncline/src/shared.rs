@@ -19,10 +19,11 @@ use crate::notify::{Listener, Notifier};
 use crate::platform::{Instant, Spawner};
 use crate::storage::{CacheLimits, Command, Keeper, Storage};
 use crate::transport::{Connector, Latency};
+use crate::write::Unheard;
 use crate::{Error, Status, code};
 
-/// What the server makes of a write.
-pub(crate) type Verdict = Result<Applied, Error>;
+/// What the server makes of a write, for whoever waits.
+pub(crate) type Verdict = Result<Applied, Unheard>;
 
 /// What a client was built with.
 pub(crate) struct Setup {
@@ -201,6 +202,11 @@ impl Shared {
         }
     }
 
+    /// Why something was refused, for whoever asked for it to hear.
+    pub(crate) fn unheard(&self, error: Error) -> Unheard {
+        Unheard::new(error, Weak::clone(&self.me))
+    }
+
     /// Something was refused, and whoever asked for it did not wait to hear why.
     pub(crate) fn note_refusal(&self, error: Error) {
         self.look(|state| state.refuse(error));
@@ -302,21 +308,26 @@ impl State {
     }
 
     fn drain(&mut self, wakes: &mut Wakes, shared: &Shared) {
-        let connectable = shared.setup.connector.is_some();
+        let (connectable, mut untraced) = (shared.setup.connector.is_some(), None);
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Changed(watch) => wakes.watches.extend(self.watches.get(&watch).cloned()),
                 Output::ConnectionChanged => wakes.connection = true,
-                // whoever waits for it is told
                 Output::Refused { write, error }
                     if self.writes.get(&write).is_none_or(oneshot::Sender::is_canceled) =>
                 {
                     self.refuse(error);
                     wakes.connection = true;
                 }
-                Output::Refused { .. } => {}
+                // whoever waits for it is told; if they go before they have looked, nobody has waited
+                Output::Refused { write, .. } => untraced = Some(write),
                 Output::Settled { write, result } => {
-                    wakes.writes.extend(self.writes.remove(&write).map(|handle| (handle, result)));
+                    let verdict = |error| match untraced == Some(write) {
+                        true => shared.unheard(error),
+                        false => Unheard::by_nobody(error),
+                    };
+                    let waiting = self.writes.remove(&write);
+                    wakes.writes.extend(waiting.map(|handle| (handle, result.map_err(verdict))));
                     if self.writes.is_empty() {
                         self.writes.shrink_to(SPARE);
                     }

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::task::{Context, Poll, ready};
 
-use futures::channel::oneshot;
+use futures::channel::oneshot::{self, Canceled};
 use syncline_core::client::Applied;
 
-use crate::shared::Shared;
+use crate::shared::{self, Shared};
 use crate::{Error, Version, code};
 
 /// A write that is on its way: a future of the server's verdict. The write is made whether or not anybody waits; a
@@ -22,25 +22,25 @@ pub struct WriteHandle {
 }
 
 enum Verdict {
-    Waiting(oneshot::Receiver<Result<Applied, Error>>),
+    Waiting(oneshot::Receiver<shared::Verdict>),
     // taken when the future is ready; a future is not polled after that
     Settled(Option<Version>),
     Refused(Unheard),
 }
 
-/// Why a write or an action was not made at all. Dropped unheard it is one of the client's
-/// [refusals](crate::Client::refusals): there is no row to show it.
+/// Why a write or an action was not made at all, or was refused and left nothing to be seen. Dropped unheard it is one of the
+/// client's [refusals](crate::Client::refusals): there is no row to show it.
 pub(crate) struct Unheard {
     error: Option<Error>,
     client: Weak<Shared>,
 }
 
 impl Unheard {
-    pub(crate) fn new(error: Error, client: &Arc<Shared>) -> Self {
-        Self { error: Some(error), client: Arc::downgrade(client) }
+    pub(crate) fn new(error: Error, client: Weak<Shared>) -> Self {
+        Self { error: Some(error), client }
     }
 
-    /// Where nobody has to hear of it: there is no client, or none any more.
+    /// Where nobody has to hear of it: a row shows it, or there is no client, or none any more.
     pub(crate) fn by_nobody(error: Error) -> Self {
         Self { error: Some(error), client: Weak::new() }
     }
@@ -60,7 +60,7 @@ impl Drop for Unheard {
 }
 
 impl WriteHandle {
-    pub(crate) fn waiting(verdict: oneshot::Receiver<Result<Applied, Error>>) -> Self {
+    pub(crate) fn waiting(verdict: oneshot::Receiver<shared::Verdict>) -> Self {
         Self { verdict: Verdict::Waiting(verdict) }
     }
 
@@ -83,8 +83,8 @@ impl Future for WriteHandle {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.verdict {
             Verdict::Waiting(verdict) => {
-                let verdict = ready!(Pin::new(verdict).poll(cx)).unwrap_or_else(|_| Err(closed()));
-                Poll::Ready(verdict.map(|applied| applied.version))
+                let verdict = ready!(Pin::new(verdict).poll(cx));
+                Poll::Ready(heard(verdict).map(|applied| applied.version))
             }
             Verdict::Settled(version) => {
                 version.take().map_or(Poll::Pending, |version| Poll::Ready(Ok(version)))
@@ -99,6 +99,14 @@ impl Future for WriteHandle {
 impl fmt::Debug for WriteHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WriteHandle").finish_non_exhaustive()
+    }
+}
+
+/// What whoever waits for a verdict hears.
+pub(crate) fn heard(verdict: Result<shared::Verdict, Canceled>) -> Result<Applied, Error> {
+    match verdict {
+        Ok(verdict) => verdict.map_err(|mut unheard| unheard.hear().unwrap_or_else(closed)),
+        Err(Canceled) => Err(closed()),
     }
 }
 

@@ -206,6 +206,27 @@ async fn a_refusal_that_nobody_waits_for_is_announced_and_can_be_dismissed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_that_came_and_was_not_looked_at_is_announced() {
+    let (client, _server, mut peer, _watch) = crate::watching(&[]).await;
+    let handles = [(); 2].map(|()| client.send::<Shouting>("l", Shout::Shout));
+    let why = ["one", "two"].map(|field| Error::new("too_rude", "Be kind.").with_field(field));
+    for why in &why {
+        let sent = peer.written().await;
+        peer.refuse(1, &sent, why.clone()).await;
+    }
+    state(&client, |state| state.pending == 0).await;
+    assert_eq!(client.refusals(), [], "somebody may still look");
+    let [first, second] = handles;
+    let mut changes = client.connection_changes();
+    changes.next().await.unwrap();
+    // as where an early return takes the others along
+    drop(first);
+    assert_eq!(second.await.unwrap_err().error(), &why[1]);
+    timeout(Duration::from_secs(60), changes.next()).await.unwrap().unwrap();
+    assert_eq!(client.refusals(), why[..1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_even_be_sent_is_announced_where_nobody_waits() {
     let (client, _server, _peer, _watch) = crate::watching(&[]).await;
     let mut changes = client.connection_changes();
