@@ -221,7 +221,7 @@ impl<R: Record> UseWatch<R> {
     ///
     /// # Errors
     /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`; `bad_write` at a partysync server; `closed` while
-    /// there is no query.
+    /// there is no query, and once the client is.
     pub fn add_optimistic(&self, record: R) -> Result<(), Error> {
         self.place().add_optimistic(record)
     }

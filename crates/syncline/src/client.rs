@@ -10,6 +10,7 @@ use syncline_core::ops::{Put, RowOp, RowOps};
 
 use crate::shared::Shared;
 use crate::storage::Command;
+use crate::write::closed;
 use crate::{
     ActionHandle, Channel, ClientBuilder, ConnectionChanges, ConnectionState, Error, Export, IntoError,
     Query, Record, SpaceId, UserId, Watch, WriteHandle, code,
@@ -233,8 +234,10 @@ impl Client {
     /// Sends the refused writes of a row again. Says how many there were.
     pub fn retry<R: Record>(&self, space: impl Into<SpaceId>, key: impl AsRef<str>) -> usize {
         let space = space.into();
-        self.shared()
-            .act_driven(|state, now| state.core.retry(now, &space, R::COLLECTION, key.as_ref()).len())
+        self.shared().act_driven(|state, now| match state.closed {
+            true => 0,
+            false => state.core.retry(now, &space, R::COLLECTION, key.as_ref()).len(),
+        })
     }
 
     /// Gives up the refused writes of a row; what the server holds shows again. Says how many there were.
@@ -246,10 +249,16 @@ impl Client {
     /// Shows a row that the application writes by its own means, as pending, until it comes from the server.
     ///
     /// # Errors
-    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`; `bad_write` at a partysync server.
+    /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`; `bad_write` at a partysync server; `closed` when
+    /// the client is.
     pub fn add_optimistic<R: Record>(&self, space: impl Into<SpaceId>, record: R) -> Result<(), Error> {
         let space = space.into();
-        self.shared().act(|state, now| state.core.add_optimistic(now, &space, &record))
+        // written outside the lock, as in `put`
+        let put = Put::new(&record)?;
+        self.shared().act(|state, now| match state.closed {
+            true => Err(closed()),
+            false => state.core.add_optimistic(now, &space, put),
+        })
     }
 
     /// Marks an optimistic row as failed. Says whether there is one.

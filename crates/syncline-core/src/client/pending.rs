@@ -209,6 +209,15 @@ impl Effect {
         Ok(Self::Steps(smallvec![Step::Put(def.name, row.key().into(), row)]))
     }
 
+    /// Where it puts a row, if that is all it does.
+    pub(crate) fn put_at(&self) -> Option<(&'static str, &str)> {
+        let Self::Steps(steps) = self else { return None };
+        match steps.as_slice() {
+            [Step::Put(collection, key, _)] => Some((collection, key.as_str())),
+            _ => None,
+        }
+    }
+
     pub(crate) fn of_rows(ops: &RowOps, schema: &Schema) -> Result<Self, Error> {
         let prepare = |op: &RowOp| {
             Ok(match op {

@@ -251,7 +251,7 @@ impl ClientCore {
         &mut self,
         now: Duration,
         space: &SpaceId,
-        record: &R,
+        put: Put<R>,
     ) -> Result<(), Error> {
         if self.rooms.is_some() {
             partysync::check_write(space, false)?;
@@ -262,10 +262,10 @@ impl ClientCore {
         }
         self.check_room(space)?;
         self.schema.add::<R>();
-        let effect = Effect::of_put(&Put::new(record)?, &self.schema)?;
+        let effect = Effect::of_put(&put, &self.schema)?;
         let write = WriteRef(self.next_id());
         let at = self.space(space);
-        let over = at.base.row_of(R::COLLECTION, record.key());
+        let over = effect.put_at().and_then(|(collection, key)| at.base.row_of(collection, key));
         at.queue.push_local(write, effect, over);
         self.commit(space);
         self.after(now, Event::None, Vec::new());

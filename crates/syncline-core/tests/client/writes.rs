@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use syncline_core::client::{Input, Output};
-use syncline_core::ops::{RowOp, RowOps};
+use syncline_core::ops::{Put, RowOp, RowOps};
 use syncline_core::{Diff, Error, RowState};
 
 use crate::rig::{Rig, Todo, all, list, open};
@@ -384,14 +384,14 @@ fn no_more_writes_are_in_flight_than_the_server_allows() {
 #[test]
 fn a_row_of_the_application_shows_until_the_real_one_comes() {
     let (mut rig, watch) = live();
-    rig.core.add_optimistic(rig.now, &list(), &Todo::new("b", 2)).unwrap();
+    rig.core.add_optimistic(rig.now, &list(), Put::new(&Todo::new("b", 2)).unwrap()).unwrap();
     assert_eq!(rig.shown(watch), ["a", "b?"]);
     assert!(writes(&rig.sent()).is_empty());
     assert!(rig.core.mark_failed(rig.now, &list(), "todos", "b", Error::new("offline", "could not post")));
     assert_eq!(rig.shown(watch), ["a", "b!"]);
     rig.change(1, &[Todo::new("b", 2)], &[], &[]);
     assert_eq!(rig.shown(watch), ["a", "b"]);
-    rig.core.add_optimistic(rig.now, &list(), &Todo::new("c", 3)).unwrap();
+    rig.core.add_optimistic(rig.now, &list(), Put::new(&Todo::new("c", 3)).unwrap()).unwrap();
     assert!(rig.core.remove_optimistic(rig.now, &list(), "todos", "c"));
     assert_eq!(rig.shown(watch), ["a", "b"]);
 }
@@ -401,7 +401,7 @@ fn a_row_of_the_application_stays_when_lists_load_that_do_not_hold_it() {
     let mut rig = Rig::new();
     let watch = rig.watch(&all());
     for key in ["b", "c"] {
-        rig.core.add_optimistic(rig.now, &list(), &Todo::new(key, 2)).unwrap();
+        rig.core.add_optimistic(rig.now, &list(), Put::new(&Todo::new(key, 2)).unwrap()).unwrap();
     }
     rig.core.mark_failed(rig.now, &list(), "todos", "c", Error::new("offline", "could not post"));
     rig.connect();
@@ -509,7 +509,7 @@ fn bad_writes_are_refused_before_they_are_queued() {
     );
     let many = RowOps { ops: vec![RowOp::delete::<Todo>("a"); 1001] };
     assert_eq!(rig.core.write_rows(rig.now, &list(), &many).unwrap_err().code(), "bad_write");
-    let optimistic = rig.core.add_optimistic(rig.now, &space, &Todo::new("a", 1));
+    let optimistic = rig.core.add_optimistic(rig.now, &space, Put::new(&Todo::new("a", 1)).unwrap());
     assert_eq!(optimistic.unwrap_err().code(), "unknown_space");
     assert_eq!(
         rig.core.update::<Todo>(rig.now, &list(), "nobody", |_| ()).unwrap_err().code(),

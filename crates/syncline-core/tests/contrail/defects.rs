@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use syncline_core::client::contrail::record_uri;
+use syncline_core::ops::Put;
 use syncline_core::{Entry, Record as _, RowState};
 
 use crate::rig::{ALICE, BOB, Message, NSID, Rig, SPACE, TIME_MS, live, newest, record};
@@ -134,7 +135,9 @@ fn an_optimistic_row_stands_wherever_a_service_has_a_space() {
     let mut rig = Rig::new();
     let space = format!("ats://did:web:localhost%3A3000/tools.atmo.event.space/{}", "s".repeat(120));
     let watch = rig.watch(&newest(&space));
-    rig.core.add_optimistic(rig.now, &space.into(), &Message::of(ALICE, "k", "mine")).unwrap();
+    rig.core
+        .add_optimistic(rig.now, &space.into(), Put::new(&Message::of(ALICE, "k", "mine")).unwrap())
+        .unwrap();
     assert_eq!(rig.shown(watch), ["k?"]);
 }
 
@@ -146,7 +149,9 @@ fn an_optimistic_row_waits_for_its_own_author() {
     let stream = rig.asked();
     rig.opened(&stream);
     rig.snapshot(&stream, &[], None);
-    rig.core.add_optimistic(rig.now, &SPACE.into(), &Message::of(ALICE, "k", "mine")).unwrap();
+    rig.core
+        .add_optimistic(rig.now, &SPACE.into(), Put::new(&Message::of(ALICE, "k", "mine")).unwrap())
+        .unwrap();
     let mut theirs = live("k", 5);
     (theirs["uri"], theirs["did"]) = (json!(record_uri(BOB, NSID, "k")), json!(BOB));
     rig.created(&stream, theirs);
@@ -167,7 +172,9 @@ fn an_optimistic_row_may_fail_or_go() {
     rig.snapshot(&stream, &[], None);
     let space = SPACE.into();
     for rkey in ["a", "b"] {
-        rig.core.add_optimistic(rig.now, &space, &Message::of(ALICE, rkey, "mine")).unwrap();
+        rig.core
+            .add_optimistic(rig.now, &space, Put::new(&Message::of(ALICE, rkey, "mine")).unwrap())
+            .unwrap();
     }
     let [a, b] = ["a", "b"].map(|rkey| record_uri(ALICE, NSID, rkey));
     let why = syncline_core::Error::new("refused", "no");
@@ -192,7 +199,7 @@ fn an_optimistic_edit_waits_for_news_of_its_record() {
     let space = SPACE.into();
     for rkey in ["a", "b"] {
         let edited = Message { time_us: (TIME_MS + 1) * 1000, ..Message::of(ALICE, rkey, "edited") };
-        rig.core.add_optimistic(rig.now, &space, &edited).unwrap();
+        rig.core.add_optimistic(rig.now, &space, Put::new(&edited).unwrap()).unwrap();
     }
     let b = record_uri(ALICE, NSID, "b");
     let why = syncline_core::Error::new("refused", "no");
@@ -238,7 +245,7 @@ fn each_edit_of_a_record_waits_for_its_own_event() {
     let space = SPACE.into();
     let edit = |rig: &mut Rig, text: &str| {
         let edited = Message { time_us: (TIME_MS + 1) * 1000, ..Message::of(ALICE, "a", text) };
-        rig.core.add_optimistic(rig.now, &space, &edited).unwrap();
+        rig.core.add_optimistic(rig.now, &space, Put::new(&edited).unwrap()).unwrap();
     };
     let texts = |rig: &mut Rig| {
         let entries = rig.core.entries::<Message>(watch);

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use syncline_core::client::contrail::record_uri;
 use syncline_core::client::{TransportPreference, WatchId};
+use syncline_core::ops::Put;
 use syncline_core::{Query, Record};
 
 use crate::rig::{ALICE, Asked, BOB, Message, NSID, Reaction, Rig, SPACE, live, newest, record};
@@ -194,7 +195,7 @@ fn an_optimistic_child_shows_under_its_parent_and_settles() {
     rig.opened(&stream);
     rig.snapshot(&stream, &[parent("a", &[])], None);
     let mine = Reaction::to("a", "r1", "👍");
-    rig.core.add_optimistic(rig.now, &SPACE.into(), &mine).unwrap();
+    rig.core.add_optimistic(rig.now, &SPACE.into(), Put::new(&mine).unwrap()).unwrap();
     assert_eq!(rig.reactions(watch, "a"), ("👍?".into(), 1));
     added(&mut rig, &stream, &mine);
     assert_eq!(rig.reactions(watch, "a"), ("👍".into(), 1));

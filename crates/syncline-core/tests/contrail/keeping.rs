@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use syncline_core::client::contrail::refusal;
 use syncline_core::client::{Backoff, CacheConfig, Config, Export, Input, WatchId};
+use syncline_core::ops::Put;
 use syncline_core::{Query, UserId};
 
 use crate::rig::{BOB, Message, Reaction, Rig, SPACE, live, newest, record};
@@ -178,7 +179,7 @@ fn changes_are_stored_after_a_while_and_confirmed_rows_only() {
     rig.opened(&stream);
     rig.snapshot(&stream, &[record("a", 1)], None);
     let optimistic = Message::of(ALICE, "mine", "not yet");
-    rig.core.add_optimistic(rig.now, &SPACE.into(), &optimistic).unwrap();
+    rig.core.add_optimistic(rig.now, &SPACE.into(), Put::new(&optimistic).unwrap()).unwrap();
     rig.wait(Duration::from_millis(100));
     rig.created(&stream, live("b", 2));
     rig.wait(Duration::from_millis(199));
@@ -235,7 +236,9 @@ fn somebody_else_sees_nothing_of_the_one_before() {
     let stream = rig.asked();
     rig.opened(&stream);
     rig.snapshot(&stream, &[record("of-alice", 1)], None);
-    rig.core.add_optimistic(rig.now, &SPACE.into(), &Message::of(ALICE, "mine", "x")).unwrap();
+    rig.core
+        .add_optimistic(rig.now, &SPACE.into(), Put::new(&Message::of(ALICE, "mine", "x")).unwrap())
+        .unwrap();
     rig.drain();
     rig.core.set_identity(rig.now, Some(BOB.into()));
     rig.drain();

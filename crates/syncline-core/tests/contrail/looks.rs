@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use syncline_core::client::contrail::refusal;
 use syncline_core::client::{TransportPreference, WatchId};
+use syncline_core::ops::Put;
 use syncline_core::{Query, Record};
 
 use crate::rig::{ALICE, Asked, Message, Reaction, Rig, SPACE, TIME_MS, live, newest, record};
@@ -79,7 +80,7 @@ fn a_record_that_is_listed_with_another_time_is_the_same() {
     // an edit that waits for its own event is not taken for done by the listing
     let mut edited = Message::of(ALICE, "m030", "mine");
     edited.n = 30;
-    rig.core.add_optimistic(rig.now, &SPACE.into(), &edited).unwrap();
+    rig.core.add_optimistic(rig.now, &SPACE.into(), Put::new(&edited).unwrap()).unwrap();
     rig.drain();
     rig.wait_for_deadline();
     let look = rig.asked();

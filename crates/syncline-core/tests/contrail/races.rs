@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use syncline_core::client::contrail::refusal;
 use syncline_core::client::{Backoff, Input, TransportPreference};
+use syncline_core::ops::Put;
 
 use crate::rig::{ALICE, Asked, Message, Reaction, Rig, SPACE, live, newest, record};
 
@@ -117,10 +118,14 @@ fn half_a_snapshot_is_not_shown() {
     let watch = rig.watch(&newest(SPACE));
     let stream = rig.asked();
     rig.opened(&stream);
-    rig.core.add_optimistic(rig.now, &SPACE.into(), &Message::of(ALICE, "k", "mine")).unwrap();
+    rig.core
+        .add_optimistic(rig.now, &SPACE.into(), Put::new(&Message::of(ALICE, "k", "mine")).unwrap())
+        .unwrap();
     rig.event(&stream, "snapshot.start", json!({}));
     rig.event(&stream, "snapshot.record", json!({"record": record("k", 1)}));
-    rig.core.add_optimistic(rig.now, &SPACE.into(), &Message::of(ALICE, "z", "mine")).unwrap();
+    rig.core
+        .add_optimistic(rig.now, &SPACE.into(), Put::new(&Message::of(ALICE, "z", "mine")).unwrap())
+        .unwrap();
     assert_eq!(rig.shown(watch), ["z?", "k?"]);
     rig.event(&stream, "snapshot.end", json!({}));
     assert_eq!(rig.shown(watch), ["z?", "k"], "and it settles what waited for it");

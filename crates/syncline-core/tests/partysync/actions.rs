@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use syncline_core::channel::ActionError;
 use syncline_core::client::Applied;
-use syncline_core::ops::{RowOp, RowOps};
+use syncline_core::ops::{Put, RowOp, RowOps};
 use syncline_core::{Channel as _, Error};
 
 use crate::channels::Notes;
@@ -261,7 +261,10 @@ fn rows_are_not_written() {
     let ops = RowOps { ops: vec![RowOp::put(&todo).unwrap()] };
     let space = list();
     assert_eq!(rig.core.write_rows(rig.now, &space, &ops).unwrap_err().code(), "bad_write");
-    assert_eq!(rig.core.add_optimistic(rig.now, &space, &todo).unwrap_err().code(), "bad_write");
+    assert_eq!(
+        rig.core.add_optimistic(rig.now, &space, Put::new(&todo).unwrap()).unwrap_err().code(),
+        "bad_write"
+    );
     let updated = rig.core.update::<Todo>(rig.now, &space, "a", |todo| todo.completed = 1);
     assert_eq!(updated.unwrap_err().code(), "bad_write");
     assert_eq!(rig.shown(watch), ["a"]);

@@ -55,7 +55,7 @@ impl<R: Record> Place<R> {
     ///
     /// # Errors
     /// `unknown_space`, `bad_row`, `bad_key`, `value_too_large`, `too_many`; `bad_write` at a partysync server; `closed` where
-    /// there is no space.
+    /// there is no space, and once the client is.
     pub fn add_optimistic(self, record: R) -> Result<(), Error> {
         let (client, space) = self.at.ok_or_else(nowhere)?;
         client.add_optimistic(space, record)

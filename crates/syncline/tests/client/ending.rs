@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use syncline::{Record as _, Status, code};
+use syncline::{Error, Record as _, Status, code};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -68,6 +68,7 @@ async fn a_closed_client_says_so_everywhere() {
     assert_eq!((watch.status(), client.connection().status), (Status::Closed, Status::Closed));
     assert_eq!(waiting.await.unwrap_err().code(), code::CLOSED);
     assert_eq!(client.put("l", todo("c")).await.unwrap_err().code(), code::CLOSED);
+    assert_eq!(client.add_optimistic("l", todo("c")).unwrap_err().code(), code::CLOSED);
     // one last batch, because the status changed
     assert!(updates.next().await.is_some());
     assert!(updates.next().await.is_none());
@@ -79,6 +80,17 @@ async fn a_closed_client_says_so_everywhere() {
     client.set_online(true);
     client.retry_now();
     assert!(!server.is_asked_within(Duration::from_secs(600)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_tried_again_by_a_client_that_is_closed() {
+    let (client, _server, mut peer, _watch) = watching(&[]).await;
+    let write = client.put("l", todo("a"));
+    let sent = peer.written().await;
+    peer.refuse(1, &sent, Error::new("too_rude", "Be kind.")).await;
+    assert!(write.await.is_err());
+    client.close();
+    assert_eq!(client.retry::<Todo>("l", "a"), 0);
 }
 
 #[tokio::test(start_paused = true)]

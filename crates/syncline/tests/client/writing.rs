@@ -1,7 +1,13 @@
 //! Writes.
 
+use std::cell::RefCell;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
 use futures::FutureExt;
-use syncline::{Error, Record as _, RowOp, RowOps, RowState, code};
+use serde::{Deserialize, Serialize, Serializer};
+use syncline::{Client, Error, Record, RowOp, RowOps, RowState, code};
 
 use crate::{Screen, Todo, keys, rig, todo, watching};
 
@@ -135,4 +141,36 @@ async fn a_row_written_by_other_means_shows_until_it_comes() {
     while watch.entries()[0].state != RowState::Confirmed {
         watch.next().await.unwrap();
     }
+}
+
+thread_local! {
+    static CLIENT: RefCell<Option<Client>> = const { RefCell::new(None) };
+}
+
+/// A row that looks at the client while it is written.
+#[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+#[record(collection = "curious", key = id)]
+struct Curious {
+    #[serde(serialize_with = "look")]
+    id: String,
+}
+
+fn look<S: Serializer>(id: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    CLIENT.with_borrow(|client| client.as_ref().map(Client::connection));
+    serializer.serialize_str(id)
+}
+
+#[test]
+fn the_code_of_a_row_may_use_the_client() {
+    let (done, is_done) = mpsc::channel();
+    // whoever waits for a lock that it holds itself waits for ever
+    thread::spawn(move || {
+        let (client, _server) = rig();
+        CLIENT.set(Some(client.clone()));
+        client.put("l", Curious { id: "a".into() });
+        let added = client.add_optimistic("l", Curious { id: "b".into() });
+        CLIENT.take();
+        done.send(added).unwrap();
+    });
+    is_done.recv_timeout(Duration::from_secs(60)).unwrap().unwrap();
 }
