@@ -24,12 +24,27 @@ pub fn use_syncline_provider(make: impl FnOnce() -> Client) -> Client {
 ///
 /// ```no_run
 /// # use dioxus::prelude::*;
+/// # async fn end_session() {}
 /// use syncline_dioxus::use_syncline;
 ///
 /// #[component]
 /// fn SignOut() -> Element {
-///     let client = use_syncline();
-///     rsx! { button { onclick: move |_| client.close(), "Sign out" } }
+///     let (client, mut failed) = (use_syncline(), use_signal(|| None));
+///     let sign_out = move |_| {
+///         let client = client.clone();
+///         async move {
+///             // the server first, or it would say the same person again
+///             end_session().await;
+///             // what is kept is removed, or the next person would see it
+///             failed.set(client.wipe_storage().await.err());
+///         }
+///     };
+///     rsx! {
+///         button { onclick: sign_out, "Sign out" }
+///         if let Some(error) = failed() {
+///             p { {error.message()} }
+///         }
+///     }
 /// }
 /// ```
 ///

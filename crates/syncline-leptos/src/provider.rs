@@ -24,12 +24,26 @@ pub fn provide_syncline(client: Client) {
 ///
 /// ```no_run
 /// # use leptos::prelude::*;
+/// # use leptos::task::spawn_local;
+/// # async fn end_session() {}
 /// use syncline_leptos::use_syncline;
 ///
 /// #[component]
 /// fn SignOut() -> impl IntoView {
-///     let client = use_syncline();
-///     view! { <button on:click=move |_| client.close()>"Sign out"</button> }
+///     let (client, failed) = (use_syncline(), RwSignal::new(None));
+///     let sign_out = move |_| {
+///         let client = client.clone();
+///         spawn_local(async move {
+///             // the server first, or it would say the same person again
+///             end_session().await;
+///             // what is kept is removed, or the next person would see it
+///             failed.set(client.wipe_storage().await.err());
+///         });
+///     };
+///     view! {
+///         <button on:click=sign_out>"Sign out"</button>
+///         <p>{move || failed.get().map(|error| error.message().to_owned())}</p>
+///     }
 /// }
 /// ```
 ///

@@ -379,7 +379,9 @@ impl Client {
         self.shared().act_driven(|state, now| state.core.import(now, export));
     }
 
-    /// Ends the connection and everything that rides on it, for good and for all clones.
+    /// Ends the connection and everything that rides on it, for good and for all clones. What is kept between visits stays, and
+    /// is shown to whoever comes next: who leaves calls [`wipe_storage`](Self::wipe_storage) or
+    /// [`park_storage`](Self::park_storage).
     pub fn close(&self) {
         self.shared().close();
     }
