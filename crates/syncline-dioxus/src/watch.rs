@@ -119,7 +119,7 @@ impl<R: Record> UseWatch<R> {
     }
 
     /// The rows of another collection that belong to these rows: those of the relation by this field that the query
-    /// [includes](syncline::Query::include).
+    /// [includes](syncline::Query::include), of the first one where it includes several.
     pub fn related<C: Record, T>(&self, field: Field<C, T>) -> UseRelated<R, C> {
         UseRelated::new(*self, field)
     }

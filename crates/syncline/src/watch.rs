@@ -90,7 +90,8 @@ impl<R: Record> Watch<R> {
     }
 
     /// The rows of another collection that belong to these rows: those of the relation by this field that the query
-    /// [includes](Query::include). There are none where it includes no such relation.
+    /// [includes](Query::include), of the first one where it includes several. There are none where it includes no such
+    /// relation.
     ///
     /// ```no_run
     /// # use serde::{Deserialize, Serialize};
