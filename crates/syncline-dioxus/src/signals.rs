@@ -33,6 +33,15 @@ impl<R: Record> Shown<R> {
             relations: CopyValue::new(Relations::default()),
         }
     }
+
+    /// Lets those look again who wait; there are none once the component is gone, and whoever read a signal may have seen to
+    /// that.
+    fn notify(&self) {
+        let waiters = self.waiters.try_peek().map(|waiters| waiters.clone());
+        if let Ok(waiters) = waiters {
+            waiters.notify();
+        }
+    }
 }
 
 impl<R: Record> WatchSignals<R> for Shown<R> {
@@ -45,7 +54,7 @@ impl<R: Record> WatchSignals<R> for Shown<R> {
 
     fn set_query(&self, query: Option<Query<R>>) {
         set(self.query, query);
-        self.waiters.peek().notify();
+        self.notify();
     }
 
     fn with_rows<T>(&self, look: impl FnOnce(&[Row<R>]) -> T) -> Option<T> {
@@ -60,7 +69,7 @@ impl<R: Record> WatchSignals<R> for Shown<R> {
         set(self.status, status);
         set(self.error, error);
         set(self.loading, loading);
-        self.waiters.peek().notify();
+        self.notify();
     }
 }
 
@@ -120,3 +129,26 @@ impl<R: Record> Clone for Shown<R> {
 }
 
 impl<R: Record> Copy for Shown<R> {}
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+    #[record(collection = "todos", key = id)]
+    struct Todo {
+        id: String,
+    }
+
+    #[test]
+    fn a_page_may_end_while_it_is_told_how_its_list_stands() {
+        let page = VirtualDom::new(|| rsx! {});
+        let shown = page.in_scope(ScopeId::ROOT, Shown::<Todo>::new);
+        shown.set_state(Status::Connecting, None, true);
+        drop(page);
+        shown.set_state(Status::Live, None, false);
+        shown.set_query(None);
+    }
+}

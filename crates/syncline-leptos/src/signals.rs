@@ -35,6 +35,14 @@ impl<R: Record> Shown<R> {
             relations: StoredValue::new(Relations::default()),
         }
     }
+
+    /// Lets those look again who wait; there are none once the component is gone, and whoever read a signal may have seen to
+    /// that.
+    fn notify(&self) {
+        if let Some(waiters) = self.waiters.try_get_value() {
+            waiters.notify();
+        }
+    }
 }
 
 impl<R: Record> WatchSignals<R> for Shown<R> {
@@ -47,7 +55,7 @@ impl<R: Record> WatchSignals<R> for Shown<R> {
 
     fn set_query(&self, query: Option<Query<R>>) {
         set(self.query, query);
-        self.waiters.with_value(Waiters::notify);
+        self.notify();
     }
 
     fn with_rows<T>(&self, look: impl FnOnce(&[Row<R>]) -> T) -> Option<T> {
@@ -62,7 +70,7 @@ impl<R: Record> WatchSignals<R> for Shown<R> {
         set(self.status, status);
         set(self.error, error);
         set(self.loading, loading);
-        self.waiters.with_value(Waiters::notify);
+        self.notify();
     }
 }
 
@@ -86,3 +94,40 @@ impl<R: Record> Clone for Shown<R> {
 }
 
 impl<R: Record> Copy for Shown<R> {}
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Clone, PartialEq, Serialize, Deserialize, Record)]
+    #[record(collection = "todos", key = id)]
+    struct Todo {
+        id: String,
+    }
+
+    #[test]
+    fn a_page_may_end_while_it_is_told_how_its_list_stands() {
+        let _ = any_spawner::Executor::init_tokio();
+        let outside = Owner::new();
+        outside.set();
+        let page = outside.child();
+        let shown = page.with(Shown::<Todo>::new);
+        let page = Arc::new(Mutex::new(Some(page)));
+        let leaves = ImmediateEffect::new({
+            let page = Arc::clone(&page);
+            move || {
+                if shown.status.try_get() == Some(Status::Live) {
+                    drop(page.lock().unwrap().take());
+                }
+            }
+        });
+        shown.set_state(Status::Live, None, false);
+        assert!(page.lock().unwrap().is_none());
+        shown.set_query(None);
+        drop(leaves);
+    }
+}
