@@ -5,6 +5,7 @@ use std::fmt;
 use futures::Stream;
 use leptos::prelude::*;
 use leptos::reactive::computed::suspense::LocalResourceNotifier;
+use leptos::reactive::diagnostics::SpecialNonReactiveZone;
 use syncline::hook::{IntoQuery, Place, Relations, Wanted, WatchSignals as _, follow, is_same_list, latest};
 use syncline::{Client, Error, Field, IntoError, Record, Status, WriteHandle};
 
@@ -168,8 +169,13 @@ impl<R: Record> UseWatch<R> {
             }
             return;
         }
+        let is_loading = || {
+            // where nobody tracks it, this is no oversight to warn of
+            let _zone = SpecialNonReactiveZone::enter();
+            self.is_loading()
+        };
         let waiters = self.shown.waiters.try_get_value();
-        if let Some(waiters) = waiters.filter(|_| self.is_loading()) {
+        if let Some(waiters) = waiters.filter(|_| is_loading()) {
             waiters.wait(move || !untrack(|| self.is_loading())).await;
         }
     }

@@ -11,6 +11,8 @@ mod todo;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::env;
+use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -414,4 +416,26 @@ fn optimistic_rows_are_the_applications_own() {
         assert!(todos.remove_optimistic("1"));
         until("it is gone", || todos.rows().is_empty()).await;
     });
+}
+
+/// In the environment of a test's other process.
+const CHILD: &str = "SYNCLINE_TEST_CHILD";
+
+#[test]
+fn waiting_for_rows_outside_of_a_suspend_is_nothing_to_warn_of() {
+    if env::var_os(CHILD).is_some() {
+        return run(async {
+            let (server, connector) = Server::new::<Todo>();
+            let client = connect(server, connector);
+            let (_page, todos) = mount(&client, || use_watch(Todo::all_in("home")));
+            spawn_local(todos.loaded()).await.unwrap();
+        });
+    }
+    // what leptos warns of it says to the console, natively to whoever reads the errors
+    let test = "waiting_for_rows_outside_of_a_suspend_is_nothing_to_warn_of";
+    let mut child = Command::new(env::current_exe().unwrap());
+    let said = child.args([test, "--exact", "--nocapture"]).env(CHILD, "").output().unwrap();
+    assert!(said.status.success());
+    let said = String::from_utf8_lossy(&said.stderr);
+    assert!(!said.contains("outside a reactive tracking context"), "{said}");
 }
