@@ -362,11 +362,8 @@ impl Client {
 
     async fn part(&self, wipe: bool) -> Result<(), Error> {
         let (done, parted) = oneshot::channel();
-        self.shared().act(|state, now| {
-            state.core.pause_storing(now, wipe);
-            // under the one lock: what the core has had stored is done before this, and nothing more is after it
-            self.shared().keep(Command::Part { wipe, done });
-        });
+        let part = Command::Part { wipe, done };
+        self.shared().act_before(part, |state, now| state.core.pause_storing(now, wipe));
         if self.shared().setup.cache.is_none() {
             return Ok(());
         }

@@ -147,14 +147,26 @@ impl Shared {
         value
     }
 
+    /// [`act`](Self::act), after which storage does `command`: what the core has had stored until then is done before it, and
+    /// whatever it says from now on after it.
+    pub(crate) fn act_before(&self, command: Command, act: impl FnOnce(&mut State, Duration)) {
+        self.act_and_keep(act, Some(command));
+        self.driver.wake();
+    }
+
     /// [`act`](Self::act) for the driver, which looks by itself what it is to do next.
     pub(crate) fn act_in_driver<T>(&self, act: impl FnOnce(&mut State, Duration) -> T) -> T {
+        self.act_and_keep(act, None)
+    }
+
+    fn act_and_keep<T>(&self, act: impl FnOnce(&mut State, Duration) -> T, last: Option<Command>) -> T {
         let now = self.now();
         let mut wakes = Wakes::default();
         let value = {
             let mut state = self.lock();
             let value = act(&mut state, now);
             state.drain(&mut wakes, self);
+            last.into_iter().for_each(|command| self.keep(command));
             value
         };
         for mailbox in wakes.watches {

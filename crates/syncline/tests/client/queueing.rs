@@ -175,11 +175,14 @@ async fn writes_are_parked_or_wiped_by_choice() {
         sleep(Duration::from_secs(1)).await;
         client.put("l", todo("a"));
         state(&client, |state| state.unsaved == 0 && state.pending == 1).await;
+        // the one waits for storage to be done with the other
+        client.put("l", todo("b"));
+        client.put("l", todo("c"));
         match wipe {
             true => client.wipe_storage().await.unwrap(),
             false => client.park_storage().await.unwrap(),
         }
-        assert_eq!(kept(&storage.memory).await, usize::from(!wipe));
+        assert_eq!(kept(&storage.memory).await, if wipe { 0 } else { 3 });
     }
 }
 

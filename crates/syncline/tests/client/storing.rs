@@ -106,6 +106,21 @@ async fn the_next_visit_begins_where_the_last_one_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_to_be_stored_when_somebody_left_does_not_say_that_they_are_here() {
+    let storage = Faulty::default();
+    let (client, mut server) = visit(&storage);
+    let (watch, _peer) = live(&client, &mut server, list(), &[todo("a")]).await;
+    drop(watch);
+    client.park_storage().await.unwrap();
+    assert!(holds_rows(&storage).await);
+    drop(client);
+    let (client, _server) = visit(&storage);
+    let watch = client.watch(list());
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(keys(&watch.entries()), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_changed_last_is_stored_when_the_client_ends() {
     let storage = Faulty::default();
     let (client, mut server) = visit(&storage);
