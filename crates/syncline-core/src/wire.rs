@@ -397,7 +397,7 @@ pub struct Refusal {
 ///
 /// The frames of one space make a chain. It begins with the first snapshot or resume of a subscription to the space
 /// and lasts as long as the connection holds the rows of one: while it does, `from` is the `to` of the frame before,
-/// or the version the chain began with. A client that stands elsewhere has missed something and connects anew. While
+/// or the version the chain began with. One from 0 to 0 without parts stands outside of it. A client that stands elsewhere has missed something and connects anew. While
 /// it holds none, `from` says nothing. A snapshot within a chain is always of the version the chain stands at.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Changes {
@@ -410,7 +410,8 @@ pub struct Changes {
     /// What it means for each subscription it touches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
-    /// Verdicts on writes sent over this connection, in the order of their ids.
+    /// Verdicts on writes sent over this connection, in the order of their ids, but for those with `expected` or `uncounted`:
+    /// these may come before others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acks: Vec<Ack>,
     /// After a `reset`, for spaces without a subscription: what became of the writes sent over this connection. Also

@@ -187,14 +187,33 @@ fn store_all(connection: &mut Connection, commits: &[Commit]) -> Vec<Result<(), 
     match store_together(connection, commits) {
         Ok(results) => results,
         // a disk that is full for one of them may not be for the others
-        Err(problem) if commits.len() > 1 && !problem.is_busy() => {
-            commits.chunks(1).flat_map(|commit| store_all(connection, commit)).collect()
-        }
-        Err(problem) => {
-            tracing::error!(%problem, "cannot commit");
-            commits.iter().map(|_| Err(failed())).collect()
+        Err(problem) if commits.len() > 1 && !problem.is_busy() => store_singly(connection, commits),
+        Err(problem) => none_stored(commits, &problem).collect(),
+    }
+}
+
+/// Stores each commit in a transaction of its own, until another process holds the file.
+fn store_singly(connection: &mut Connection, commits: &[Commit]) -> Vec<Result<(), Error>> {
+    let mut results = Vec::with_capacity(commits.len());
+    for (at, commit) in commits.iter().enumerate() {
+        match store_together(connection, std::slice::from_ref(commit)) {
+            Ok(result) => results.extend(result),
+            Err(problem) if problem.is_busy() => {
+                results.extend(none_stored(&commits[at..], &problem));
+                break;
+            }
+            Err(problem) => results.extend(none_stored(std::slice::from_ref(commit), &problem)),
         }
     }
+    results
+}
+
+fn none_stored<'a>(
+    commits: &'a [Commit],
+    problem: &Problem,
+) -> impl Iterator<Item = Result<(), Error>> + use<'a> {
+    tracing::error!(%problem, "cannot commit");
+    commits.iter().map(|_| Err(failed()))
 }
 
 /// All commits in one transaction, one flush.
@@ -335,6 +354,7 @@ fn store_clients(savepoint: &Savepoint<'_>, space: i64, commit: &Commit) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::sync::Arc;
 
     use syncline_core::Incarnation;
@@ -377,5 +397,28 @@ mod tests {
             let version = image::load(&mut connection, &space.into()).unwrap().version;
             assert_eq!((result.is_ok(), version == 1), (bytes == 10, bytes == 10), "{space}");
         }
+    }
+
+    thread_local! {
+        static WAITS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn a_file_that_another_process_holds_is_waited_for_once() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("spaces.db");
+        let (mut connection, mut other) = (open_writer(&path).unwrap(), open_writer(&path).unwrap());
+        connection
+            .busy_handler(Some(|_| {
+                WAITS.set(WAITS.get() + 1);
+                false
+            }))
+            .unwrap();
+        let commits: Vec<_> = (0..10).map(|space| commit(&format!("space-{space}"), 10)).collect();
+        let held = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        assert!(store_singly(&mut connection, &commits).iter().all(Result::is_err));
+        drop(held);
+        assert_eq!(WAITS.get(), 1);
+        assert!(store_singly(&mut connection, &commits).iter().all(Result::is_ok));
     }
 }

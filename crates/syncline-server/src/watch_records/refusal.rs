@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use syncline_core::{Error, code};
 
-use crate::problem::answer;
+use crate::problem::{answer, is_loss_of_rights};
 
 /// `{error, reason?, message?}` with a status.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -124,12 +124,9 @@ impl From<Error> for Refusal {
             code::STORAGE | code::CONNECTION | code::TIMEOUT | code::CONFLICT => {
                 Self::unavailable(error.message())
             }
-            code::BAD_FRAME
-            | code::FRAME_TOO_LARGE
-            | code::UNSUPPORTED_PROTOCOL
-            | crate::problem::INTERNAL => Self::internal(),
-            // what an application's own code means is not known here; it refuses a person
-            _ => Self::not_member(),
+            _ if is_loss_of_rights(&error) => Self::not_member(),
+            // a rule that stumbles over what it looks up has put nobody out
+            _ => Self::internal(),
         }
     }
 }

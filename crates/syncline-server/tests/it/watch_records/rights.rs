@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use syncline_server::{Error, Memory, Rules, SpaceId, Syncline, User, Visibility, code};
 
 use crate::support::records::{
@@ -71,6 +71,9 @@ async fn who_is_refused_for_another_reason_is_not_told_that_they_are_no_member()
     syncline.rights_changed("bob");
     assert_eq!(bob.hear("error").await["message"], "there is no such list");
     assert!(bob.event().await.is_none(), "the stream ends");
+    let uri = format!("{MESSAGES}?spaceUri=room-a");
+    let (status, said) = ask(&app(&syncline), request("GET", &uri, Some("token-of-bob"))).await;
+    assert_eq!((status, &said["error"]), (StatusCode::INTERNAL_SERVER_ERROR, &json!("InternalServerError")));
 }
 
 /// Puts bob out as soon as it is asked which rows he sees.
@@ -90,10 +93,18 @@ impl Rules<Message> for PutsOut {
 
 #[tokio::test]
 async fn who_is_put_out_during_the_handshake_is_told_why() {
+    let not_member = json!({ "error": "Forbidden", "reason": "not-member" });
+    assert_eq!(handshake_cut_by(code::FORBIDDEN).await, (StatusCode::FORBIDDEN, not_member));
+    assert_eq!(handshake_cut_by("banned").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(handshake_cut_by(code::UNKNOWN_ROW).await.0, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+/// What bob's handshake is answered with when a rule refuses him meanwhile.
+async fn handshake_cut_by(code: &'static str) -> (StatusCode, Value) {
     let (server, is_out) = (Arc::default(), Arc::new(AtomicBool::new(false)));
     let rule = Arc::clone(&is_out);
     let may_open = move |user: &User, _: &SpaceId| match user.id == "bob" && rule.load(Ordering::Relaxed) {
-        true => Err(Error::new(code::FORBIDDEN, "you were asked to leave")),
+        true => Err(Error::new(code, "you were asked to leave")),
         false => Ok(()),
     };
     let syncline = Syncline::builder()
@@ -111,8 +122,7 @@ async fn who_is_put_out_during_the_handshake_is_told_why() {
         ada.put("room-a", &message(id, &"x".repeat(100_000), 1)).await;
     }
     let uri = format!("{MESSAGES}?spaceUri=room-a&mode=ws");
-    let answer = ask(&app, request("GET", &uri, Some("token-of-bob"))).await;
-    assert_eq!(answer, (StatusCode::FORBIDDEN, json!({ "error": "Forbidden", "reason": "not-member" })));
+    ask(&app, request("GET", &uri, Some("token-of-bob"))).await
 }
 
 #[tokio::test]
