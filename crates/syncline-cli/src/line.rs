@@ -161,8 +161,16 @@ impl Line {
         Self { link, heartbeat, frame_bytes, since: Instant::now(), pings: 0 }
     }
 
+    /// # Errors
+    /// It was not sent; `frame_too_large` where the server would not take it.
     pub(crate) async fn say(&mut self, message: &ClientMessage) -> Result<(), Error> {
-        self.link.send(encode(message, [])).await
+        let frame = encode(message, []);
+        if frame.len() > self.frame_bytes {
+            let message =
+                format!("these are {} bytes; the server takes at most {}", frame.len(), self.frame_bytes);
+            return Err(Error::new(code::FRAME_TOO_LARGE, message));
+        }
+        self.link.send(frame).await
     }
 
     /// The next frame that is not about the connection itself.
@@ -204,7 +212,7 @@ impl Line {
 
 /// Trying again cannot help.
 fn is_final(error: &Error) -> bool {
-    error.is_forbidden() || error.is_unauthenticated() || error.code() == code::UNSUPPORTED_PROTOCOL
+    error.is_forbidden() || error.is_unauthenticated() || error.is_bad_input()
 }
 
 fn gone() -> Error {
@@ -218,4 +226,19 @@ fn unauthenticated() -> Error {
 /// A number that nobody knows before.
 pub(crate) fn random() -> Result<u64, Error> {
     getrandom::u64().map_err(|_| Error::new(code::CONNECTION, "the system has no random numbers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_become_good_is_not_tried_again() {
+        for code in [code::FRAME_TOO_LARGE, code::BAD_FRAME, code::UNSUPPORTED_PROTOCOL, code::FORBIDDEN] {
+            assert!(is_final(&Error::new(code, "no")), "{code}");
+        }
+        for code in [code::CONNECTION, code::TIMEOUT, code::TOO_MANY, code::STORAGE, code::UNKNOWN_LINK] {
+            assert!(!is_final(&Error::new(code, "not now")), "{code}");
+        }
+    }
 }

@@ -96,6 +96,19 @@ async fn what_is_read_may_have_several_lines() {
 }
 
 #[tokio::test]
+async fn what_is_larger_than_the_server_takes_is_not_sent_again() {
+    let server = Server::start().await;
+    let url = &*server.url();
+    let row = json!({ "id": "a", "text": "m".repeat(3 << 20) }).to_string();
+    for transport in ["ws", "sse"] {
+        let put = ["send", url, "l", "--put", "todos", "-", "--transport", transport, "--timeout", "5"];
+        let (code, said, complaint) = ran_reading(&put, &row).await;
+        let is_said = complaint.contains("(frame_too_large") && !complaint.contains("trying again");
+        assert!(code == 1 && said.is_empty() && is_said, "{transport}: {code} {said} {complaint}");
+    }
+}
+
+#[tokio::test]
 async fn a_write_that_is_interrupted_says_so_and_is_no_success() {
     let (_, help, _) = ran(&["--help"]).await;
     assert!(help.contains("130 Ctrl-C during `send`"), "{help}");
