@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use syncline_core::wire::{Changes, Frame, Held, Part, Resume, ServerMessage, Snapshot, SubId, Subscribe};
+use syncline_core::wire::{
+    Changes, EncodedRow, Frame, Held, Part, Resume, ServerMessage, Snapshot, SubId, Subscribe,
+};
 use syncline_core::{Cursor, Error, QuerySpec, Version, code};
 
 /// A row, as it is.
@@ -185,8 +187,7 @@ impl Rows {
     }
 
     fn read(&self, line: &[u8]) -> Result<(String, Row), Error> {
-        let row: Row = serde_json::from_slice(line)
-            .map_err(|error| Error::new(code::BAD_ROW, format!("a row is no object: {error}")))?;
+        let row: Row = EncodedRow::Json(line).decode(&[])?;
         match row.get(&self.key_field) {
             Some(Value::String(key)) => Ok((key.clone(), row)),
             _ => {
@@ -229,5 +230,17 @@ mod tests {
         // and of a list without a limit the cursor says enough
         let subscribe = held(None, most + 1).subscribe(1, frame_bytes);
         assert!(subscribe.cursor.is_some() && subscribe.held.is_none());
+    }
+
+    #[test]
+    fn json_in_a_text_is_no_row() {
+        let rows = held(None, 0);
+        assert!(rows.read(br#"{"id":"a","text":"Milk"}"#).is_ok());
+        for line in [
+            r#"{"$serde_json::private::RawValue":"{\"id\":\"a\"}"}"#,
+            r#"{"id":"a","text":{"$serde_json::private::RawValue":"[[1]]"}}"#,
+        ] {
+            assert_eq!(rows.read(line.as_bytes()).unwrap_err().code(), code::BAD_ROW, "{line}");
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use syncline_core::wire::{Ack, Changes, ClientMessage, Frame, ServerMessage, Write, WriteState};
+use serde_json::value::RawValue;
+use syncline_core::wire::{Ack, Changes, ClientMessage, EncodedRow, Frame, ServerMessage, Write, WriteState};
 use syncline_core::{ClientId, Error, Version, WriteId, code};
 use tokio::time::{sleep, timeout};
 
@@ -87,19 +88,48 @@ fn word(changes: &Changes, client: &ClientId) -> Word {
     let version = changes.to;
     let own = |ack: &&Ack| ack.client == *client && ack.id == ID;
     if let Some(ack) = changes.acks.iter().find(own) {
-        let output = ack.output.as_ref().and_then(|output| serde_json::from_str(output.get()).ok());
         return match &ack.error {
             _ if ack.expected.is_some() => Word::NotNow,
             Some(error) => Word::Final(Err(error.clone())),
-            None => Word::Final(Ok(Verdict { version, output })),
+            None => Word::Final(Ok(Verdict { version, output: ack.output.as_deref().and_then(read) })),
         };
     }
     // stands for an answer that was lost
     let own = |state: &&WriteState| state.client == *client && state.last >= ID;
     let Some(state) = changes.writes.iter().find(own) else { return Word::None };
     let refused = state.refused.iter().find(|refusal| refusal.id == ID);
+    let given = state.outputs.iter().find(|given| given.id == ID);
     Word::Final(match refused {
         Some(refusal) => Err(refusal.error.clone()),
-        None => Ok(Verdict { version, output: None }),
+        None => Ok(Verdict { version, output: given.and_then(|given| read(&given.output)) }),
     })
+}
+
+/// What an action gave back, as rows are read; `None` where it is nothing to be shown.
+fn read(output: &RawValue) -> Option<Value> {
+    EncodedRow::Json(output.get().as_bytes()).decode(&[]).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+    use super::*;
+
+    fn done(changes: &str) -> Option<Value> {
+        match word(&serde_json::from_str(changes).unwrap(), &"c".into()) {
+            Word::Final(verdict) => verdict.unwrap().output,
+            Word::None | Word::NotNow => panic!("there is no verdict"),
+        }
+    }
+
+    #[test]
+    fn an_output_is_said_wherever_it_comes() {
+        let ack = r#"{"space":"l","from":1,"to":2,"acks":[{"client":"c","id":1,"output":[7]}]}"#;
+        assert_eq!(done(ack), Some(Value::from(vec![7])));
+        let account = r#"{"space":"l","from":1,"to":2,"writes":[{"client":"c","last":1,"outputs":[{"id":1,"output":[7]}]}]}"#;
+        assert_eq!(done(account), Some(Value::from(vec![7])));
+        let hidden = r#"{"space":"l","from":1,"to":2,"acks":[{"client":"c","id":1,"output":{"$serde_json::private::RawValue":"[[7]]"}}]}"#;
+        assert_eq!(done(hidden), None);
+    }
 }
