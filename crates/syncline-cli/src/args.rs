@@ -23,7 +23,8 @@ const HELP: &str = r#"What is in a Syncline space, what happens there, and write
 URL is where the server is mounted, as https://app.example/sync.
 
 Which rows to watch:
-    --filter FIELD=VALUE    only these; also != < <= > >=. Several hold together
+    --filter FIELD=VALUE    only these; also != < <= > >=. Several hold together. VALUE is JSON, or else a text:
+                            42 is a number, and 'text="42"' is for the text
     --order FIELD[:desc]    in this order; a second one orders what the first leaves equal
     --limit N               the first N, live
     --key FIELD             the field that is the key [id]
@@ -311,6 +312,11 @@ fn filter(said: &str) -> Result<Filter, Wrong> {
     ];
     let found = ops.iter().find_map(|(sign, op)| Some((*op, rest.strip_prefix(sign)?)));
     let Some((op, value)) = found else { return wrong("--filter takes FIELD=VALUE") };
+    if value.starts_with(['=', '<', '>']) {
+        return wrong(
+            "--filter knows = != < <= > >= alone; a text that begins like one of these is put in quotes",
+        );
+    }
     Ok(Filter::Compare(op, field.into(), scalar(value)))
 }
 
@@ -387,6 +393,7 @@ mod tests {
             ("a<7", r#"{"lt":["a",7]}"#),
             ("a<=7", r#"{"le":["a",7]}"#),
             ("a>7", r#"{"gt":["a",7]}"#),
+            (r#"a="==b""#, r#"{"eq":["a","==b"]}"#),
         ] {
             assert_eq!(serde_json::to_string(&filter(said).unwrap()).unwrap(), expected, "{said}");
         }
@@ -414,7 +421,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let cases: [&[&str]; 16] = [
+        let cases: [&[&str]; 18] = [
             &[],
             &["look", "http://a", "l"],
             &["watch", "http://a", "l"],
@@ -424,6 +431,8 @@ mod tests {
             &["watch", "http://a", "l", "todos", "--filter", "done"],
             &["watch", "http://a", "l", "todos", "--filter", "=done"],
             &["watch", "http://a", "l", "todos", "--filter", "done!true"],
+            &["watch", "http://a", "l", "todos", "--filter", "done==true"],
+            &["watch", "http://a", "l", "todos", "--filter", "done=>1"],
             &["watch", "http://a", "l", "todos", "--order", "a:up"],
             &["watch", "http://a", "l", "todos", "--transport", "pigeon"],
             &["watch", "http://a", "l", "todos", "--colour"],
