@@ -52,11 +52,13 @@ async fn main() -> ExitCode {
         }
     };
     let ended = tokio::select! {
-        ended = work => ended,
+        // listened for before the first thing is done
+        biased;
         // where the system gives no notice of it, it ends the tool by itself
         Ok(()) = tokio::signal::ctrl_c() => {
             return if is_write { undecided(json) } else { ExitCode::SUCCESS };
         }
+        ended = work => ended,
     };
     match ended {
         Ok(()) | Err(End::Reader) => ExitCode::SUCCESS,
