@@ -29,7 +29,7 @@ impl Names {
                 let name = both_ways(&meta)?;
                 names.rule = Some(Rule::named(&name)?);
                 Ok(())
-            } else if ["transparent", "untagged", "from", "try_from", "into", "remote"]
+            } else if ["transparent", "untagged", "tag", "from", "try_from", "into", "remote"]
                 .iter()
                 .any(|shape| meta.path.is_ident(shape))
             {
@@ -243,6 +243,7 @@ mod tests {
     #[test]
     fn shapes_that_are_not_one_object_are_refused() {
         assert!(name("#[serde(transparent)]", "a").is_err());
+        assert!(name("#[serde(tag = \"kind\")]", "a").is_err());
         assert!(name("#[serde(from = \"Other\")]", "a").is_err());
         assert!(name("", "#[serde(flatten)] a").is_err());
     }
