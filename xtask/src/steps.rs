@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 /// What one step does with the context that all steps of a run share.
 type Action<C> = fn(&mut C) -> Result<()>;
@@ -40,12 +40,20 @@ impl<C> Steps<C> {
     }
 
     /// Leaves the setup and the steps with `words` in their names.
-    pub(crate) fn keep(&mut self, words: &str) {
+    ///
+    /// # Errors
+    /// There is no such step: a run of the setup alone would have checked nothing.
+    pub(crate) fn keep(&mut self, words: &str) -> Result<()> {
+        let names: Vec<_> = self.steps.iter().skip(self.setup).map(|(name, _)| *name).collect();
+        if !names.iter().any(|name| name.contains(words)) {
+            bail!("no check has `{words}` in its name; there are: {}", names.join(", "));
+        }
         let mut number = 0;
         self.steps.retain(|(name, _)| {
             number += 1;
             number <= self.setup || name.contains(words)
         });
+        Ok(())
     }
 
     /// Runs the steps; after a failure the others are left out unless `keep_going`.
@@ -111,7 +119,6 @@ pub(crate) fn human(took: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::bail;
 
     fn steps() -> Steps<Vec<&'static str>> {
         let mut steps = Steps::new();
@@ -141,6 +148,19 @@ mod tests {
         let report = steps().run(&mut seen, true);
         assert_eq!(seen, ["first", "third"]);
         assert_eq!((report.passed(), report.failed()), (2, 1));
+    }
+
+    #[test]
+    fn words_that_no_step_has_are_an_error_that_names_the_steps() {
+        let mut found = steps();
+        found.keep("ir").unwrap();
+        let mut seen = Vec::new();
+        found.run(&mut seen, true);
+        assert_eq!(seen, ["first", "third"]);
+        let mut none = steps();
+        none.setup = 1;
+        let error = none.keep("first").unwrap_err().to_string();
+        assert!(error.contains("second, third"), "{error}");
     }
 
     #[test]

@@ -69,7 +69,15 @@ pub(crate) fn run(repo: Repo, mut args: lexopt::Parser) -> Result<ExitCode> {
     steps.add("clippy of demos/", clippy_demos);
     steps.add("tests", |checks| shell::run(&mut checks.repo.cargo(&["test", "--workspace"])));
     steps.add("tests of demos/", |checks| {
-        shell::run(&mut checks.repo.demos_cargo(&["test", "-p", "demo-model", "-p", "demo-server"]))
+        shell::run(&mut checks.repo.demos_cargo(&[
+            "test",
+            "-p",
+            "demo-model",
+            "-p",
+            "demo-server",
+            "--features",
+            "demo-model/app",
+        ]))
     });
     steps.add("tests under server-side rendering", server_side_rendering);
     steps.add("documentation", documentation);
@@ -81,7 +89,7 @@ pub(crate) fn run(repo: Repo, mut args: lexopt::Parser) -> Result<ExitCode> {
     }
 
     if let Some(words) = &only {
-        steps.keep(words);
+        steps.keep(words)?;
     }
 
     let mut checks =
