@@ -63,7 +63,7 @@ test('switching rooms back and forth never shows the messages of another room', 
   await ada.say('lobby 4');
   await ada.roomTab('random').click();
   await expect(ada.chatList).toHaveAttribute('data-room', 'random');
-  await expect(ada.roomTab('random')).toHaveAttribute('aria-selected', 'true');
+  await expect(ada.roomTab('random')).toHaveAttribute('aria-pressed', 'true');
   await expect.poll(() => ada.messageTexts()).toEqual(['random 1', 'random 2', 'random 3']);
   await ada.settled();
   await ada.roomTab('lobby').click();

@@ -1,4 +1,4 @@
-//! The chat: rooms as tabs, and what was said in the one that is open.
+//! The chat: the rooms, and what was said in the one that is open.
 
 use demo_model::app::{News, clock_time, new_id, now_ms, status_words, too_long};
 use demo_model::{EMOJI, MESSAGES_A_PAGE, Message, Reaction, room_space, rooms_with, shown_name};
@@ -38,16 +38,16 @@ pub fn ChatPanel(room: String) -> Element {
                 span { class: "panel-status", "data-testid": "chat-status", "data-status": messages.status().as_str(),
                     {status_words(messages.status())}
                 }
-                div { class: "tabs", role: "tablist", aria_label: "Rooms",
+                div { class: "tabs", role: "group", aria_label: "Rooms",
                     for name in rooms {
-                        RoomTab { key: "{name}", room, limit, asked, name }
+                        RoomButton { key: "{name}", room, limit, asked, name }
                     }
                 }
             }
             if let Some(error) = messages.error() {
                 p { class: "notice", role: "alert", "data-testid": "chat-watch-error", {error.message()} }
             }
-            div { class: "scroll chat-scroll", role: "tabpanel", id: "room", aria_labelledby: "room-title", tabindex: 0,
+            div { class: "scroll chat-scroll", role: "region", aria_label: "Messages", tabindex: 0,
                 if messages.is_loading() {
                     p { class: "quiet", "data-testid": "chat-loading", "Loading…" }
                 }
@@ -70,19 +70,25 @@ pub fn ChatPanel(room: String) -> Element {
                 }
             }
             NewMessage { messages, room, connection }
-            Heard { messages, room, connection }
+            Heard { messages, room, limit, connection }
         }
     }
 }
 
 /// What others say meanwhile, for those who do not see it.
 #[component]
-fn Heard(messages: UseWatch<Message>, room: Signal<String>, connection: UseConnection) -> Element {
+fn Heard(
+    messages: UseWatch<Message>,
+    room: Signal<String>,
+    limit: Signal<u32>,
+    connection: UseConnection,
+) -> Element {
     let mut news = use_hook(|| CopyValue::new(News::default()));
     let mut heard = use_signal(Vec::<Message>::new);
     use_effect(move || {
         let (is_live, me) = (messages.status() == Status::Live, connection.user());
-        let said = news.write().heard(&room.read(), is_live, &messages.records(), me.as_ref());
+        let (room, limit, messages) = (room.read(), limit(), messages.records());
+        let said = news.write().heard(&room, limit, is_live, &messages, me.as_ref());
         if let Some(said) = said {
             heard.set(said);
         }
@@ -98,18 +104,16 @@ fn Heard(messages: UseWatch<Message>, room: Signal<String>, connection: UseConne
 }
 
 #[component]
-fn RoomTab(room: Signal<String>, limit: Signal<u32>, asked: Signal<bool>, name: String) -> Element {
+fn RoomButton(room: Signal<String>, limit: Signal<u32>, asked: Signal<bool>, name: String) -> Element {
     let is_open = *room.read() == name;
     let label = name.clone();
 
     rsx! {
         button {
             class: "tab",
-            role: "tab",
             "data-testid": "room-tab",
             "data-room": "{name}",
-            aria_controls: "room",
-            aria_selected: is_open,
+            aria_pressed: is_open,
             onclick: move |_| {
                 limit.set(MESSAGES_A_PAGE);
                 asked.set(false);

@@ -1,4 +1,4 @@
-//! The chat: rooms as tabs, and what was said in the one that is open.
+//! The chat: the rooms, and what was said in the one that is open.
 
 use demo_model::app::{News, clock_time, new_id, now_ms, status_words, too_long};
 use demo_model::{EMOJI, MESSAGES_A_PAGE, Message, Reaction, room_space, rooms_with, shown_name};
@@ -39,14 +39,14 @@ pub fn ChatPanel(room: String) -> impl IntoView {
                 <span class="panel-status" data-testid="chat-status" data-status=move || messages.status().as_str()>
                     {move || status_words(messages.status())}
                 </span>
-                <div class="tabs" role="tablist" aria-label="Rooms">
-                    {rooms.into_iter().map(|name| view! { <RoomTab room limit asked name /> }).collect_view()}
+                <div class="tabs" role="group" aria-label="Rooms">
+                    {rooms.into_iter().map(|name| view! { <RoomButton room limit asked name /> }).collect_view()}
                 </div>
             </div>
             {move || messages.error().map(|error| view! {
                 <p class="notice" role="alert" data-testid="chat-watch-error">{error.message().to_owned()}</p>
             })}
-            <div class="scroll chat-scroll" role="tabpanel" id="room" aria-labelledby="room-title" tabindex="0">
+            <div class="scroll chat-scroll" role="region" aria-label="Messages" tabindex="0">
                 <Show when=move || messages.is_loading()>
                     <p class="quiet" data-testid="chat-loading">"Loading…"</p>
                 </Show>
@@ -70,19 +70,25 @@ pub fn ChatPanel(room: String) -> impl IntoView {
                 </div>
             </div>
             <NewMessage messages room connection />
-            <Heard messages room connection />
+            <Heard messages room limit connection />
         </section>
     }
 }
 
 /// What others say meanwhile, for those who do not see it.
 #[component]
-fn Heard(messages: UseWatch<Message>, room: RwSignal<String>, connection: UseConnection) -> impl IntoView {
+fn Heard(
+    messages: UseWatch<Message>,
+    room: RwSignal<String>,
+    limit: RwSignal<u32>,
+    connection: UseConnection,
+) -> impl IntoView {
     let news = StoredValue::new(News::default());
     let heard = RwSignal::new(Vec::<Message>::new());
     Effect::new(move || {
         let (is_live, me) = (messages.status() == Status::Live, connection.user());
-        let said = news.write_value().heard(&room.read(), is_live, &messages.records(), me.as_ref());
+        let (room, limit, messages) = (room.read(), limit.get(), messages.records());
+        let said = news.write_value().heard(&room, limit, is_live, &messages, me.as_ref());
         if let Some(said) = said {
             heard.set(said);
         }
@@ -98,7 +104,7 @@ fn Heard(messages: UseWatch<Message>, room: RwSignal<String>, connection: UseCon
 }
 
 #[component]
-fn RoomTab(
+fn RoomButton(
     room: RwSignal<String>,
     limit: RwSignal<u32>,
     asked: RwSignal<bool>,
@@ -113,11 +119,9 @@ fn RoomTab(
     view! {
         <button
             class="tab"
-            role="tab"
             data-testid="room-tab"
             data-room=name.clone()
-            aria-controls="room"
-            aria-selected=move || is_open.get().to_string()
+            aria-pressed=move || is_open.get().to_string()
             on:click=move |_| {
                 limit.set(MESSAGES_A_PAGE);
                 asked.set(false);

@@ -12,17 +12,18 @@ pub struct News {
     room: String,
     is_live: bool,
     known: HashSet<String>,
-    // what is older than all that was shown comes with a longer window
+    // what is older than all that a full window showed was there before; in a shorter one all there is is shown
     since: u64,
 }
 
 impl News {
-    /// Takes what a room shows now, newest first, and gives what to say of it instead of what was said last; `None` when
-    /// that is still good. What comes with a room, with older messages or with a new connection is not news, nor is what `me`
-    /// has said.
+    /// Takes what a room shows now, newest first and `limit` at most, and gives what to say of it instead of what was said
+    /// last; `None` when that is still good. What comes with a room, with older messages or with a new connection is not news,
+    /// nor is what `me` has said.
     pub fn heard(
         &mut self,
         room: &str,
+        limit: u32,
         is_live: bool,
         messages: &[Message],
         me: Option<&User>,
@@ -34,11 +35,18 @@ impl News {
                 && me.is_none_or(|me| me.id != message.author.as_str())
         };
         let news: Vec<_> = messages.iter().rev().filter(|_| follows).filter(is_news).cloned().collect();
+        let is_full = messages.len() >= limit as usize;
+        let since = match messages.last() {
+            Some(oldest) if is_full => oldest.sent_at,
+            // a window that was full may get back what is older than all it shows
+            _ if self.room == room => self.since,
+            _ => 0,
+        };
         *self = Self {
             room: room.into(),
             is_live,
             known: messages.iter().map(|message| message.id.clone()).collect(),
-            since: messages.last().map_or(0, |oldest| oldest.sent_at),
+            since,
         };
         (!follows || !news.is_empty()).then_some(news)
     }
@@ -54,9 +62,9 @@ mod tests {
         Message { id, author: "3f2b".into(), author_name: "Ada".into(), text, sent_at }
     }
 
-    fn heard(news: &mut News, room: &str, is_live: bool, times: &[u64]) -> Option<Vec<u64>> {
+    fn heard(news: &mut News, room: &str, limit: u32, is_live: bool, times: &[u64]) -> Option<Vec<u64>> {
         let messages: Vec<_> = times.iter().map(|time| message(*time)).collect();
-        let heard = news.heard(room, is_live, &messages, None)?;
+        let heard = news.heard(room, limit, is_live, &messages, None)?;
         Some(heard.iter().map(|message| message.sent_at).collect())
     }
 
@@ -64,19 +72,40 @@ mod tests {
     fn only_what_comes_in_meanwhile_is_news() {
         let mut news = News::default();
         let nothing = Some(Vec::new());
-        assert_eq!(heard(&mut news, "lobby", false, &[6, 5]), nothing);
-        assert_eq!(heard(&mut news, "lobby", true, &[7, 6, 5]), nothing, "it came with the connection");
-        assert_eq!(heard(&mut news, "lobby", true, &[9, 8, 7, 6, 5]), Some(vec![8, 9]));
-        assert_eq!(heard(&mut news, "lobby", true, &[9, 8, 7, 6, 5]), None);
-        assert_eq!(heard(&mut news, "lobby", true, &[9, 8, 7, 6, 5, 4, 3]), None, "these are older");
-        assert_eq!(heard(&mut news, "lobby", true, &[8, 7, 6, 5, 4, 3, 2]), None, "one was taken back");
-        assert_eq!(heard(&mut news, "random", true, &[20]), nothing);
+        assert_eq!(heard(&mut news, "lobby", 5, false, &[6, 5]), nothing);
+        assert_eq!(heard(&mut news, "lobby", 5, true, &[7, 6, 5]), nothing, "it came with the connection");
+        assert_eq!(heard(&mut news, "lobby", 5, true, &[9, 8, 7, 6, 5]), Some(vec![8, 9]));
+        assert_eq!(heard(&mut news, "lobby", 5, true, &[9, 8, 7, 6, 5]), None);
+        assert_eq!(heard(&mut news, "lobby", 7, true, &[9, 8, 7, 6, 5, 4, 3]), None, "these are older");
+        assert_eq!(heard(&mut news, "lobby", 7, true, &[8, 7, 6, 5, 4, 3, 2]), None, "one was taken back");
+        assert_eq!(heard(&mut news, "random", 7, true, &[20]), nothing);
+    }
+
+    #[test]
+    fn who_writes_with_a_slow_clock_is_heard_too() {
+        let mut news = News::default();
+        heard(&mut news, "lobby", 50, true, &[7]);
+        assert_eq!(heard(&mut news, "lobby", 50, true, &[7, 5]), Some(vec![5]));
+    }
+
+    #[test]
+    fn what_fills_the_window_up_again_is_older() {
+        let mut news = News::default();
+        heard(&mut news, "lobby", 3, true, &[9, 8, 7]);
+        assert_eq!(heard(&mut news, "lobby", 3, true, &[9, 7]), None, "the next one is still to come");
+        assert_eq!(heard(&mut news, "lobby", 3, true, &[9, 7, 6]), None);
+        assert_eq!(heard(&mut news, "random", 3, true, &[9, 8]), Some(Vec::new()));
+        assert_eq!(
+            heard(&mut news, "random", 3, true, &[9, 8, 5]),
+            Some(vec![5]),
+            "another room, another window"
+        );
     }
 
     #[test]
     fn nobody_is_told_what_they_have_said() {
         let (mut news, me) = (News::default(), User { id: "3f2b".into(), name: None });
-        assert_eq!(news.heard("lobby", true, &[], Some(&me)), Some(Vec::new()));
-        assert_eq!(news.heard("lobby", true, &[message(1)], Some(&me)), None);
+        assert_eq!(news.heard("lobby", 50, true, &[], Some(&me)), Some(Vec::new()));
+        assert_eq!(news.heard("lobby", 50, true, &[message(1)], Some(&me)), None);
     }
 }
