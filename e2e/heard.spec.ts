@@ -1,6 +1,6 @@
 import { expect, test } from './support/fixtures.ts';
 
-// What a screen reader says of the chat is what its status line holds each time it changes.
+// What a screen reader says by itself is what a status line holds each time it changes.
 
 const ONCE = { tag: '@once' };
 
@@ -50,4 +50,29 @@ test('what others say is told to who does not see it, and what is only loaded is
   await ben.say('Good');
   await expect(heard).toHaveText('Ben: Good');
   await expect(heard).toHaveAttribute('data-told', 'Ben: Hi / Ben: Good');
+});
+
+test('what waits is counted in the header, and only how the connection is is told', ONCE, async ({ open, line }) => {
+  const ada = await open();
+  const header = ada.root.locator('header');
+  await header.evaluate((header) => {
+    const told: string[] = [];
+    new MutationObserver((records) => {
+      for (const { target } of records) {
+        const line = (target instanceof Element ? target : target.parentElement)?.closest('[role=status]');
+        if (line) told.push(line.textContent ?? '');
+      }
+      if (told.length > 0) header.setAttribute('data-told', told.join(' / '));
+    }).observe(header, { childList: true, subtree: true, characterData: true });
+  });
+  line.hold('down');
+  await ada.addTodo('Milk');
+  await expect(ada.badge).toContainText('1 pending');
+  line.pass();
+  await ada.settled();
+  await expect(ada.badge).not.toContainText('pending');
+  await expect(header).not.toHaveAttribute('data-told');
+
+  line.cut();
+  await expect(header).toHaveAttribute('data-told', /^Reconnecting…$/);
 });

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use demo_model::app::{
-    Credentials, TRANSPORTS, reload_with_transport, status_words, storage_word, transport_words,
+    Credentials, TRANSPORTS, reload_with_transport, status_words, storage_word, storage_words,
+    transport_words,
 };
 use demo_model::shown_name;
 use dioxus::prelude::*;
@@ -32,7 +33,6 @@ pub fn Header(transport: TransportPreference) -> Element {
                 }
                 div {
                     class: "badge",
-                    role: "status",
                     "data-testid": "connection-badge",
                     "data-status": connection.status().as_str(),
                     "data-transport": connection.transport().map_or("none", Transport::as_str),
@@ -40,9 +40,11 @@ pub fn Header(transport: TransportPreference) -> Element {
                     "data-unsaved": connection.unsaved(),
                     "data-storage": storage_word(connection.storage_degraded()),
                     title: connection.storage_degraded().map(|error| error.to_string()),
-                    {status_words(connection.status())}
+                    // what changes with every click stands beside what a screen reader says of itself
+                    span { role: "status", {status_words(connection.status())} }
                     span { class: "badge-detail",
-                        {transport_words(connection.transport(), connection.pending(), connection.unsaved(), connection.storage_degraded().is_some())}
+                        {transport_words(connection.transport(), connection.pending(), connection.unsaved())}
+                        span { role: "status", {storage_words(connection.storage_degraded())} }
                     }
                 }
             }

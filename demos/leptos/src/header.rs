@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use demo_model::app::{
-    Credentials, TRANSPORTS, reload_with_transport, status_words, storage_word, transport_words,
+    Credentials, TRANSPORTS, reload_with_transport, status_words, storage_word, storage_words,
+    transport_words,
 };
 use demo_model::shown_name;
 use leptos::ev::SubmitEvent;
@@ -31,7 +32,6 @@ pub fn Header(transport: TransportPreference) -> impl IntoView {
                 </Show>
                 <div
                     class="badge"
-                    role="status"
                     data-testid="connection-badge"
                     data-status=move || connection.status().as_str()
                     data-transport=move || connection.transport().map_or("none", Transport::as_str)
@@ -40,9 +40,11 @@ pub fn Header(transport: TransportPreference) -> impl IntoView {
                     data-storage=move || storage_word(connection.storage_degraded())
                     title=move || connection.storage_degraded().map(|error| error.to_string())
                 >
-                    {move || status_words(connection.status())}
+                    // what changes with every click stands beside what a screen reader says of itself
+                    <span role="status">{move || status_words(connection.status())}</span>
                     <span class="badge-detail">
-                        {move || transport_words(connection.transport(), connection.pending(), connection.unsaved(), connection.storage_degraded().is_some())}
+                        {move || transport_words(connection.transport(), connection.pending(), connection.unsaved())}
+                        <span role="status">{move || storage_words(connection.storage_degraded())}</span>
                     </span>
                 </div>
             </div>

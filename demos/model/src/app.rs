@@ -26,7 +26,7 @@ pub use page::{has_left, scroll_into_view};
 pub use params::{Params, TRANSPORTS, View, reload_with_transport};
 pub use partysync::{PartyTodo, PartyTodos, PartysyncServer};
 pub use place::{clock_time, now_ms, storage_of};
-pub use words::{cleared_words, status_words, storage_word, too_long, transport_words};
+pub use words::{cleared_words, status_words, storage_word, storage_words, too_long, transport_words};
 
 /// A fresh id for a row.
 pub fn new_id() -> String {

@@ -24,13 +24,8 @@ pub fn storage_word(degraded: Option<Error>) -> String {
 }
 
 /// What the badge says beside the status: the transport, how many writes still wait for the server and how many of them
-/// would not survive the page, and that nothing is kept for the next visit where that is so.
-pub fn transport_words(
-    transport: Option<Transport>,
-    pending: usize,
-    unsaved: usize,
-    forgets: bool,
-) -> String {
+/// would not survive the page.
+pub fn transport_words(transport: Option<Transport>, pending: usize, unsaved: usize) -> String {
     let transport = match transport {
         Some(Transport::WebSocket) => "WebSocket",
         Some(Transport::Sse) => "Streaming fetch",
@@ -43,10 +38,12 @@ pub fn transport_words(
     if unsaved > 0 {
         words += &format!(" · {unsaved} unsaved");
     }
-    if forgets {
-        words += " · nothing is kept";
-    }
     words
+}
+
+/// What the badge says last where nothing is kept for the next visit.
+pub fn storage_words(degraded: Option<Error>) -> Option<&'static str> {
+    degraded.map(|_| " · nothing is kept")
 }
 
 /// What the server would say of a text that is too long, before anything is sent.
