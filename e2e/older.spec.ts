@@ -2,7 +2,7 @@ import { expect, test } from './support/fixtures.ts';
 
 const texts = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `message ${from + index}`);
 
-test('older messages are loaded while new ones come in, and no node is replaced', async ({ open, raw }) => {
+test('older messages are loaded while new ones come in, and no node is replaced', async ({ open, raw, line }) => {
   const writer = await raw();
   await writer.putMessages('lobby', texts(0, 120));
   const ada = await open({ view: 'chat' });
@@ -17,8 +17,12 @@ test('older messages are loaded while new ones come in, and no node is replaced'
       list.setAttribute('data-least', String(least));
     }).observe(list, { childList: true });
   });
+  line.hold('down');
   await ada.get('chat-older').click();
+  await expect(ada.get('chat-older')).toHaveText('Loading…');
   await writer.putMessages('lobby', ['new']);
+  expect(await ada.messageTexts(), 'both are still to come').toEqual(texts(70, 120));
+  line.pass();
   await expect.poll(() => ada.messageTexts()).toEqual([...texts(21, 120), 'new']);
   await expect(ada.chatList.locator('[data-seen]')).toHaveCount(50);
 
