@@ -7,7 +7,8 @@ use syncline_core::query::CompiledRelation;
 use syncline_core::record::AnyRow;
 use syncline_core::space::{ClientRecord, Commit, INSIDE, LogEntry, NewJob, SpaceImage, StoredRow};
 use syncline_core::{
-    ClientId, CollectionDef, Incarnation, Key, QuerySpec, RelationSpec, Schema, SpaceId, Version, WriteId,
+    ClientId, CollectionDef, Incarnation, Key, QuerySpec, RelationSpec, Schema, SpaceId, UserId, Version,
+    WriteId,
 };
 
 /// The rows of a space at one version, by collection and key.
@@ -28,6 +29,8 @@ pub(crate) struct Disk {
     pub(crate) unreadable: bool,
     /// Spaces are being read.
     pub(crate) reading: usize,
+    /// It was wiped or restored: what was durable need not be.
+    lost: bool,
 }
 
 /// What was durable when it was made.
@@ -44,6 +47,8 @@ struct Stored {
     log: Vec<LogEntry>,
     clients: BTreeMap<ClientId, ClientRecord>,
     applied: BTreeMap<ClientId, u64>,
+    /// When each person wrote each row last, by collection and key.
+    written: BTreeMap<UserId, BTreeMap<(String, String), Version>>,
     jobs: Vec<NewJob>,
     states: BTreeMap<Version, Arc<State>>,
 }
@@ -69,6 +74,7 @@ impl Disk {
     pub(crate) fn wipe(&mut self) {
         self.spaces.clear();
         self.writing.clear();
+        self.lost = true;
     }
 
     /// A copy of everything.
@@ -81,6 +87,7 @@ impl Disk {
         self.spaces.clone_from(&copy.0);
         self.spaces.values_mut().for_each(|stored| stored.restored = true);
         self.writing.clear();
+        self.lost = true;
     }
 
     /// The rows as of the newest version.
@@ -102,6 +109,27 @@ impl Disk {
         }
         // a connection that is told nothing stands at a version within a run of them that changed nothing for it
         stored.states.range(..=version).next_back().map(|(_, state)| Arc::clone(state))
+    }
+
+    /// Nothing of a space was ever durable.
+    pub(crate) fn never_had(&self, space: &SpaceId) -> bool {
+        !self.lost && !self.spaces.contains_key(space)
+    }
+
+    /// The rows, by collection and key, that were written after a version: by this person, or by anybody.
+    pub(crate) fn written_since(
+        &self,
+        space: &SpaceId,
+        version: Version,
+        user: Option<&UserId>,
+    ) -> BTreeSet<(&str, &str)> {
+        let written = self.spaces.get(space).into_iter().flat_map(|stored| &stored.written);
+        written
+            .filter(|(author, _)| user.is_none_or(|user| user == *author))
+            .flat_map(|(_, rows)| rows)
+            .filter(|(_, last)| **last > version)
+            .map(|((collection, key), _)| (collection.as_str(), key.as_str()))
+            .collect()
     }
 
     /// The last version of a space.
@@ -135,6 +163,7 @@ impl Stored {
             log: Vec::new(),
             clients: BTreeMap::new(),
             applied: BTreeMap::new(),
+            written: BTreeMap::new(),
             jobs: Vec::new(),
             states: BTreeMap::from([(0, Arc::default())]),
         }
@@ -235,6 +264,8 @@ impl Stored {
         }
         for entry in &commit.log {
             *self.applied.entry(entry.client.clone()).or_default() += 1;
+            let written = self.written.entry(entry.user.clone()).or_default();
+            written.extend(entry.touched.iter().map(|row| (row.clone(), entry.version)));
         }
         self.jobs.extend(commit.jobs.iter().cloned());
         self.log.extend(commit.log.iter().cloned());

@@ -35,7 +35,9 @@
 //!
 //! After every step, whatever changed on a screen is compared with what the server had stored at the version the
 //! client says it stands at: rows of two versions are never mixed, nobody sees what they may not, nothing is shown or
-//! acknowledged that is not on disk, versions do not go back. The diffs a client gives must lead to the rows it shows.
+//! acknowledged that is not on disk, versions do not go back. That holds for a list that has been complete once, with or
+//! without a connection; while it is not live, what its own person has written since, and what another list of the
+//! client has, may be newer. The diffs a client gives must lead to the rows it shows.
 //! What the engine hands to the disk must continue what is there, and have every write once, in order. After
 //! [`Sim::settle`], everybody sees what is stored, and what was acknowledged is stored. An application adds its own
 //! with [`Sim::always`].

@@ -1,6 +1,6 @@
 //! What must hold, whatever the network, the disk and the server go through.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use syncline_core::client::{Status, WatchId};
@@ -38,8 +38,10 @@ impl Sim {
         }
     }
 
-    /// A live view is what its query finds in the rows of the version the client stands at, with its own intents on
-    /// top: never a mixture of two versions, never more than the person may see, never what is not on disk.
+    /// A view is what its query finds in the rows of the version the client stands at, with its own intents on top:
+    /// never a mixture of two versions, never more than the person may see, never what is not on disk. Where it is not
+    /// live, rows may be newer than the version: those of the person's own writes, and those that another list of the
+    /// client has.
     fn check_view(&self, index: usize, watch: WatchId) -> Result<(), String> {
         let client = &self.clients[index];
         let watched = &client.watches[&watch];
@@ -47,28 +49,43 @@ impl Sim {
         // it moves on without a change of the view too
         let (Some(cursor), false) = (client.core.cursor(watch), watched.stopped) else { return Ok(()) };
         let space = &mirror.query().space;
+        if cursor.version > 0 && self.disk.never_had(space) {
+            return Err(format!("version {} is shown, nothing is on disk", cursor.version));
+        }
         let Some(state) = self.disk.at(space, cursor.incarnation, cursor.version) else { return Ok(()) };
         if cursor.version > self.disk.version(space) {
             let durable = self.disk.version(space);
             return Err(format!("version {} is shown, only {durable} is on disk", cursor.version));
         }
         // rows of an earlier visit are shown before anybody has said who is here
-        let (live, cached) = (mirror.state().status == Status::Live, mirror.state().cached);
-        let user = client.core.connection().user;
-        if !(live && user.as_ref() == Some(&client.user) || cached && user.is_none()) {
+        if client.core.connection().user.is_some_and(|user| user != client.user) {
             return Ok(());
         }
-        self.compare(client, watched, &state).map_err(|what| format!("at version {}: {what}", cursor.version))
+        let alone = client.watches.values().filter(|other| other.mirror.query().space == *space).count() == 1;
+        let newer = match mirror.state().status {
+            Status::Live => BTreeSet::new(),
+            _ => self.disk.written_since(space, cursor.version, alone.then_some(&client.user.id)),
+        };
+        let compared = self.compare(client, watched, &state, &newer);
+        compared.map_err(|what| format!("at version {}: {what}", cursor.version))
     }
 
-    fn compare(&self, client: &ClientNode, watched: &Watched, state: &State) -> Result<(), String> {
+    /// Holds a view against a state, but for the rows that may be `newer`.
+    fn compare(
+        &self,
+        client: &ClientNode,
+        watched: &Watched,
+        state: &State,
+        newer: &BTreeSet<(&str, &str)>,
+    ) -> Result<(), String> {
         let mirror = &*watched.mirror;
         let query = mirror.query();
         let Ok(def) = self.schema.collection(&query.collection) else { return Ok(()) };
         let visible = |row: &dyn AnyRow| self.access.read(&client.user, &query.space, def.name, row);
         let expected = evaluate(query, state, &self.schema, visible);
         let shown = mirror.rows();
-        if client.core.intents(&query.space) == 0 {
+        let calm = client.core.intents(&query.space) == 0;
+        if calm && newer.is_empty() {
             let same = shown.len() == expected.len()
                 && shown.iter().zip(&expected).all(|((row, _), stored)| mirror.equal(*row, &**stored));
             if !same {
@@ -83,12 +100,20 @@ impl Sim {
             return self.compare_children(client, watched, state, &expected);
         }
         // under its own intents a client shows what it has confirmed as it is stored
-        for (row, _) in shown.iter().filter(|(_, confirmed)| *confirmed) {
+        let is_newer = |key: &str| newer.contains(&(def.name, key));
+        for (row, _) in shown.iter().filter(|(row, confirmed)| *confirmed && !is_newer(row.key())) {
             if !expected.iter().any(|stored| mirror.equal(*row, &**stored)) {
                 return Err(format!("row {} is shown as confirmed and is not what is stored", row.key()));
             }
         }
-        self.compare_children(client, watched, state, &expected)
+        if calm && query.limit.is_none() {
+            let is_shown = |key: &str| shown.iter().any(|(row, _)| row.key() == key);
+            let mut others = expected.iter().map(|row| row.key()).filter(|key| !is_newer(key));
+            if let Some(missing) = others.find(|key| !is_shown(key)) {
+                return Err(format!("row {missing} is stored and not shown"));
+            }
+        }
+        if newer.is_empty() { self.compare_children(client, watched, state, &expected) } else { Ok(()) }
     }
 
     /// The children of every row are what the relation finds, and so is their number.
@@ -139,7 +164,7 @@ impl Sim {
                 let mirror = &*watched.mirror;
                 if mirror.state().status == Status::Live {
                     let state = self.disk.newest(&mirror.query().space).unwrap_or_default();
-                    let compared = self.compare(client, watched, &state);
+                    let compared = self.compare(client, watched, &state, &BTreeSet::new());
                     compared
                         .map_err(|what| format!("{}, watching {:?}: {what}", client.name, mirror.query()))?;
                 }
@@ -178,5 +203,56 @@ impl Sim {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+    use syncline_core::Record;
+
+    use super::*;
+    use crate::Watch;
+    use crate::disk::Disk;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Record)]
+    #[record(collection = "todos", key = id)]
+    struct Todo {
+        id: String,
+        text: String,
+    }
+
+    /// A simulation in which everybody sees the one to-do there is.
+    fn with(text: &str) -> (Sim, Watch<Todo>) {
+        let mut sim = Sim::builder(7).record::<Todo>().client("a", "ann").client("b", "bob").build();
+        let watch = sim.client("b").watch(Todo::in_space("home"));
+        sim.client("a").put("home", &Todo { id: "1".into(), text: text.into() });
+        sim.settle();
+        (sim, watch)
+    }
+
+    fn violation(sim: &Sim, watch: Watch<Todo>) -> String {
+        sim.check_view(watch.client, watch.id).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_shown_and_was_never_durable_is_found() {
+        let (mut sim, watch) = with("Milk");
+        sim.check_view(watch.client, watch.id).unwrap();
+        sim.disk = Disk::default();
+        assert_eq!(violation(&sim, watch), "version 1 is shown, nothing is on disk");
+        sim.disk.wipe();
+        sim.check_view(watch.client, watch.id).unwrap();
+    }
+
+    #[test]
+    fn a_list_without_a_connection_is_held_against_what_is_stored_too() {
+        let (mut sim, watch) = with("Milk");
+        sim.client("b").go_offline();
+        assert_eq!(sim.status(watch), Status::Closed);
+        sim.check_view(watch.client, watch.id).unwrap();
+        // another history with the same versions
+        std::mem::swap(&mut sim.disk, &mut with("Bread").0.disk);
+        assert!(violation(&sim, watch).starts_with("at version 1: shown is "));
     }
 }

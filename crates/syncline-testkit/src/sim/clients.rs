@@ -21,8 +21,8 @@ use crate::trace::Who;
 
 /// A watch of one client, see [`SimClient::watch`].
 pub struct Watch<R> {
-    client: usize,
-    id: WatchId,
+    pub(super) client: usize,
+    pub(super) id: WatchId,
     _row: PhantomData<fn() -> R>,
 }
 
