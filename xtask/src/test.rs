@@ -119,8 +119,8 @@ fn clippy_wasm(checks: &mut Checks) -> Result<()> {
 }
 
 fn clippy_demos(checks: &mut Checks) -> Result<()> {
-    let mut cargo =
-        checks.repo.demos_cargo(&["clippy", "-p", "demo-model", "-p", "demo-server", "--all-targets"]);
+    let mut cargo = checks.repo.demos_cargo(&["clippy", "-p", "demo-model", "-p", "demo-server"]);
+    cargo.args(["--features", "demo-model/app", "--all-targets"]);
     shell::run(cargo.args(DENY_WARNINGS))?;
     let mut cargo =
         checks.repo.demos_cargo(&["clippy", "-p", "demo-leptos", "-p", "demo-dioxus", "--target", WASM]);

@@ -23,8 +23,8 @@ const HELP: &str = r#"What is in a Syncline space, what happens there, and write
 URL is where the server is mounted, as https://app.example/sync.
 
 Which rows to watch:
-    --filter FIELD=VALUE    only these; also != < <= > >=. Several hold together. VALUE is JSON, or else a text:
-                            42 is a number, and 'text="42"' is for the text
+    --filter FIELD=VALUE    only these; also != < <= > >=. Several hold together. VALUE is JSON of a
+                            single value, or else a text: 42 is a number, and 'text="42"' is for the text
     --order FIELD[:desc]    in this order; a second one orders what the first leaves equal
     --limit N               the first N, live
     --key FIELD             the field that is the key [id]
@@ -317,6 +317,11 @@ fn filter(said: &str) -> Result<Filter, Wrong> {
             "--filter knows = != < <= > >= alone; a text that begins like one of these is put in quotes",
         );
     }
+    if matches!(serde_json::from_str(value), Ok(serde_json::Value::Array(_) | serde_json::Value::Object(_))) {
+        return wrong(
+            "--filter compares with null, true, false, a number or a text; a text that reads as a list or an object is put in quotes",
+        );
+    }
     Ok(Filter::Compare(op, field.into(), scalar(value)))
 }
 
@@ -388,7 +393,7 @@ mod tests {
             ("a=7", r#"{"eq":["a",7]}"#),
             ("a=", r#"{"eq":["a",""]}"#),
             ("a=null", r#"{"eq":["a",null]}"#),
-            ("a=[1]", r#"{"eq":["a","[1]"]}"#),
+            ("a=\"[1]\"", r#"{"eq":["a","[1]"]}"#),
             ("a!=b", r#"{"ne":["a","b"]}"#),
             ("a<7", r#"{"lt":["a",7]}"#),
             ("a<=7", r#"{"le":["a",7]}"#),
@@ -421,7 +426,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let cases: [&[&str]; 18] = [
+        let cases: [&[&str]; 20] = [
             &[],
             &["look", "http://a", "l"],
             &["watch", "http://a", "l"],
@@ -433,6 +438,8 @@ mod tests {
             &["watch", "http://a", "l", "todos", "--filter", "done!true"],
             &["watch", "http://a", "l", "todos", "--filter", "done==true"],
             &["watch", "http://a", "l", "todos", "--filter", "done=>1"],
+            &["watch", "http://a", "l", "todos", "--filter", "tags=[1]"],
+            &["watch", "http://a", "l", "todos", "--filter", "tags={\"a\":1}"],
             &["watch", "http://a", "l", "todos", "--order", "a:up"],
             &["watch", "http://a", "l", "todos", "--transport", "pigeon"],
             &["watch", "http://a", "l", "todos", "--colour"],

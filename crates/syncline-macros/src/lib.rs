@@ -50,7 +50,7 @@ use syn::{DeriveInput, parse_macro_input, parse_quote};
 /// They are serde's: `#[serde(rename = "…")]` and `#[serde(rename_all = "…")]` count, and a field with
 /// `#[serde(skip)]` does not exist for Syncline. Under `#[serde(alias = "…")]` a field is found too, by patches and queries as in
 /// rows: those of a client that was offline since before the field was renamed. What would make the JSON of a row anything but one object with these
-/// fields, under other names in one direction than in the other, is refused. How a single value is written and read
+/// fields, or give these other names in one direction than in the other, is refused. How a single value is written and read
 /// (`#[serde(with = "…")]`, `serialize_with`, `deserialize_with`) is left to you: what is written is to be read as the same value.
 ///
 /// # What does not compile

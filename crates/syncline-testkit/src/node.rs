@@ -1,6 +1,6 @@
 //! The two kinds of ends: clients and the server.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use syncline_core::client::{ClientCore, Config, Transport, WatchId, WriteRef};
@@ -34,6 +34,8 @@ pub(crate) struct ClientNode {
     pub(crate) gone: bool,
     pub(crate) meddling: Vec<Meddling>,
     pub(crate) watches: BTreeMap<WatchId, Watched>,
+    /// Where it has looked at several lists at a time: what one of them brings stays in the others, also when it is gone.
+    pub(crate) shared: BTreeSet<SpaceId>,
     pub(crate) writes: BTreeMap<WriteRef, Written>,
     pub(crate) credentials: Credentials,
     pub(crate) remembered: Option<Transport>,
@@ -101,6 +103,7 @@ impl ClientNode {
             gone: false,
             meddling: Vec::new(),
             watches: BTreeMap::new(),
+            shared: BTreeSet::new(),
             writes: BTreeMap::new(),
             credentials: Credentials { last: Duration::from_secs(3600), fail: false, asked: 0 },
             attempts: VecDeque::new(),

@@ -19,6 +19,8 @@ pub fn ChatPanel(room: String) -> Element {
     let mut asked = use_signal(|| false);
     let status = use_memo(move || messages.status());
     use_effect(move || {
+        // another list may have had them already: then they come, and the status stays as it is
+        messages.rows();
         if matches!(status(), Status::Live | Status::Failed) {
             asked.set(false);
         }

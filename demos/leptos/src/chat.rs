@@ -20,6 +20,8 @@ pub fn ChatPanel(room: String) -> impl IntoView {
     let asked = RwSignal::new(false);
     let status = Memo::new(move |_| messages.status());
     Effect::new(move || {
+        // another list may have had them already: then they come, and the status stays as it is
+        messages.rows();
         if matches!(status.get(), Status::Live | Status::Failed) {
             asked.set(false);
         }

@@ -41,7 +41,7 @@ impl Sim {
     /// A view is what its query finds in the rows of the version the client stands at, with its own intents on top:
     /// never a mixture of two versions, never more than the person may see, never what is not on disk. Where it is not
     /// live, rows may be newer than the version: those of the person's own writes, and those that another list of the
-    /// client has.
+    /// client has, or had.
     fn check_view(&self, index: usize, watch: WatchId) -> Result<(), String> {
         let client = &self.clients[index];
         let watched = &client.watches[&watch];
@@ -61,7 +61,7 @@ impl Sim {
         if client.core.connection().user.is_some_and(|user| user != client.user) {
             return Ok(());
         }
-        let alone = client.watches.values().filter(|other| other.mirror.query().space == *space).count() == 1;
+        let alone = !client.shared.contains(space);
         let newer = match mirror.state().status {
             Status::Live => BTreeSet::new(),
             _ => self.disk.written_since(space, cursor.version, alone.then_some(&client.user.id)),
@@ -251,8 +251,26 @@ mod tests {
         sim.client("b").go_offline();
         assert_eq!(sim.status(watch), Status::Closed);
         sim.check_view(watch.client, watch.id).unwrap();
+        let row = Todo { id: "1".into(), text: "Bread".into() };
+        sim.client("a").put("home", &row);
+        sim.settle();
+        sim.check_view(watch.client, watch.id).unwrap();
         // another history with the same versions
         std::mem::swap(&mut sim.disk, &mut with("Bread").0.disk);
         assert!(violation(&sim, watch).starts_with("at version 1: shown is "));
+    }
+
+    #[test]
+    fn what_another_list_has_brought_may_be_newer_also_when_that_is_gone() {
+        let (mut sim, watch) = with("Milk");
+        let other = sim.client("b").watch(Todo::in_space("home").order_by(Todo::text.asc()));
+        sim.settle();
+        sim.client("b").stop(watch);
+        sim.client("a").put("home", &Todo { id: "1".into(), text: "Bread".into() });
+        sim.settle();
+        sim.client("b").unwatch(other);
+        sim.client("b").go_offline();
+        sim.client("b").start(watch);
+        sim.check_view(watch.client, watch.id).unwrap();
     }
 }

@@ -223,6 +223,10 @@ impl<'a> SimClient<'a> {
             Some(relate(place))
         });
         let related = related.collect();
+        let space = &query.spec().space;
+        if client.watches.values().any(|other| other.mirror.query().space == *space) {
+            client.shared.insert(space.clone());
+        }
         let watched =
             Watched { mirror: Box::new(Mirror::new(query)), related, stopped: false, changed: true };
         client.watches.insert(id, watched);

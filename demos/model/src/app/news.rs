@@ -14,6 +14,8 @@ pub struct News {
     known: HashSet<String>,
     // what is older than all that a full window showed was there before; in a shorter one all there is is shown
     since: u64,
+    // how many messages were in that window
+    full: usize,
 }
 
 impl News {
@@ -36,17 +38,18 @@ impl News {
         };
         let news: Vec<_> = messages.iter().rev().filter(|_| follows).filter(is_news).cloned().collect();
         let is_full = messages.len() >= limit as usize;
-        let since = match messages.last() {
-            Some(oldest) if is_full => oldest.sent_at,
+        let (since, full) = match messages.last() {
+            Some(oldest) if is_full => (oldest.sent_at, messages.len()),
             // a window that was full may get back what is older than all it shows
-            _ if self.room == room => self.since,
-            _ => 0,
+            _ if self.room == room && (!is_live || messages.len() <= self.full) => (self.since, self.full),
+            _ => (0, 0),
         };
         *self = Self {
             room: room.into(),
             is_live,
             known: messages.iter().map(|message| message.id.clone()).collect(),
             since,
+            full,
         };
         (!follows || !news.is_empty()).then_some(news)
     }
@@ -100,6 +103,14 @@ mod tests {
             Some(vec![5]),
             "another room, another window"
         );
+    }
+
+    #[test]
+    fn who_has_loaded_all_there_is_hears_slow_clocks_again() {
+        let mut news = News::default();
+        heard(&mut news, "lobby", 3, true, &[9, 8, 7]);
+        assert_eq!(heard(&mut news, "lobby", 6, true, &[9, 8, 7, 4]), None, "these are older");
+        assert_eq!(heard(&mut news, "lobby", 6, true, &[9, 8, 7, 5, 4]), Some(vec![5]));
     }
 
     #[test]
