@@ -34,6 +34,24 @@ test('older messages are loaded while new ones come in, and no node is replaced'
   await ada.settled();
 });
 
+test('who has scrolled back stays there while others write, and sees what they say themselves', { tag: '@once' }, async ({ open, raw }) => {
+  const writer = await raw();
+  await writer.putMessages('lobby', texts(0, 60));
+  const ada = await open({ view: 'chat' });
+  await expect.poll(() => ada.messageTexts()).toEqual(texts(10, 60));
+  await ada.get('chat-older').scrollIntoViewIfNeeded();
+  await expect(ada.messages.first()).toBeInViewport();
+
+  await writer.putMessages('lobby', ['from somebody else']);
+  await expect(ada.messages.last()).toContainText('from somebody else');
+  await expect(ada.messages.last()).not.toBeInViewport();
+
+  await ada.get('chat-input').fill('from me');
+  await ada.get('chat-input').press('Enter');
+  await expect(ada.messages.last()).toContainText('from me');
+  await expect(ada.messages.last()).toBeInViewport();
+});
+
 test('of a window that was away only what is new is sent', { tag: '@once' }, async ({ open, raw, line }) => {
   const writer = await raw();
   await writer.putMessages('lobby', texts(0, 60));

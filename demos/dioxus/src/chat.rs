@@ -6,6 +6,8 @@ use dioxus::prelude::*;
 use syncline::{Key, Status};
 use syncline_dioxus::{Row, UseConnection, UseRelated, UseWatch, use_connection, use_watch};
 
+use crate::scroll::scroll_into_view;
+
 #[component]
 pub fn ChatPanel(room: String) -> Element {
     let rooms = use_hook(|| rooms_with(&room));
@@ -15,6 +17,8 @@ pub fn ChatPanel(room: String) -> Element {
     let messages = use_watch(move || Some(Message::latest_in(&room_space(&room.read()), limit())));
     let connection = use_connection();
     let oldest_first = messages.rows().into_iter().rev();
+    // what was said on this page and is yet to be seen
+    let said = use_hook(|| CopyValue::new(None::<String>));
     // older messages have been asked for and are yet to come
     let mut asked = use_signal(|| false);
     let status = use_memo(move || messages.status());
@@ -66,12 +70,12 @@ pub fn ChatPanel(room: String) -> Element {
                     }
                     ul { class: "rows messages", "data-testid": "chat-list", "data-room": "{room}",
                         for row in oldest_first {
-                            ChatMessage { key: "{row.key()}", messages, row, connection }
+                            ChatMessage { key: "{row.key()}", messages, row, connection, said }
                         }
                     }
                 }
             }
-            NewMessage { messages, room, connection }
+            NewMessage { messages, room, connection, said }
             Heard { messages, room, limit, connection }
         }
     }
@@ -127,8 +131,15 @@ fn RoomButton(room: Signal<String>, limit: Signal<u32>, asked: Signal<bool>, nam
 }
 
 #[component]
-fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseConnection) -> Element {
+fn ChatMessage(
+    messages: UseWatch<Message>,
+    row: Row<Message>,
+    connection: UseConnection,
+    said: CopyValue<Option<String>>,
+) -> Element {
     let key = use_signal(|| row.key());
+    // what others say moves nobody's list
+    let is_new = use_hook(|| said.write().take_if(|id| *id == row.key().as_ref()).is_some());
     let state = row.state();
     let error = row.error();
     let Message { author, author_name, text, sent_at, .. } = row.get();
@@ -141,6 +152,11 @@ fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseCo
             "data-key": "{key}",
             "data-state": state.as_str(),
             "data-mine": "{is_mine}",
+            onmounted: move |event| {
+                if is_new {
+                    scroll_into_view(event);
+                }
+            },
             span { class: "message-author", "data-testid": "chat-author", "{author_name}" }
             span { class: "message-bubble", "data-testid": "chat-text", "{text}" }
             span { class: "message-foot",
@@ -239,7 +255,12 @@ fn ReactionButton(
 }
 
 #[component]
-fn NewMessage(messages: UseWatch<Message>, room: Signal<String>, connection: UseConnection) -> Element {
+fn NewMessage(
+    messages: UseWatch<Message>,
+    room: Signal<String>,
+    connection: UseConnection,
+    said: CopyValue<Option<String>>,
+) -> Element {
     let mut draft = use_signal(String::new);
     // a message says whose it is, which only the server's first welcome tells
     let is_known = use_memo(move || connection.user().is_some());
@@ -249,14 +270,9 @@ fn NewMessage(messages: UseWatch<Message>, room: Signal<String>, connection: Use
         let text = draft.peek().trim().to_owned();
         let is_good = !text.is_empty() && too_long(&text).is_none();
         let Some(user) = connection.user().filter(|_| is_good) else { return };
-        let author_name = shown_name(&user);
-        messages.put(Message {
-            id: new_id(),
-            author: user.id.to_string(),
-            author_name,
-            text,
-            sent_at: now_ms(),
-        });
+        let (id, author_name) = (new_id(), shown_name(&user));
+        said.set(Some(id.clone()));
+        messages.put(Message { id, author: user.id.to_string(), author_name, text, sent_at: now_ms() });
         draft.set(String::new());
     };
 

@@ -8,6 +8,7 @@ mod desktop;
 mod header;
 mod own_server;
 mod refusals;
+mod scroll;
 mod todos;
 
 #[cfg(not(feature = "desktop"))]

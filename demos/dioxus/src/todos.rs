@@ -11,13 +11,7 @@ use syncline_dioxus::{Row, UseWatch, use_sync};
 
 #[cfg(feature = "desktop")]
 use crate::desktop::has_left;
-
-/// No further than it takes, and at once.
-const INTO_VIEW: ScrollToOptions = ScrollToOptions {
-    behavior: ScrollBehavior::Instant,
-    vertical: ScrollLogicalPosition::Nearest,
-    horizontal: ScrollLogicalPosition::Nearest,
-};
+use crate::scroll::scroll_into_view;
 
 #[component]
 pub fn TodoPanel(list: String) -> Element {
@@ -182,7 +176,7 @@ fn TodoItem(
             "data-runs": "{runs}",
             onmounted: move |event| {
                 if is_new {
-                    spawn(async move { drop(event.scroll_to_with_options(INTO_VIEW).await) });
+                    scroll_into_view(event);
                 }
             },
             input {

@@ -1,8 +1,9 @@
 //! The chat: the rooms, and what was said in the one that is open.
 
-use demo_model::app::{News, clock_time, new_id, now_ms, status_words, too_long};
+use demo_model::app::{News, clock_time, new_id, now_ms, scroll_into_view, status_words, too_long};
 use demo_model::{EMOJI, MESSAGES_A_PAGE, Message, Reaction, room_space, rooms_with, shown_name};
 use leptos::ev::SubmitEvent;
+use leptos::html::Li;
 use leptos::prelude::*;
 use syncline::{Key, Status};
 use syncline_leptos::{Row, UseConnection, UseRelated, UseWatch, use_connection, use_watch};
@@ -16,6 +17,8 @@ pub fn ChatPanel(room: String) -> impl IntoView {
     let messages = use_watch(move || Some(Message::latest_in(&room_space(&room.get()), limit.get())));
     let connection = use_connection();
     let oldest_first = move || messages.rows().into_iter().rev().collect::<Vec<_>>();
+    // what was said on this page and is yet to be seen
+    let said = StoredValue::new(None::<String>);
     // older messages have been asked for and are yet to come
     let asked = RwSignal::new(false);
     let status = Memo::new(move |_| messages.status());
@@ -66,12 +69,12 @@ pub fn ChatPanel(room: String) -> impl IntoView {
                     </Show>
                     <ul class="rows messages" data-testid="chat-list" data-room=room>
                         <For each=oldest_first key=|row| row.key() let:row>
-                            <ChatMessage messages row connection />
+                            <ChatMessage messages row connection said />
                         </For>
                     </ul>
                 </div>
             </div>
-            <NewMessage messages room connection />
+            <NewMessage messages room connection said />
             <Heard messages room limit connection />
         </section>
     }
@@ -136,8 +139,18 @@ fn RoomButton(
 }
 
 #[component]
-fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseConnection) -> impl IntoView {
+fn ChatMessage(
+    messages: UseWatch<Message>,
+    row: Row<Message>,
+    connection: UseConnection,
+    said: StoredValue<Option<String>>,
+) -> impl IntoView {
     let key = StoredValue::new(row.key());
+    let item = NodeRef::<Li>::new();
+    // what others say moves nobody's list
+    if said.write_value().take_if(|id| *id == row.key().as_ref()).is_some() {
+        item.on_load(|item| scroll_into_view(&item));
+    }
     let state = Signal::derive({
         let row = row.clone();
         move || row.state()
@@ -153,6 +166,7 @@ fn ChatMessage(messages: UseWatch<Message>, row: Row<Message>, connection: UseCo
 
     view! {
         <li
+            node_ref=item
             class="message"
             data-testid="chat-message"
             data-key=key.get_value().to_string()
@@ -267,6 +281,7 @@ fn NewMessage(
     messages: UseWatch<Message>,
     room: RwSignal<String>,
     connection: UseConnection,
+    said: StoredValue<Option<String>>,
 ) -> impl IntoView {
     let draft = RwSignal::new(String::new());
     // a message says whose it is, which only the server's first welcome tells
@@ -277,14 +292,9 @@ fn NewMessage(
         let text = draft.get_untracked().trim().to_owned();
         let is_good = !text.is_empty() && too_long(&text).is_none();
         let Some(user) = untrack(|| connection.user()).filter(|_| is_good) else { return };
-        let author_name = shown_name(&user);
-        messages.put(Message {
-            id: new_id(),
-            author: user.id.to_string(),
-            author_name,
-            text,
-            sent_at: now_ms(),
-        });
+        let (id, author_name) = (new_id(), shown_name(&user));
+        said.set_value(Some(id.clone()));
+        messages.put(Message { id, author: user.id.to_string(), author_name, text, sent_at: now_ms() });
         draft.set(String::new());
     };
 
