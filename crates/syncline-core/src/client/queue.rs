@@ -164,6 +164,13 @@ impl Queue {
     /// Nothing is known any more of what the connection said.
     pub(crate) fn forget_handled(&mut self) {
         self.sequences.values_mut().for_each(|sequence| sequence.handled = 0);
+        // what is told next has all of it that was not lost: the versions may be those of another history
+        for id in self.applied.iter() {
+            if let Some(intent) = self.intents.get_mut(id).filter(|intent| intent.applied() != Some(0)) {
+                intent.stage = Stage::Applied(0);
+                mark(&mut self.stale, &intent.footprint);
+            }
+        }
     }
 
     /// Gives an author's writes without a verdict other ids, one after the other.

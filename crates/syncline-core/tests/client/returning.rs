@@ -82,3 +82,41 @@ fn an_own_child_counts_once_though_a_new_list_still_waits_for_it() {
     rig.snapshot(5, &todos);
     assert_eq!((rig.core.count(watch, 0, "a"), rig.core.intents(&list())), (1, 1));
 }
+
+/// The connection is lost, and the lists are answered on another one by a server that has lost all it knew.
+fn come_back_to_another_history(rig: &mut Rig, todos: &[Todo]) {
+    rig.reopen();
+    rig.connect();
+    for sub in 1..=3 {
+        let rows: &[Todo] = if sub == 1 { todos } else { &[] };
+        let rows: Vec<_> = rows.iter().map(|row| serde_json::to_value(row).unwrap()).collect();
+        let cursor = json!({"incarnation": "00000000000000bb", "schema": 0, "epoch": 0, "version": 0});
+        let head = json!({"snapshot": {
+            "sub": sub, "cursor": cursor, "chunk": 0, "total": rows.len(), "last": true,
+        }});
+        rig.server_rows(head, &rows);
+    }
+}
+
+#[test]
+fn an_own_row_that_was_applied_does_not_stay_when_another_history_is_without_it() {
+    let (mut rig, watch) = beside_returning(&all(), &[], marks());
+    rig.put(&Todo::new("a", 1));
+    rig.snapshot(4, &[]);
+    rig.change(1, &[Todo::new("a", 1)], &[], &[1]);
+    assert_eq!(rig.shown(watch), ["a?"]);
+    come_back_to_another_history(&mut rig, &[]);
+    assert_eq!((rig.shown(watch).len(), rig.core.intents(&list())), (0, 0));
+}
+
+#[test]
+fn an_own_child_that_was_applied_is_not_counted_when_another_history_is_without_it() {
+    let todos = [Todo::new("a", 1)];
+    let (mut rig, watch) = beside_returning(&counted(), &todos, marks());
+    write(&mut rig, RowOp::put(&mark("x", "a")).unwrap());
+    rig.snapshot(4, &[]);
+    change(&mut rig, json!({"counts": count("a", 1)}), &[], &[1]);
+    assert_eq!(rig.core.count(watch, 0, "a"), 1);
+    come_back_to_another_history(&mut rig, &todos);
+    assert_eq!((rig.core.count(watch, 0, "a"), rig.core.intents(&list())), (0, 0));
+}
