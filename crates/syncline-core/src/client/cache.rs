@@ -505,7 +505,7 @@ impl ClientCore {
     }
 
     /// Stores what is due of lists that nobody looks at any more, or may.
-    fn store_left(&mut self, now: Duration) {
+    pub(super) fn store_left(&mut self, now: Duration) {
         let Some(user) = self.person().filter(|_| !self.cache.paused && !self.cache.leaving.is_empty())
         else {
             return;

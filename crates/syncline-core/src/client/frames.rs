@@ -88,17 +88,20 @@ impl ClientCore {
     fn welcomed(&mut self, now: Duration, welcome: Welcome, out: &mut Vec<Output>) -> Event {
         let before = self.link.user().map(|user| &user.id).or(self.shown_to()).or(self.owner_of_queue());
         let other = before.is_some_and(|before| *before != welcome.user.id);
+        if other {
+            // as long as it can be said whose it is
+            self.store_left(now);
+        }
         let user = welcome.user.id.clone();
         self.link.welcome(now, welcome, out);
-        let event = if other {
-            // what waits is not for this connection: it stays as it is stored
-            self.change_identity(now, out)
-        } else {
-            self.refuse_oversize();
-            Event::None
-        };
+        // of somebody else, what waits is not for this connection: it stays as it is stored
+        let event = if other { self.change_identity(now, out) } else { Event::None };
         self.own_queue(&user);
         self.cache_welcomed(now);
+        if !other {
+            // storage takes what moves up, if it takes anything: else that would be sent before storage has it
+            self.refuse_oversize();
+        }
         event
     }
 

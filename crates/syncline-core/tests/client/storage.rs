@@ -8,6 +8,30 @@ use syncline_core::{Error, QuerySpec, code};
 use crate::durable::{Asked, ids, left_behind, rig, sent};
 use crate::rig::{Rig, Todo, all};
 
+/// One that waits for the server is too large for it, and one behind that is not; storage has both.
+fn stored_behind_a_large_one() -> Rig {
+    let mut rig = rig();
+    rig.watch(&all());
+    rig.connect();
+    rig.core.set_enabled(rig.now, false);
+    rig.put(&Todo { text: "x".repeat(10_000), ..Todo::new("a", 1) });
+    rig.put(&Todo::new("b", 2));
+    for _ in 0..2 {
+        rig.keeps().iter().for_each(|asked| rig.stored(asked.batch));
+    }
+    assert_eq!(rig.unsaved(), 0);
+    rig
+}
+
+/// The lists that storage was given, or has to remove, and whose they are.
+fn lists(outputs: Vec<Output>) -> Vec<(String, Vec<(QuerySpec, Option<Vec<u8>>)>)> {
+    let lists = |output| match output {
+        Output::Store { user, lists } => Some((user.to_string(), lists)),
+        _ => None,
+    };
+    outputs.into_iter().filter_map(lists).collect()
+}
+
 /// What storage is to let go.
 fn let_go(asked: &[Asked]) -> Vec<(String, u64)> {
     asked.iter().flat_map(|asked| &asked.del).map(|name| (name.client.to_string(), name.id)).collect()
@@ -119,13 +143,17 @@ fn a_list_that_may_not_be_seen_any_more_is_removed_though_somebody_leaves_at_onc
     let mut rig = live();
     rig.server(serde_json::json!({"failed": {"sub": 1, "error": {"code": "forbidden", "message": "no"}}}));
     rig.core.pause_storing(rig.now, false);
-    let removed = |output| match output {
-        Output::Store { user, lists } => Some((user.to_string(), lists)),
-        _ => None,
-    };
-    let removed: Vec<(String, Vec<(QuerySpec, Option<Vec<u8>>)>)> =
-        rig.drain().into_iter().filter_map(removed).collect();
-    assert_eq!(removed, [("ann".into(), vec![(all().spec().clone(), None)])]);
+    assert_eq!(lists(rig.drain()), [("ann".into(), vec![(all().spec().clone(), None)])]);
+}
+
+#[test]
+fn a_list_that_may_not_be_seen_any_more_is_removed_though_somebody_else_comes_at_once() {
+    let mut rig = live();
+    rig.server(serde_json::json!({"failed": {"sub": 1, "error": {"code": "forbidden", "message": "no"}}}));
+    rig.core.refresh_credentials(rig.now);
+    rig.answer("of bob");
+    rig.welcome_of("bob", 2_097_152);
+    assert_eq!(lists(rig.drain()), [("ann".into(), vec![(all().spec().clone(), None)])]);
 }
 
 #[test]
@@ -141,16 +169,7 @@ fn what_waits_behind_a_batch_is_stored_when_the_page_is_hidden() {
 
 #[test]
 fn what_somebody_has_parked_is_not_measured_by_the_limits_of_who_comes_next() {
-    let mut rig = rig();
-    rig.watch(&all());
-    rig.connect();
-    rig.core.set_enabled(rig.now, false);
-    rig.put(&Todo { text: "x".repeat(10_000), ..Todo::new("a", 1) });
-    rig.put(&Todo::new("b", 2));
-    for _ in 0..2 {
-        rig.keeps().iter().for_each(|asked| rig.stored(asked.batch));
-    }
-    assert_eq!(rig.unsaved(), 0);
+    let mut rig = stored_behind_a_large_one();
     rig.core.set_enabled(rig.now, true);
     rig.accept();
     rig.welcome_of("bob", 8192);
@@ -167,20 +186,36 @@ fn what_somebody_has_parked_is_not_measured_by_the_limits_of_who_comes_next() {
 
 #[test]
 fn what_moves_up_while_storage_keeps_nothing_is_not_held_back() {
-    let mut rig = rig();
-    rig.watch(&all());
-    rig.connect();
-    rig.core.set_enabled(rig.now, false);
-    rig.put(&Todo { text: "x".repeat(10_000), ..Todo::new("a", 1) });
-    rig.put(&Todo::new("b", 2));
-    for _ in 0..2 {
-        rig.keeps().iter().for_each(|asked| rig.stored(asked.batch));
-    }
+    let mut rig = stored_behind_a_large_one();
     rig.input(Input::StorageDegraded(Some(Error::new(code::STORAGE_FULL, "full"))));
     rig.core.set_enabled(rig.now, true);
     rig.accept();
     rig.drain();
     rig.welcome_with(8192);
+    assert_eq!(sent(&rig.sent()), [("client-1".into(), 1)]);
+}
+
+#[test]
+fn what_moves_up_when_its_author_is_back_is_held_until_storage_has_it() {
+    let mut rig = stored_behind_a_large_one();
+    rig.core.pause_storing(rig.now, false);
+    rig.core.set_enabled(rig.now, true);
+    rig.accept();
+    rig.drain();
+    rig.welcome_with(8192);
+    let (mut frames, mut asked) = (Vec::new(), Vec::new());
+    for output in rig.drain() {
+        match output {
+            Output::Send { frame, .. } => frames.push(serde_json::from_slice(&frame).unwrap()),
+            Output::StoreWrites { batch, put, del, .. } => asked.push((batch, ids(&put), del.len())),
+            _ => {}
+        }
+    }
+    assert_eq!(sent(&frames), [], "it has the number of the first now");
+    assert_eq!(asked.len(), 1);
+    let (batch, put, del) = asked.remove(0);
+    assert_eq!((put, del), (vec![("client-1".into(), 1)], 2));
+    rig.stored(batch);
     assert_eq!(sent(&rig.sent()), [("client-1".into(), 1)]);
 }
 
