@@ -341,10 +341,11 @@ impl ClientCore {
 
 fn ended_as(kept: Kept) -> Error {
     match kept {
-        // storage is about to have it, or may have it: whoever made it will find it there
-        Kept::Yes | Kept::Asked(_) | Kept::Perhaps => {
+        // storage has it, or is about to: whoever made it will find it there
+        Kept::Yes | Kept::Asked(_) => {
             Error::new(code::PARKED, "it waits until the person who made it is back")
         }
-        Kept::No => Error::new(code::FOREIGN_CLIENT, "made under another identity"),
+        // what storage has failed to keep is not promised to anybody, though it may be there
+        Kept::Perhaps | Kept::No => Error::new(code::FOREIGN_CLIENT, "made under another identity"),
     }
 }

@@ -220,6 +220,19 @@ fn what_moves_up_when_its_author_is_back_is_held_until_storage_has_it() {
 }
 
 #[test]
+fn what_storage_has_refused_and_is_not_given_again_is_not_parked() {
+    let mut rig = live();
+    rig.put(&Todo::new("a", 1));
+    let batch = rig.keeps()[0].batch;
+    let full = || Error::new(code::STORAGE_FULL, "full");
+    rig.input(Input::WritesStored { batch, result: Err(full()) });
+    rig.input(Input::StorageDegraded(Some(full())));
+    rig.reopen();
+    rig.connect_as("bob");
+    assert_eq!(rig.ends(), ["foreign_client"]);
+}
+
+#[test]
 fn what_was_left_behind_and_is_too_large_for_the_server_is_refused_alone() {
     // before the server has said how much it takes, and after
     for is_early in [true, false] {
