@@ -233,6 +233,35 @@ fn what_storage_has_refused_and_is_not_given_again_is_not_parked() {
 }
 
 #[test]
+fn a_write_is_not_let_go_for_one_before_it_that_had_its_number() {
+    for is_hidden_again in [false, true] {
+        let mut rig = rig();
+        rig.watch(&all());
+        rig.connect();
+        rig.core.set_enabled(rig.now, false);
+        rig.put(&Todo { text: "x".repeat(10_000), ..Todo::new("a", 1) });
+        rig.keeps().iter().for_each(|asked| rig.stored(asked.batch));
+        rig.core.set_enabled(rig.now, true);
+        rig.accept();
+        rig.welcome_with(8192);
+        let first = rig.keeps();
+        assert_eq!(let_go(&first), [("client-1".into(), 1)]);
+        rig.put(&Todo::new("b", 2));
+        rig.input(Input::Visible(false));
+        let second = rig.keeps();
+        assert_eq!((ids(&second[0].put), let_go(&second)), (vec![("client-1".into(), 1)], vec![]));
+        let result = Err(Error::new(code::STORAGE_LOST, "lost"));
+        rig.input(Input::WritesStored { batch: first[0].batch, result });
+        if is_hidden_again {
+            rig.input(Input::Visible(false));
+            assert_eq!(let_go(&rig.keeps()), [], "the second may be there in its place");
+        }
+        rig.stored(second[0].batch);
+        assert_eq!((rig.unsaved(), let_go(&rig.keeps())), (0, vec![]), "it is");
+    }
+}
+
+#[test]
 fn what_was_left_behind_and_is_too_large_for_the_server_is_refused_alone() {
     // before the server has said how much it takes, and after
     for is_early in [true, false] {

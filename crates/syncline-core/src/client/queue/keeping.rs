@@ -35,6 +35,10 @@ impl Queue {
                 // one that has failed may have been carried out, or may yet be
                 intent.kept = if done { Kept::Yes } else { Kept::Perhaps };
                 intent.is_held = false;
+                if done && let Stage::Queued { client, id, .. } = &intent.stage {
+                    // it has taken the place of the one that had its number
+                    self.gone.remove(&(client.clone(), *id));
+                }
                 !done
             }
             Some(_) => true,
@@ -78,8 +82,14 @@ impl Queue {
     /// The writes that storage may have and has not been asked to let go; it is, in this batch.
     pub(crate) fn take_gone(&mut self, batch: u64) -> Vec<(ClientId, WriteId)> {
         let mut taken = Vec::new();
-        for (write, asked) in &mut self.gone {
-            if asked.is_none() {
+        let Self { gone, sequences, intents, .. } = self;
+        // storage is at work on another one with its number: it would let that one go
+        let is_taken = |(client, write): &(ClientId, WriteId)| {
+            let id = sequences.get(client).and_then(|sequence| sequence.intent(*write));
+            id.and_then(|id| intents.get(id)).is_some_and(|intent| matches!(intent.kept, Kept::Asked(_)))
+        };
+        for (write, asked) in gone {
+            if asked.is_none() && !is_taken(write) {
                 *asked = Some(batch);
                 taken.push(write.clone());
             }
