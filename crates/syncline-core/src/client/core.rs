@@ -456,8 +456,10 @@ impl ClientCore {
                     Some(space) => session.say_what_is_held(id, space, self.rng.next_u64(), frame_bytes),
                     None => None,
                 };
-                // of a list that was never complete, or is not the same for everybody, a cursor alone would promise too much
-                let says_enough = held.is_some() || (session.loaded && !session.selective);
+                // of a list that was never complete, is not the same for everybody, or has rows of which nobody here can say
+                // whether they are still there, a cursor alone would promise too much
+                let is_enough = session.loaded && !session.selective && !session.unreadable.has_unnamed();
+                let says_enough = held.is_some() || is_enough;
                 let cursor = session.cursor.filter(|_| says_enough);
                 let subscribe = Subscribe { sub, query: session.query.clone(), cursor, held };
                 self.link.ask(now, &ClientMessage::Subscribe(subscribe), &mut out);

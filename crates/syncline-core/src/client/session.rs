@@ -94,6 +94,11 @@ impl Unreadable {
         self.by_key.is_empty() && self.unnamed.is_none()
     }
 
+    /// Whether what has become of one is known only when all rows come again.
+    pub(crate) fn has_unnamed(&self) -> bool {
+        self.unnamed.is_some()
+    }
+
     pub(crate) fn first(&self) -> Option<&Error> {
         self.by_key.values().next().or(self.unnamed.as_ref())
     }
@@ -189,8 +194,11 @@ impl Session {
     ) -> Option<Held> {
         self.held.clear();
         self.is_compared = false;
-        let is_needed =
-            self.selective || self.query.limit.is_some() || !self.relations.is_empty() || !self.loaded;
+        let is_needed = self.selective
+            || self.query.limit.is_some()
+            || !self.relations.is_empty()
+            || !self.loaded
+            || self.unreadable.has_unnamed();
         if self.cursor.is_none() || !is_needed {
             return None;
         }
