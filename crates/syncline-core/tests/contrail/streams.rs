@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use syncline_core::client::contrail::{Answer, refusal};
-use syncline_core::client::{Input, Status, TransportPreference};
+use syncline_core::client::{Input, Status, TransportPreference, WatchId};
 use syncline_core::{Error, Record, code};
 
-use crate::rig::{Message, Rig, SPACE, live, newest, record};
+use crate::rig::{BOB, Message, Rig, SPACE, live, newest, record};
 
 #[test]
 fn a_query_becomes_a_request() {
@@ -276,6 +276,47 @@ fn the_error_of_a_list_that_has_failed_outlasts_the_end_of_another() {
     let state = rig.core.connection();
     assert_eq!((state.status, rig.error(refused).as_deref()), (Status::Failed, Some("forbidden")));
     assert_eq!(state.last_error.unwrap().code(), "forbidden");
+}
+
+/// A list of two is refused, and the other one is live.
+fn one_of_two_refused(is_refused_first: bool) -> (Rig, [WatchId; 2]) {
+    let mut rig = Rig::new();
+    let watches = [1, 2].map(|limit| rig.watch(&newest(SPACE).limit(limit)));
+    let streams = rig.open.clone();
+    let refuse = |rig: &mut Rig| rig.closed(&streams[0], Some(refusal(403, b"{}")));
+    if is_refused_first {
+        refuse(&mut rig);
+    }
+    rig.opened(&streams[1]);
+    rig.snapshot(&streams[1], &[record("a", 1)], None);
+    if !is_refused_first {
+        refuse(&mut rig);
+    }
+    (rig, watches)
+}
+
+#[test]
+fn the_error_of_a_list_that_has_failed_is_there_as_long_as_the_list() {
+    for is_refused_first in [true, false] {
+        let (mut rig, [refused, well]) = one_of_two_refused(is_refused_first);
+        assert_eq!((rig.status(refused), rig.status(well)), ("failed", "live"));
+        assert_eq!(
+            rig.core.connection().last_error.map(|error| error.code().to_owned()),
+            Some("forbidden".into())
+        );
+        rig.core.unwatch(rig.now, refused);
+        rig.drain();
+        let state = rig.core.connection();
+        assert_eq!((state.status, state.last_error), (Status::Live, None));
+    }
+}
+
+#[test]
+fn the_error_of_a_list_that_has_failed_is_not_for_somebody_else() {
+    let (mut rig, _) = one_of_two_refused(false);
+    rig.core.set_identity(rig.now, Some(BOB.into()));
+    rig.drain();
+    assert_eq!(rig.core.connection().last_error, None);
 }
 
 /// What a Durable Object replays since the handshake, and what the in-memory server sends anew.

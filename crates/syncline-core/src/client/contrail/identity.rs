@@ -25,6 +25,9 @@ impl ClientCore {
         self.store(now, true);
         self.cache.identify(user);
         self.end_streams(ids);
+        if let Some(streams) = &mut self.streams {
+            streams.last_error = None;
+        }
         self.forget_person();
         let asks = |session: &Session| session.is_without_rows() && !session.watches.is_empty();
         let asking = self.sessions.iter().filter(|(_, session)| asks(session));

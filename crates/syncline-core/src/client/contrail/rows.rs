@@ -274,9 +274,6 @@ impl ClientCore {
         (session.loaded, session.was_live, session.error) = (true, true, None);
         (session.earlier, session.loading) = (None, None);
         (stream.failures, stream.unauthenticated) = (0, 0);
-        if let Some(streams) = self.streams.as_mut().filter(|streams| streams.are_well()) {
-            streams.last_error = None;
-        }
         self.complete_families(id, view);
     }
 

@@ -92,9 +92,12 @@ impl Streams {
         all.max_by_key(rank).unwrap_or_default()
     }
 
-    /// Whether none of them has failed.
-    pub(super) fn are_well(&self) -> bool {
-        self.streams.values().all(|stream| stream.failures == 0 && stream.unauthenticated == 0)
+    /// Whether all of them are live, but for those that wait for others to end.
+    fn are_well(&self) -> bool {
+        let waits = |stream: &Stream| {
+            stream.phase == Phase::Queued && stream.failures == 0 && stream.unauthenticated == 0
+        };
+        self.streams.values().all(|stream| stream.is_live() || waits(stream))
     }
 
     /// How one of them stands.
@@ -401,6 +404,17 @@ impl ClientCore {
                 streams.streams.insert(id, stream);
             }
         }
+        self.forget_error_if_well();
+    }
+
+    /// A list that is refused has no stream, and its error stays as long as it is on the screen.
+    fn forget_error_if_well(&mut self) {
+        let Some(streams) = self.streams.as_mut().filter(|streams| streams.last_error.is_some()) else {
+            return;
+        };
+        if streams.are_well() && !self.sessions.values().any(Session::has_failed) {
+            streams.last_error = None;
+        }
     }
 
     /// Ends streams for good; the rows stay.
@@ -410,11 +424,6 @@ impl ClientCore {
             let Some(mut stream) = stream else { continue };
             self.end_attempt(id, &mut stream);
             self.close_reserve(id, &stream);
-        }
-        let has_failed = self.sessions.values().any(Session::has_failed);
-        let well = |streams: &&mut Streams| streams.is_on() && streams.are_well() && !has_failed;
-        if let Some(streams) = self.streams.as_mut().filter(well) {
-            streams.last_error = None;
         }
     }
 
