@@ -84,10 +84,9 @@ impl Unreadable {
         self.by_key.remove(key);
     }
 
-    /// Others than these are not of interest any more.
+    /// Others than these are not of interest any more. One that is not remembered by its key may be one of them.
     pub(crate) fn keep(&mut self, kept: impl Fn(&str) -> bool) {
         self.by_key.retain(|key, _| kept(key.as_str()));
-        self.unnamed = None;
     }
 
     pub(crate) fn is_empty(&self) -> bool {

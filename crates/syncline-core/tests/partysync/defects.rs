@@ -501,6 +501,22 @@ fn rows_that_cannot_be_read_are_noted() {
     assert_eq!(rig.error_of(watch), None);
 }
 
+#[test]
+fn of_many_rows_that_cannot_be_read_the_last_one_is_noted_though_all_rows_come_meanwhile() {
+    let keys: Vec<_> = (0..65).map(|n| format!("{n:02}")).collect();
+    let rows: Vec<_> = keys.iter().map(|key| json!([key, 7, 0, 1_000, 1_000, null])).collect();
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    let socket = rig.join();
+    rig.update(&socket, &rows);
+    rig.answer_sync(&socket, &rows);
+    let deleted: Vec<_> = keys[..64].iter().map(|key| gone(key, "x", 1_000, 2_000)).collect();
+    rig.update(&socket, &deleted);
+    assert_eq!((rig.status(watch), rig.error_of(watch).as_deref()), ("live", Some("bad_row")));
+    rig.delete_all(&socket);
+    assert_eq!(rig.error_of(watch), None);
+}
+
 /// What is in a frame is what it looks like, however a third party has written it.
 #[test]
 fn json_in_a_text_stays_a_text() {

@@ -14,7 +14,7 @@ use super::row::Row;
 use crate::client::collection::AnyCollection;
 use crate::client::core::ClientCore;
 use crate::client::queue::News;
-use crate::client::session::{Phase, Session, SessionId};
+use crate::client::session::{Phase, Session, SessionId, Unreadable};
 use crate::client::short_map::ValuesMut as _;
 use crate::error::code;
 use crate::id::{Key, SpaceId};
@@ -95,7 +95,11 @@ impl ClientCore {
         let Some(rows) = self.rows_in(space, channel) else { return };
         let mut fresh: BTreeSet<Box<str>> = BTreeSet::new();
         let Channel { unreadable, told, .. } = channel;
-        unreadable.keep(|key| told.contains(key));
+        if told.is_empty() {
+            *unreadable = Unreadable::default();
+        } else {
+            unreadable.keep(|key| told.contains(key));
+        }
         for json in all {
             let row = Row::read(json, &def);
             let Some(key) = row.key.as_deref() else {
@@ -184,7 +188,7 @@ impl ClientCore {
         channel.forget_known(|_, _| false);
         channel.forget_told();
         channel.all_gone = channel.is_asked;
-        channel.unreadable.keep(|_| false);
+        channel.unreadable = Unreadable::default();
         channel.doubt(now);
     }
 
