@@ -292,6 +292,22 @@ fn other_credentials_wait_no_longer_than_for_an_answer() {
     assert_eq!((rig.outcomes().pop(), rig.open.len()), (Some((write, "ok".into())), 1));
 }
 
+#[test]
+fn other_credentials_that_come_while_switched_off_make_another_socket() {
+    let (mut rig, old, watch) = Rig::live(&[]);
+    let write = rig.act(create("a"));
+    let request = rig.request();
+    rig.core.set_enabled(rig.now, false);
+    rig.core.refresh_credentials(rig.now);
+    rig.core.set_enabled(rig.now, true);
+    rig.drain();
+    assert_eq!((rig.open.len(), rig.open[0].line), (1, old.line), "an action is on its way");
+    rig.success(&old, &request, &[row("a", "text of a", 1_000)]);
+    assert_eq!(rig.outcomes(), [(write, "ok".into())]);
+    assert_ne!(rig.asked().line, old.line);
+    assert_eq!((rig.open.len(), rig.shown(watch)), (1, vec!["a".into()]));
+}
+
 /// With nobody left in the room it is left, and whoever comes next comes with the new ones.
 #[test]
 fn other_credentials_where_only_an_action_was_on_its_way() {

@@ -463,6 +463,9 @@ impl ClientCore {
 
     /// The network or the page is back: does not wait for what would come by itself.
     pub(in crate::client) fn hint_rooms(&mut self, now: Duration) {
+        if !self.rooms.as_ref().is_some_and(Rooms::is_on) {
+            return;
+        }
         self.in_all_rooms(now, |core, space, room| match room.phase {
             Phase::Waiting { .. } if room.unused_since.is_none() => core.enter_room(now, space, room),
             Phase::Open if now >= room.heard + HINT_AFTER => core.doubt_room(now, room),
@@ -472,6 +475,9 @@ impl ClientCore {
 
     /// Somebody asks for it: what failed before does not count.
     pub(in crate::client) fn retry_rooms(&mut self, now: Duration) {
+        if !self.rooms.as_ref().is_some_and(Rooms::is_on) {
+            return;
+        }
         self.in_all_rooms(now, |core, space, room| match room.phase {
             Phase::Waiting { .. } | Phase::GivenUp => {
                 room.failures = 0;
@@ -484,7 +490,7 @@ impl ClientCore {
 
     /// Whoever it is now is to be seen by the server; the rows stay until it has answered. What waits is still theirs who
     /// made it: of another person it is told [otherwise](ClientCore::set_identity). What is on its way has its answer
-    /// first, or others would not hear of it.
+    /// first, or others would not hear of it: where it is switched off, that is all that still has a line.
     pub(in crate::client) fn enter_rooms_again(&mut self, now: Duration) {
         self.in_all_rooms(now, |core, space, room| {
             room.failures = 0;
@@ -508,8 +514,7 @@ impl ClientCore {
     }
 
     fn in_all_rooms(&mut self, now: Duration, mut act: impl FnMut(&mut Self, &SpaceId, &mut Room)) {
-        let Some(rooms) = self.rooms.as_ref().filter(|rooms| rooms.is_on()) else { return };
-        let places: Vec<_> = rooms.rooms.keys().cloned().collect();
+        let places: Vec<_> = self.rooms.iter().flat_map(|rooms| rooms.rooms.keys().cloned()).collect();
         for space in places {
             self.with_room(now, &space, |core, room| {
                 act(core, &space, room);
