@@ -42,8 +42,9 @@ pub trait Storage: Send + Sync + 'static {
     /// let go when it is dropped, or its owner is gone, however that came.
     ///
     /// Storage that cannot tell lets everybody have what they ask for: it decides who brings the writes of a page that is
-    /// gone to the server, which takes each of them once. Whoever calls this waits a few seconds at most: then they leave what
-    /// is others' alone, and keep what is their own without a claim. Dropping the future gives it up.
+    /// gone to the server, which takes each of them once. Whoever calls this waits a few seconds at most: then, until it is
+    /// answered after all, they leave what is others' alone, and keep what is their own without a claim. Dropping the future
+    /// gives it up.
     fn claim(&self, name: String) -> BoxFuture<Option<Claim>> {
         let _ = name;
         Box::pin(std::future::ready(Some(Claim::new(()))))

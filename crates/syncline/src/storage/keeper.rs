@@ -53,6 +53,15 @@ pub(crate) struct Keeper {
     /// The authors whose writes this client looks after: its own, and those that it has adopted. Each with the person whose
     /// they are: a client does nothing for anybody but who is here.
     claims: BTreeMap<ClientId, (UserId, Claim)>,
+    /// What has not been answered in time. It is not waited for once more, and nothing else is asked for before.
+    unanswered: Option<Unanswered>,
+}
+
+/// A claim that was asked for: for this person, on the writes of this author.
+struct Unanswered {
+    user: UserId,
+    client: ClientId,
+    asked: BoxFuture<Option<Claim>>,
 }
 
 pub(super) struct Open {
@@ -73,8 +82,10 @@ impl Keeper {
         commands: mpsc::UnboundedReceiver<Command>,
     ) -> BoxFuture<()> {
         let server = server_key(server);
-        let (open, fallback, failures, claims) = (None, None, 0, BTreeMap::new());
-        let keeper = Self { shared, storage, limits, server, commands, open, fallback, failures, claims };
+        let (open, fallback, failures) = (None, None, 0);
+        let (claims, unanswered) = (BTreeMap::new(), None);
+        let keeper =
+            Self { shared, storage, limits, server, commands, open, fallback, failures, claims, unanswered };
         Box::pin(keeper.run())
     }
 
@@ -359,10 +370,28 @@ impl Keeper {
     /// Whether the writes of an author are this client's to look after; an error where nobody says so in time, and there is
     /// no use in asking for others.
     async fn claim(&mut self, user: &UserId, client: &ClientId) -> Result<bool, Error> {
+        if let Some(Unanswered { user, client, mut asked }) = self.unanswered.take() {
+            match (&mut asked).now_or_never() {
+                Some(answer) => self.claims.extend(answer.map(|claim| (client, (user, claim)))),
+                None => {
+                    self.unanswered = Some(Unanswered { user, client, asked });
+                    return Err(silent());
+                }
+            }
+        }
         if !self.claims.contains_key(client) {
             let asked = self.storage.claim(writes::claim(&self.server, client));
-            let Some(claim) = within(Box::pin(asked.map(Ok))).await? else { return Ok(false) };
-            self.claims.insert(client.clone(), (user.clone(), claim));
+            match select(asked, sleep(WITHIN)).await {
+                Either::Left((None, _)) => return Ok(false),
+                Either::Left((Some(claim), _)) => {
+                    self.claims.insert(client.clone(), (user.clone(), claim));
+                }
+                Either::Right((_, asked)) => {
+                    let (user, client) = (user.clone(), client.clone());
+                    self.unanswered = Some(Unanswered { user, client, asked });
+                    return Err(silent());
+                }
+            }
         }
         Ok(true)
     }
@@ -370,6 +399,7 @@ impl Keeper {
     /// What others have left waits for wherever they come next.
     fn release_others(&mut self, user: &UserId) {
         self.claims.retain(|_, (claimed_for, _)| claimed_for == user);
+        self.unanswered.take_if(|unanswered| unanswered.user != *user);
     }
 
     /// Brings up the writes that pages have left behind which are gone, and says whose.
@@ -405,7 +435,7 @@ impl Keeper {
         }
         let parted = self.attempt(|database| database.commit(steps.clone())).await;
         // whoever it is that comes takes them anew
-        self.claims.clear();
+        (self.claims, self.unanswered) = (BTreeMap::new(), None);
         if let Some(open) = self.open.as_mut().filter(|_| wipe) {
             open.lists.clear(&mut Vec::new());
         }
@@ -446,8 +476,12 @@ fn person(stored: Option<Vec<u8>>) -> Option<UserId> {
 pub(super) async fn within<T>(asked: BoxFuture<Result<T, Error>>) -> Result<T, Error> {
     match select(asked, sleep(WITHIN)).await {
         Either::Left((answer, _)) => answer,
-        Either::Right(_) => Err(Error::new(code::TIMEOUT, "storage does not answer")),
+        Either::Right(_) => Err(silent()),
     }
+}
+
+fn silent() -> Error {
+    Error::new(code::TIMEOUT, "storage does not answer")
 }
 
 fn in_storage(error: Error) -> Error {

@@ -406,6 +406,37 @@ async fn a_claim_that_is_never_answered_holds_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_that_is_not_answered_is_waited_for_once() {
+    let storage = Faulty::default();
+    let (before, mut server) = page(&storage, "client-before");
+    let watch = before.watch(Todo::in_space("k"));
+    let mut peer = server.welcome().await;
+    let sub = peer.subscribed().await.sub;
+    peer.snapshot(sub, 1, &[todo("x")]).await;
+    watch.loaded().await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    drop((watch, before));
+
+    storage.set(Fault::Unclaimed);
+    let (client, _server) = page(&storage, "client-1");
+    client.put("l", todo("a"));
+    timeout(Duration::from_secs(60), state(&client, |state| state.unsaved == 0)).await.unwrap();
+    client.put("l", todo("b"));
+    let watch = client.watch(Todo::in_space("k"));
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(keys(&watch.entries()), ["x"]);
+    state(&client, |state| state.unsaved == 0).await;
+    // its answer counts whenever it comes
+    storage.set(Fault::None);
+    client.put("l", todo("c"));
+    sleep(Duration::from_secs(1)).await;
+    let (beside, _server) = page(&storage, "client-2");
+    let _watch = beside.watch(Todo::in_space("l"));
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!((beside.connection().pending, client.connection().pending), (0, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_program_that_names_its_client_begins_a_sequence_of_its_own_each_time() {
     let mut authors = Vec::new();
     for _ in 0..2 {

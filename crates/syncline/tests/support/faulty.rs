@@ -1,9 +1,11 @@
 //! Storage that fails as it is told.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
+use futures::FutureExt as _;
 use futures::channel::oneshot;
 use syncline::storage::{Claim, Database, MemoryStorage, Step, Storage, Table};
 use syncline::{BoxFuture, Error, code};
@@ -25,7 +27,7 @@ pub(crate) enum Fault {
     Room(usize),
     /// There is no room for anything.
     Full,
-    /// Nobody who asks for a claim is answered.
+    /// Nobody who asks for a claim is answered, as long as it fails so.
     Unclaimed,
 }
 
@@ -104,7 +106,13 @@ impl Storage for Faulty {
 
     fn claim(&self, name: String) -> BoxFuture<Option<Claim>> {
         match self.fault() {
-            Fault::Unclaimed => Box::pin(pending()),
+            Fault::Unclaimed => {
+                let faulty = self.clone();
+                Box::pin(poll_fn(move |context| match faulty.fault() {
+                    Fault::Unclaimed => Poll::Pending,
+                    _ => faulty.memory.claim(name.clone()).poll_unpin(context),
+                }))
+            }
             _ => self.memory.claim(name),
         }
     }
