@@ -436,6 +436,8 @@ fn waiting_for_rows_outside_of_a_suspend_is_nothing_to_warn_of() {
     let mut child = Command::new(env::current_exe().unwrap());
     let said = child.args([test, "--exact", "--nocapture"]).env(CHILD, "").output().unwrap();
     assert!(said.status.success());
+    let told = String::from_utf8_lossy(&said.stdout);
+    assert!(told.contains("1 passed"), "{told}");
     let said = String::from_utf8_lossy(&said.stderr);
     assert!(!said.contains("outside a reactive tracking context"), "{said}");
 }
