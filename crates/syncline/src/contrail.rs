@@ -23,10 +23,12 @@
 //!     text: String,
 //! }
 //!
-//! # async fn fetch_ticket(_: &str) -> Result<String, syncline::Error> { Ok(String::new()) }
+//! # async fn ticket_for(_: &str) -> Result<String, syncline::Error> { Ok(String::new()) }
 //! # fn example() -> Result<(), syncline::Error> {
-//! // what the tickets of a Syncline server are asked for with
-//! let service = Contrail::new("app.example").ticket_with(|query| async move { fetch_ticket(&query.params).await });
+//! let service = Contrail::new("app.example").ticket_with(|query| async move {
+//!     // to be sent as POST, with what the server knows the person by
+//!     ticket_for(&format!("/xrpc/app.example.{}.watchTicket?{}", query.collection, query.params)).await
+//! });
 //! let client = Client::builder("https://service.example").contrail(service).build();
 //! let space = "ats://did:plc:alice/app.example.space/general";
 //! let newest = client.watch(Message::in_space(space).order_by(Message::time_us.desc()).order_by(Message::rkey.desc()).limit(50));
