@@ -357,6 +357,27 @@ fn a_list_is_not_complete_again_while_one_of_many_unreadable_rows_may_be_missing
 }
 
 #[test]
+fn a_long_list_of_which_unreadable_rows_may_be_missing_comes_back_as_a_whole() {
+    let mut rig = Rig::new();
+    let watch = rig.watch(&all());
+    rig.connect();
+    let todos: Vec<_> = (0..1_000).map(|n| Todo::new(&format!("{n:03}"), n)).collect();
+    rig.snapshot(1, &todos);
+    let head = json!({"changes": {"space": "list", "from": 0, "to": 1, "parts": [{"sub": 1, "put": [0]}]}});
+    // not even its key can be read
+    rig.server_rows(head, &[json!({"id": 7})]);
+    rig.reopen();
+    rig.accept();
+    rig.welcome_with(8192);
+    let asked = rig.sent().into_iter().find_map(|frame| frame.get("subscribe").cloned()).unwrap();
+    assert_eq!((asked.get("cursor"), asked.get("held")), (None, None));
+    rig.version = 1;
+    rig.snapshot(1, &todos);
+    let state = rig.core.watch_state(watch);
+    assert_eq!((rig.status(watch), rig.shown(watch).len(), state.error), ("live", 1_000, None));
+}
+
+#[test]
 fn a_stopped_watch_keeps_its_rows_and_goes_on_from_there() {
     let mut rig = Rig::new();
     let watch = rig.watch(&all());
