@@ -342,7 +342,7 @@ impl ClientCore {
 fn ended_as(kept: Kept) -> Error {
     match kept {
         // storage has it, or is about to: whoever made it will find it there
-        Kept::Yes | Kept::Asked(_) => {
+        Kept::Yes | Kept::Asked(_) | Kept::Before => {
             Error::new(code::PARKED, "it waits until the person who made it is back")
         }
         // what storage has failed to keep is not promised to anybody, though it may be there

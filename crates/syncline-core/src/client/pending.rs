@@ -44,9 +44,11 @@ pub(crate) enum Kept {
     No,
     /// Storage was asked to, in this batch.
     Asked(u64),
-    /// Storage may have it: it is given it again, and has to let it go in any case.
+    /// Storage has failed to keep it, and may have it all the same: it is given it again, and has to let it go in any case.
     Perhaps,
     Yes,
+    /// It had it before it was opened anew: it is given it again, should that have been another one.
+    Before,
 }
 
 /// How far it has come.

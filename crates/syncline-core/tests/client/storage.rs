@@ -233,6 +233,19 @@ fn what_storage_has_refused_and_is_not_given_again_is_not_parked() {
 }
 
 #[test]
+fn what_was_stored_before_storage_was_opened_anew_is_parked() {
+    let mut rig = live();
+    rig.put(&Todo::new("a", 1));
+    let batch = rig.keeps()[0].batch;
+    rig.stored(batch);
+    rig.core.pause_storing(rig.now, false);
+    rig.input(Input::StorageReplaced);
+    rig.reopen();
+    rig.connect_as("bob");
+    assert_eq!(rig.ends(), ["parked"]);
+}
+
+#[test]
 fn a_write_is_not_let_go_for_one_before_it_that_had_its_number() {
     for is_hidden_again in [false, true] {
         let mut rig = rig();

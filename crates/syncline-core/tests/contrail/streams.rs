@@ -312,6 +312,19 @@ fn the_error_of_a_list_that_has_failed_is_there_as_long_as_the_list() {
 }
 
 #[test]
+fn the_error_of_a_list_that_has_failed_is_said_again_when_the_others_are_well() {
+    let (mut rig, _) = one_of_two_refused(true);
+    let well = rig.open[0].clone();
+    rig.closed(&well, None);
+    rig.wait_for_deadline();
+    let again = rig.asked();
+    rig.opened(&again);
+    rig.snapshot(&again, &[record("a", 1)], None);
+    let error = rig.core.connection().last_error.map(|error| error.code().to_owned());
+    assert_eq!(error, Some("forbidden".into()));
+}
+
+#[test]
 fn the_error_of_a_list_that_has_failed_is_not_for_somebody_else() {
     let (mut rig, _) = one_of_two_refused(false);
     rig.core.set_identity(rig.now, Some(BOB.into()));

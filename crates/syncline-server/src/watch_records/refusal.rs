@@ -126,7 +126,10 @@ impl From<Error> for Refusal {
             }
             _ if is_loss_of_rights(&error) => Self::not_member(),
             // a rule that stumbles over what it looks up has put nobody out
-            _ => Self::internal(),
+            _ => {
+                tracing::warn!(%error, "a rule failed");
+                Self::internal()
+            }
         }
     }
 }

@@ -168,7 +168,8 @@ impl Keeper {
             return;
         }
         match self.opening(Arc::clone(&self.storage)).await {
-            Ok(open) => self.open = Some(open),
+            // what was asked of it before may never be answered
+            Ok(open) => (self.open, self.unanswered) = (Some(open), None),
             Err(error) => self.fall_back(error).await,
         }
     }
@@ -210,7 +211,7 @@ impl Keeper {
         };
         let why = match brought_up {
             Ok(open) => {
-                (self.open, self.fallback) = (Some(open), None);
+                (self.open, self.fallback, self.unanswered) = (Some(open), None, None);
                 None
             }
             Err(error) => {
@@ -373,13 +374,13 @@ impl Keeper {
         if let Some(Unanswered { user, client, mut asked }) = self.unanswered.take() {
             match (&mut asked).now_or_never() {
                 Some(answer) => self.claims.extend(answer.map(|claim| (client, (user, claim)))),
-                None => {
-                    self.unanswered = Some(Unanswered { user, client, asked });
-                    return Err(silent());
-                }
+                None => self.unanswered = Some(Unanswered { user, client, asked }),
             }
         }
         if !self.claims.contains_key(client) {
+            if self.unanswered.is_some() {
+                return Err(silent());
+            }
             let asked = self.storage.claim(writes::claim(&self.server, client));
             match select(asked, sleep(WITHIN)).await {
                 Either::Left((None, _)) => return Ok(false),

@@ -437,6 +437,26 @@ async fn a_claim_that_is_not_answered_is_waited_for_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_that_storage_took_with_it_is_asked_for_again() {
+    let storage = Faulty::default();
+    somebody_was_here(&storage).await;
+    storage.set(Fault::Unclaimed);
+    let (client, _server) = page(&storage, "client-1");
+    let _watch = client.watch(Todo::in_space("l"));
+    client.put("l", todo("a"));
+    timeout(Duration::from_secs(60), state(&client, |state| state.unsaved == 0)).await.unwrap();
+    storage.set(Fault::None);
+    storage.lose();
+    sleep(Duration::from_secs(1)).await;
+    client.put("l", todo("b"));
+    state(&client, |state| state.unsaved == 0).await;
+    let (beside, _server) = page(&storage, "client-2");
+    let _watch = beside.watch(Todo::in_space("l"));
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!((beside.connection().pending, client.connection().pending), (0, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_program_that_names_its_client_begins_a_sequence_of_its_own_each_time() {
     let mut authors = Vec::new();
     for _ in 0..2 {

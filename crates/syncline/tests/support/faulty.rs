@@ -27,7 +27,7 @@ pub(crate) enum Fault {
     Room(usize),
     /// There is no room for anything.
     Full,
-    /// Nobody who asks for a claim is answered, as long as it fails so.
+    /// Nobody who asks for a claim is answered, as long as it fails so, nor afterwards once it has been opened anew.
     Unclaimed,
 }
 
@@ -107,9 +107,10 @@ impl Storage for Faulty {
     fn claim(&self, name: String) -> BoxFuture<Option<Claim>> {
         match self.fault() {
             Fault::Unclaimed => {
-                let faulty = self.clone();
+                let (faulty, opened) = (self.clone(), self.opened());
                 Box::pin(poll_fn(move |context| match faulty.fault() {
                     Fault::Unclaimed => Poll::Pending,
+                    _ if faulty.opened() > opened => Poll::Pending,
                     _ => faulty.memory.claim(name.clone()).poll_unpin(context),
                 }))
             }

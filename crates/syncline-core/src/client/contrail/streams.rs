@@ -13,7 +13,7 @@ use super::{Access, AccessRequest, Answer, Bearer, Call, Service};
 use crate::client::core::ClientCore;
 use crate::client::frames::forget_rows;
 use crate::client::queue::News;
-use crate::client::session::{self, Session, SessionId};
+use crate::client::session::{self, SessionId};
 use crate::client::space::Space;
 use crate::client::{Output, Status, Transport, TransportPreference};
 use crate::error::{Error, code};
@@ -404,16 +404,17 @@ impl ClientCore {
                 streams.streams.insert(id, stream);
             }
         }
-        self.forget_error_if_well();
+        self.say_what_is_wrong();
     }
 
-    /// A list that is refused has no stream, and its error stays as long as it is on the screen.
-    fn forget_error_if_well(&mut self) {
+    /// Once all streams are well, only the error of a list that is refused is left: it has none, and is on the screen.
+    fn say_what_is_wrong(&mut self) {
         let Some(streams) = self.streams.as_mut().filter(|streams| streams.last_error.is_some()) else {
             return;
         };
-        if streams.are_well() && !self.sessions.values().any(Session::has_failed) {
-            streams.last_error = None;
+        if streams.are_well() {
+            let refused = self.sessions.values().find(|session| session.has_failed());
+            streams.last_error = refused.and_then(|session| session.error.clone());
         }
     }
 

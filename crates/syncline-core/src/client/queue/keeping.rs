@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::Queue;
-use crate::client::pending::{Kept, Letter, Stage};
+use crate::client::pending::{Kept, Letter, Pending, Stage};
 use crate::id::{ClientId, WriteId};
 
 impl Queue {
@@ -16,8 +16,8 @@ impl Queue {
     pub(crate) fn take_unkept(&mut self, batch: u64) -> Vec<(ClientId, WriteId, Letter)> {
         let mut taken = Vec::new();
         for id in self.unkept.iter() {
-            if let Some(intent) =
-                self.intents.get_mut(id).filter(|intent| matches!(intent.kept, Kept::No | Kept::Perhaps))
+            let is_unkept = |intent: &&mut Pending| !matches!(intent.kept, Kept::Asked(_) | Kept::Yes);
+            if let Some(intent) = self.intents.get_mut(id).filter(is_unkept)
                 && let Stage::Queued { client, id, letter } = &intent.stage
             {
                 intent.kept = Kept::Asked(batch);
@@ -73,7 +73,7 @@ impl Queue {
     pub(crate) fn keep_again(&mut self) {
         for (id, intent) in self.intents.iter_mut() {
             if intent.kept == Kept::Yes {
-                intent.kept = Kept::Perhaps;
+                intent.kept = Kept::Before;
                 self.unkept.insert(id);
             }
         }
