@@ -22,9 +22,10 @@ pub fn ChatPanel(room: String) -> Element {
     // older messages have been asked for and are yet to come
     let mut asked = use_signal(|| false);
     let status = use_memo(move || messages.status());
+    // another list may have had them already: then they come, and the status stays as it is
+    let shown = use_memo(move || messages.rows().len());
     use_effect(move || {
-        // another list may have had them already: then they come, and the status stays as it is
-        messages.rows();
+        shown();
         if matches!(status(), Status::Live | Status::Failed) {
             asked.set(false);
         }

@@ -22,9 +22,10 @@ pub fn ChatPanel(room: String) -> impl IntoView {
     // older messages have been asked for and are yet to come
     let asked = RwSignal::new(false);
     let status = Memo::new(move |_| messages.status());
+    // another list may have had them already: then they come, and the status stays as it is
+    let shown = Memo::new(move |_| messages.rows().len());
     Effect::new(move || {
-        // another list may have had them already: then they come, and the status stays as it is
-        messages.rows();
+        shown.track();
         if matches!(status.get(), Status::Live | Status::Failed) {
             asked.set(false);
         }
